@@ -1,0 +1,3 @@
+"""glovebox: a terminal coding agent whose hands work inside a sandbox."""
+
+__version__ = "0.1.0"

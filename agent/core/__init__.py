@@ -1,0 +1,1 @@
+"""The vocabulary: frozen types without I/O. Every room may import this one; it imports none."""

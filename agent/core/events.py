@@ -1,0 +1,211 @@
+"""Everything a front end can learn, as one tagged union.
+
+Events come in nested pairs; every started has its finished, also on failure and interrupt:
+
+    TurnStarted
+      StepStarted
+        TextDelta* ReasoningDelta*   MessageFinished
+        CallStarted  CallOutput*  CallFinished      (calls of one step may overlap)
+      StepFinished
+    TurnFinished
+    SyncStarted  SyncFinished
+
+`SandboxState` and `Notice` may come at any time. Journal and `--json` carry `Record`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from agent.core.messages import AssistantMessage, ToolCall, ToolResult, Usage, UserMessage
+
+RECORD_VERSION = 1
+
+Level = Literal["info", "warning", "error"]
+Outcome = Literal["done", "interrupted", "failed", "limit"]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as data: `kind` is the exception's class name."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of every event; the JSON tag `type` is the class name."""
+
+
+class SessionStarted(Event, tag=True):
+    """First record of a journal: which session, which repository, which model."""
+
+    id: str
+    number: int
+    project: str
+    model: str
+    sandbox: str
+    network: str
+
+
+class TurnStarted(Event, tag=True):
+    """A user message was accepted; the agent is busy until `TurnFinished`."""
+
+    message: UserMessage
+
+
+class TurnFinished(Event, tag=True):
+    """The agent is idle again. `problem` is set when `outcome` is failed or limit."""
+
+    outcome: Outcome
+    usage: Usage
+    steps: int
+    problem: Problem | None = None
+
+
+class StepStarted(Event, tag=True):
+    """A model request is about to be sent."""
+
+    step: int
+
+
+class StepFinished(Event, tag=True):
+    """The reply arrived and all its calls have results."""
+
+    step: int
+    usage: Usage
+
+
+class TextDelta(Event, tag=True):
+    """A piece of the reply, as it streams."""
+
+    text: str
+
+
+class ReasoningDelta(Event, tag=True):
+    """A piece of the model's reasoning, where the provider shows it."""
+
+    text: str
+
+
+class MessageFinished(Event, tag=True):
+    """The whole reply. Also sent for a reply that was cut, with what had arrived."""
+
+    message: AssistantMessage
+
+
+class CallStarted(Event, tag=True):
+    """A tool call begins; `title` is one line for people."""
+
+    call: ToolCall
+    title: str
+
+
+class CallOutput(Event, tag=True):
+    """Live output of a running call. Not part of the journal: the result has what counts."""
+
+    call_id: str
+    text: str
+
+
+class CallFinished(Event, tag=True):
+    """The one result of a call, and how long it took."""
+
+    result: ToolResult
+    seconds: float
+
+
+class SandboxState(Event, tag=True):
+    """The sandbox is being made, can be used, or is gone. `ref` finds it again."""
+
+    state: Literal["creating", "ready", "lost", "closed"]
+    backend: str
+    ref: str = ""
+    detail: str = ""
+
+
+class Seeded(Event, tag=True):
+    """The repository is inside. Ids are commits; `left_out` names what was not carried and why."""
+
+    base: str
+    tip: str
+    left_out: tuple[str, ...] = ()
+
+
+class SyncStarted(Event, tag=True):
+    """The agent is idle; its work is being committed inside and carried out."""
+
+
+class SyncFinished(Event, tag=True):
+    """`commit` is the verified tip of `branch`, or `problem` says why it did not move."""
+
+    branch: str
+    commit: str = ""
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    problem: Problem | None = None
+
+
+class Undone(Event, tag=True):
+    """The last turn was taken back: its messages, and its changes, whose old tip is `was`."""
+
+    was: str
+    commit: str
+
+
+class Notice(Event, tag=True):
+    """Something a person should know; `hint` is the next step."""
+
+    level: Level
+    text: str
+    hint: str = ""
+
+
+AnyEvent = (
+    SessionStarted
+    | TurnStarted
+    | TurnFinished
+    | StepStarted
+    | StepFinished
+    | TextDelta
+    | ReasoningDelta
+    | MessageFinished
+    | CallStarted
+    | CallOutput
+    | CallFinished
+    | SandboxState
+    | Seeded
+    | SyncStarted
+    | SyncFinished
+    | Undone
+    | Notice
+)
+
+PASSING = (TextDelta, ReasoningDelta, CallOutput)
+"""Events that are shown and not journalled: a later event repeats what they carry."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One line of a journal or of `--json`.
+
+    `v` is the format version, `seq` counts from 0 without gaps, `at` is seconds since the epoch,
+    `turn` counts user messages from 1 (0 before the first).
+    """
+
+    v: int
+    seq: int
+    at: float
+    turn: int
+    event: AnyEvent
+
+
+def problem_of(error: BaseException) -> Problem:
+    """The given exception as data, with its hint when it is one of ours."""
+    return Problem(
+        kind=type(error).__name__,
+        message=getattr(error, "message", None) or str(error) or type(error).__name__,
+        hint=getattr(error, "hint", ""),
+    )

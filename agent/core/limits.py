@@ -1,0 +1,34 @@
+"""Every cap in one place, with the unit in its name."""
+
+from __future__ import annotations
+
+# What a tool result may put into the model's context.
+RESULT_MAX_BYTES = 30_000
+RESULT_MAX_LINES = 1_000
+READ_MAX_LINES = 2_000
+READ_MAX_BYTES = 50_000
+LINE_MAX_CHARS = 2_000
+FILE_MAX_BYTES = 10_000_000
+
+# bash
+BASH_DEFAULT_SECONDS = 120
+BASH_MAX_SECONDS = 1_800
+OUTPUT_HEAD_BYTES = 10_000
+OUTPUT_TAIL_BYTES = 20_000
+LOG_MAX_BYTES = 200_000_000
+KILL_GRACE_SECONDS = 2.0
+
+# Frames between host and toolbox: a header of JSON and a payload of bytes.
+FRAME_HEADER_MAX_BYTES = 1_000_000
+FRAME_PAYLOAD_MAX_BYTES = 1_000_000
+
+# git
+BUNDLE_MAX_BYTES = 512_000_000
+SEED_FILE_MAX_BYTES = 20_000_000
+IMPORT_SECONDS = 120
+IMPORT_MEMORY_BYTES = 4_000_000_000
+IMPORT_OBJECTS_MAX = 2_000_000
+
+# loop
+STEPS_MAX = 200
+PARALLEL_CALLS_MAX = 8

@@ -1,0 +1,1 @@
+"""The only room that touches this machine: its processes, its files, its environment."""

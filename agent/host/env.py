@@ -1,0 +1,50 @@
+"""This process's environment and where glovebox keeps things."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def variable(name: str, default: str = "") -> str:
+    """The environment variable `name`, or `default` when it is absent or empty."""
+    return os.environ.get(name) or default
+
+
+def variables(prefix: str = "") -> Mapping[str, str]:
+    """All environment variables whose name begins with `prefix`."""
+    return {k: v for k, v in os.environ.items() if k.startswith(prefix)}
+
+
+def home() -> Path:
+    """The user's home directory: `$HOME`, else the account database."""
+    return Path(variable("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
+
+
+def _xdg(name: str, fallback: str) -> Path:
+    given = variable(name)
+    base = Path(given) if given and Path(given).is_absolute() else home() / fallback
+    return base / "glovebox"
+
+
+def state_dir() -> Path:
+    """Sessions and their journals: `$XDG_STATE_HOME/glovebox`, by default under `~/.local/state`."""
+    return _xdg("XDG_STATE_HOME", ".local/state")
+
+
+def config_dir() -> Path:
+    """The user's configuration: `$XDG_CONFIG_HOME/glovebox`, by default under `~/.config`."""
+    return _xdg("XDG_CONFIG_HOME", ".config")
+
+
+def is_root() -> bool:
+    """Whether this process runs with user id 0."""
+    return os.geteuid() == 0
+
+
+def interactive() -> bool:
+    """Whether a person sits at both ends: stdin and stdout are terminals."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -1,0 +1,165 @@
+"""Files of the host: private by default, written whole or not at all, read with a cap."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+from agent.core.errors import UserError
+
+PRIVATE_DIR = 0o700
+PRIVATE_FILE = 0o600
+
+
+def make_private_dir(path: Path) -> Path:
+    """Create `path` and its parents; those made here are readable by the user alone."""
+    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    return path
+
+
+def claim_dir(path: Path) -> bool:
+    """Create `path` if nobody has; True for the one process that did. Parents must exist."""
+    try:
+        path.mkdir(mode=PRIVATE_DIR)
+    except FileExistsError:
+        return False
+    return True
+
+
+def read_text(path: Path, *, limit: int = 10_000_000) -> str:
+    """A text file of at most `limit` bytes. Raises `UserError` naming the path and the reason."""
+    return read_bytes(path, limit=limit).decode("utf-8", "replace")
+
+
+def read_bytes(path: Path, *, limit: int = 10_000_000) -> bytes:
+    """A regular file of at most `limit` bytes. Raises `UserError` naming the path and the reason."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UserError(f"cannot read `{path}`: {error.strerror}") from error
+    if len(data) > limit:
+        raise UserError(f"`{path}` is larger than {limit} bytes")
+    return data
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
+    """Replace `path` by `data` so that a crash leaves the old or the new content, never a part."""
+    make_private_dir(path.parent)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+class AppendFile:
+    """An append-only file. Each `append` reaches the kernel before it returns; `flush` the disk."""
+
+    def __init__(self, path: Path) -> None:
+        make_private_dir(path.parent)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(path, flags, PRIVATE_FILE)
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end. A crash can leave at most a part of the last write."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def flush(self) -> None:
+        """Return when everything appended is on the disk."""
+        os.fsync(self._fd)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes."""
+        os.ftruncate(self._fd, size)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class FileLock:
+    """An advisory lock that the kernel drops when its holder dies, kill -9 included."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def acquire(self) -> bool:
+        """Take the lock; False when another process holds it."""
+        make_private_dir(self._path.parent)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return False
+            raise
+        self._fd = fd
+        return True
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+@contextlib.contextmanager
+def temporary_dir(prefix: str = "glovebox-") -> Generator[Path]:
+    """A private directory that is gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield path
+    finally:
+        remove_tree(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a tree without following a link out of it, unreadable directories included."""
+
+    def unlock(function: object, name: str, _: object) -> None:
+        parent = os.path.dirname(name)
+        os.chmod(parent, PRIVATE_DIR)
+        if os.path.isdir(name) and not os.path.islink(name):
+            os.chmod(name, PRIVATE_DIR)
+            shutil.rmtree(name)
+        else:
+            os.unlink(name)
+
+    if not shutil.rmtree.avoids_symlink_attacks:
+        raise UserError(f"this Python cannot remove `{path}` safely", "remove it by hand")
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path, onerror=unlock)
+
+
+def package_texts(folder: str) -> Mapping[str, str]:
+    """The text files of a data folder shipped with glovebox, by path relative to it.
+
+    In a checkout or an editable install the folder lies beside the package, in a wheel inside it.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for root in (package / folder, package.parent / folder):
+        if root.is_dir():
+            return {
+                str(p.relative_to(root)): p.read_text("utf-8")
+                for p in sorted(root.rglob("*"))
+                if p.is_file() and "__pycache__" not in p.parts
+            }
+    raise UserError(f"the `{folder}` folder of glovebox is missing", "reinstall glovebox-agent")

@@ -1,0 +1,121 @@
+"""Programs run on the host: an argument list, a built environment, a cap, a deadline. No shell."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import GloveboxError
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended; `cut` is set when more than the cap came on stdout."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    cut: bool = False
+
+    @property
+    def text(self) -> str:
+        """stdout as text, without the final newline; bytes that are no UTF-8 survive a round trip."""
+        return self.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    @property
+    def problem(self) -> str:
+        """stderr as printable text."""
+        return self.stderr.decode("utf-8", "replace").strip()
+
+
+class ProcessTimeout(GloveboxError):
+    """The program did not end before its deadline and was killed."""
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str | Path | None = None,
+    stdin: bytes | int = b"",
+    seconds: float = 60.0,
+    limit: int = 64_000_000,
+) -> Completed:
+    """Run `argv` with exactly `env`, feed `stdin` (bytes or a descriptor), collect what it prints.
+
+    At most `limit` bytes of each stream are kept; the rest is read and dropped. Raises
+    `ProcessTimeout` after `seconds`, FileNotFoundError when the program is absent. The process
+    group is killed when the deadline passes or the caller is cancelled.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        env=dict(env),
+        cwd=cwd,
+        stdin=stdin if isinstance(stdin, int) else asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            feed = _feed(process, stdin) if isinstance(stdin, bytes) else asyncio.sleep(0)
+            (out, out_cut), (err, _), _ = await asyncio.gather(
+                _collect(process.stdout, limit), _collect(process.stderr, limit), feed
+            )
+            code = await process.wait()
+    except TimeoutError:
+        raise ProcessTimeout(f"`{argv[0]}` did not end within {seconds:g} seconds") from None
+    finally:
+        if process.returncode is None:
+            kill_group(process.pid)
+            await process.wait()
+    return Completed(code, out, err, out_cut)
+
+
+async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(data)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _collect(stream: asyncio.StreamReader | None, limit: int) -> tuple[bytes, bool]:
+    assert stream is not None
+    kept, cut = bytearray(), False
+    while chunk := await stream.read(65536):
+        room = limit - len(kept)
+        kept += chunk[:room]
+        cut = cut or len(chunk) > room
+    return bytes(kept), cut
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL the process group led by `pid`; one that is already gone is fine."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+async def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
+    user: int | None = None,
+    **kwargs: Any,
+) -> asyncio.subprocess.Process:
+    """Start a long-lived program in a session of its own, with exactly `env` and `pass_fds`.
+
+    `user` (root only) makes it run as that user and group id, without supplementary groups.
+    """
+    if user is not None:
+        kwargs |= {"user": user, "group": user, "extra_groups": []}
+    return await asyncio.create_subprocess_exec(
+        *argv, env=dict(env), pass_fds=tuple(pass_fds), start_new_session=True, **kwargs
+    )

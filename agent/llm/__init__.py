@@ -1,0 +1,1 @@
+"""The model behind a port: litellm, a recording, or a script answer the same question."""

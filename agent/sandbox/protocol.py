@@ -1,0 +1,153 @@
+"""The two ports of this room: `Sandbox`, a machine in use, and `Backend`, where machines come from.
+
+Nothing above this room can tell which backend it has. Paths are paths *inside*, POSIX, absolute or
+relative to `workdir`. All byte counts are bytes, all times seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+OnOutput = Callable[[bytes], None]
+Sink = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a program ended.
+
+    `exit_code` is None when it was killed at its deadline, negative for death by a signal.
+    `output` is stdout and stderr as they came, cut to head and tail; `dropped` counts the bytes cut
+    from the middle; `log` is the path inside of the whole output when some was cut.
+    """
+
+    exit_code: int | None
+    output: bytes
+    dropped: int = 0
+    timed_out: bool = False
+    seconds: float = 0.0
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a port of the sandbox can be reached from the host."""
+
+    port: int
+    url: str
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the prompt may say of a sandbox; known before the sandbox is up."""
+
+    backend: str
+    workdir: str
+    system: str
+    network: str
+    programs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What to make: `session` is `[a-z0-9]+` and names it; `environment` is all that is visible."""
+
+    session: str
+    network: str = "none"
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Toolbox(Protocol):
+    """Our helper inside: files, edits and searches in one trip each."""
+
+    async def call(self, op: str, **arguments: Any) -> dict[str, Any]:
+        """Run one operation inside and return its answer.
+
+        An operation that cannot do what was asked (no such file, ambiguous edit) answers with
+        `{"ok": false, "reason": CODE, …}`; that is data for the tool to put in words. Raises
+        `ToolboxError` for an unknown operation or a broken answer, `SandboxLost` when it is gone.
+        """
+        ...
+
+
+class Sandbox(Protocol):
+    """A machine in use. Every promise here is a test in the contract suite."""
+
+    @property
+    def ref(self) -> str:
+        """A string with which the backend finds this sandbox again."""
+        ...
+
+    @property
+    def workdir(self) -> str:
+        """Where the repository is, inside."""
+        ...
+
+    @property
+    def toolbox(self) -> Toolbox: ...
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        seconds: float = 120.0,
+        on_output: OnOutput | None = None,
+        log: str = "",
+    ) -> ExecResult:
+        """Run a program and wait for it (not for what it leaves running).
+
+        Arguments arrive unchanged. `env` is added to the sandbox's own environment, nothing else is
+        visible. At the deadline and on cancellation the process group is killed and the partial
+        output kept. `on_output` gets live output, a prefix of the whole. With `log` the whole output
+        is written to that path inside. Raises `SandboxLost`; a program that cannot be
+        started is exit code 127 (absent) or 126 (not executable) with the reason as output.
+        """
+        ...
+
+    async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
+        """Write a file, creating parents. Raises `SandboxError` when it cannot be written."""
+        ...
+
+    async def get(self, path: str, *, limit: int, sink: Sink | None = None) -> bytes:
+        """Read a regular file of at most `limit` bytes; more raises `SandboxError`.
+
+        With `sink` the pieces go there as they arrive and b"" is returned.
+        """
+        ...
+
+    async def expose(self, port: int) -> Endpoint:
+        """Make a port reachable from the host. Raises `SandboxError` where that is impossible."""
+        ...
+
+    async def close(self) -> None:
+        """Stop it and everything it runs; files stay for `Backend.attach`. Safe to call twice."""
+        ...
+
+
+class Backend(Protocol):
+    """Where sandboxes come from. Adding one is a file beside this one and a line in `registry`."""
+
+    name: str
+
+    def facts(self, spec: SandboxSpec) -> Facts:
+        """What the prompt may say, without starting anything."""
+        ...
+
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        """Make a new sandbox. Raises `SandboxUnavailable` with the remedy; never falls back."""
+        ...
+
+    async def attach(self, ref: str, spec: SandboxSpec) -> Sandbox:
+        """Use one that exists, starting it again if it stopped. Raises `SandboxLost` if gone."""
+        ...
+
+    async def destroy(self, ref: str) -> None:
+        """Free everything `ref` had: processes, files. Nothing to free is not an error."""
+        ...

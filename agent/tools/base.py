@@ -1,0 +1,92 @@
+"""A tool is data and one function; a toolset is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from agent.core.messages import ToolResult
+from agent.sandbox.protocol import Sandbox
+
+Arguments = msgspec.Struct
+
+
+@dataclass(slots=True)
+class Seen:
+    """Which content of each file the model has seen: path inside to content hash.
+
+    The guard against editing a file that changed since it was read. A session keeps one; `resume`
+    rebuilds it from the details of earlier results.
+    """
+
+    hashes: dict[str, str] = field(default_factory=dict[str, str])
+
+    def note(self, details: Mapping[str, Any]) -> None:
+        """Remember the path and hash that a result's details name, if they do."""
+        path, digest = details.get("path"), details.get("hash")
+        if isinstance(path, str) and isinstance(digest, str):
+            self.hashes[path] = digest
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a running call has: one sandbox, its own id, a place for live output, what was seen."""
+
+    sandbox: Sandbox
+    call_id: str
+    on_output: Callable[[str], None]
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool. `arguments` is a msgspec Struct; its JSON Schema is what the model sees.
+
+    `run` answers every outcome the model can act on with a `ToolResult`; it raises only
+    `SandboxLost` and cancellation. `reads_only` tools of one reply may run side by side.
+    `title` is one line for people.
+    """
+
+    name: str
+    description: str
+    arguments: type[Arguments]
+    run: Callable[[Any, ToolContext], Awaitable[ToolResult]]
+    reads_only: bool
+    title: Callable[[Any], str]
+
+
+class Toolset:
+    """The tools of a session. A name that is not in it does not exist."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+
+    def __iter__(self) -> Any:
+        return iter(self._tools.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._tools)
+
+    def find(self, name: str) -> Tool | None:
+        """The tool of exactly that name."""
+        return self._tools.get(name)
+
+
+def schema_of(arguments: type[Arguments]) -> dict[str, Any]:
+    """The JSON Schema of an argument type as one self-contained object, titles left out."""
+    (schema,), components = msgspec.json.schema_components([arguments], ref_template="{name}")
+    return _inline(schema, components)
+
+
+def _inline(node: Any, components: Mapping[str, Any]) -> Any:
+    if isinstance(node, Mapping):
+        if "$ref" in node:
+            return _inline(components[node["$ref"]], components)
+        return {k: _inline(v, components) for k, v in node.items() if k != "title" or not isinstance(v, str)}
+    if isinstance(node, list):
+        return [_inline(item, components) for item in node]
+    return node
