@@ -191,7 +191,8 @@ PASSING = (TextDelta, ReasoningDelta, CallOutput)
 class Record(msgspec.Struct, frozen=True):
     """One line of a journal or of `--json`.
 
-    `v` is the format version, `seq` counts from 0 without gaps, `at` is seconds since the epoch,
+    `v` is the format version, `seq` counts journalled records from 0 without gaps (a passing event
+    repeats the number before it), `at` is seconds since the epoch,
     `turn` counts user messages from 1 (0 before the first).
     """
 
