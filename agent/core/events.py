@@ -164,6 +164,19 @@ class Notice(Event, tag=True):
     hint: str = ""
 
 
+class Result(Event, tag=True):
+    """The last record of a headless run, in every case: how it ended and where the work is."""
+
+    exit_code: int
+    text: str
+    session: str = ""
+    number: int = 0
+    branch: str = ""
+    commit: str = ""
+    usage: Usage = Usage()
+    problem: Problem | None = None
+
+
 AnyEvent = (
     SessionStarted
     | TurnStarted
@@ -182,6 +195,7 @@ AnyEvent = (
     | SyncFinished
     | Undone
     | Notice
+    | Result
 )
 
 PASSING = (TextDelta, ReasoningDelta, CallOutput)

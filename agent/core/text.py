@@ -15,7 +15,7 @@ def terminal_safe(text: str) -> str:
     remains after cutting can join to a new sequence. The output holds no C0, C1 or DEL byte.
     """
     return "".join(
-        c if c in "\n\t" or c.isascii() and c.isprintable() else _shown(c)
+        c if c in "\n\t" or (c.isascii() and c.isprintable()) else _shown(c)
         for c in text.replace("\r\n", "\n")
     )
 
@@ -38,7 +38,9 @@ def model_safe(text: str) -> str:
     hidden in a repository; escape sequences are how they are hidden on a screen. Ordinary white
     space, form feed and carriage return included, is left alone: edits must be able to match it.
     """
-    return "".join(c if c in "\n\t\r\f" or c.isascii() and c.isprintable() else _shown(c) for c in text)
+    return "".join(
+        c if c in "\n\t\r\f" or c.isascii() and c.isprintable() else _shown(c) for c in text
+    )
 
 
 def one_line(text: str, limit: int = 100) -> str:

@@ -1,0 +1,69 @@
+"""The conversation as the sum of its events.
+
+One fold serves the running turn and a journal that is read again, so that what is resumed is what
+was. A history is well formed when every assistant message with calls is followed by all results.
+"""
+
+from __future__ import annotations
+
+from agent.core.events import AnyEvent, CallFinished, MessageFinished, TurnStarted, Undone
+from agent.core.messages import (
+    AssistantMessage,
+    Message,
+    ToolCall,
+    ToolMessage,
+    ToolResult,
+    UserMessage,
+)
+
+
+class History:
+    """Messages in order; `apply` takes every event and ignores what says nothing."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._turns: list[int] = []
+        self._calls: tuple[ToolCall, ...] = ()
+        self._results: dict[str, ToolResult] = {}
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return tuple(self._messages)
+
+    @property
+    def waiting(self) -> tuple[ToolCall, ...]:
+        """Calls of the last reply that have no result yet."""
+        return tuple(call for call in self._calls if call.id not in self._results)
+
+    def apply(self, event: AnyEvent) -> None:
+        match event:
+            case TurnStarted(message=message):
+                self._turns.append(len(self._messages))
+                self._messages.append(message)
+            case MessageFinished(message=message):
+                self._messages.append(message)
+                self._calls, self._results = message.calls, {}
+                self._close()
+            case CallFinished(result=result):
+                self._results[result.call_id] = result
+                self._close()
+            case Undone():
+                del self._messages[self._turns.pop() if self._turns else 0 :]
+            case _:
+                pass
+
+    def _close(self) -> None:
+        if self._calls and not self.waiting:
+            results = tuple(self._results[call.id] for call in self._calls)
+            self._messages.append(ToolMessage(results))
+            self._calls, self._results = (), {}
+
+
+def last_text(messages: tuple[Message, ...]) -> str:
+    """What the assistant said last in the newest turn; empty when it said nothing."""
+    for message in reversed(messages):
+        if isinstance(message, UserMessage):
+            return ""
+        if isinstance(message, AssistantMessage) and message.text:
+            return message.text
+    return ""

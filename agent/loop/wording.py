@@ -1,0 +1,57 @@
+"""What the loop itself says to the model. Held by a snapshot test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.core.text import model_safe
+
+_RAW_SHOWN = 300
+
+
+def unknown_tool(name: str, names: Sequence[str]) -> str:
+    known = ", ".join(f"`{n}`" for n in names)
+    return f"There is no tool `{model_safe(name)[:80]}`; nothing was run. The tools are: {known}."
+
+
+def not_json(name: str, raw: str, schema: Mapping[str, Any]) -> str:
+    shown = model_safe(raw)
+    shown = shown if len(shown) <= _RAW_SHOWN else f"{shown[:_RAW_SHOWN]}…"
+    return (
+        f"The arguments of `{name}` are not a JSON object; nothing was run. They were: {shown}\n"
+        f"Call it again with arguments that fit: {_compact(schema)}"
+    )
+
+
+def bad_arguments(name: str, problem: str, schema: Mapping[str, Any]) -> str:
+    return (
+        f"The arguments of `{name}` do not fit; nothing was run. {model_safe(problem)}\n"
+        f"Call it again with arguments that fit: {_compact(schema)}"
+    )
+
+
+def tool_failed(name: str, problem: str) -> str:
+    return (
+        f"The tool `{name}` failed: {model_safe(problem)}\n"
+        "What it was asked to do may be done in part; look before you repeat it."
+    )
+
+
+def interrupted(*, begun: bool, output: str) -> str:
+    if not begun:
+        return "Not run: the turn was interrupted before this call."
+    text = "Interrupted while it ran; what it did until then is kept."
+    return f"{text} Its output so far:\n{model_safe(output)}" if output else text
+
+
+def host_died() -> str:
+    return (
+        "No result: glovebox was stopped while this call ran. "
+        "What it did until then is kept; look before you repeat it."
+    )
+
+
+def _compact(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
