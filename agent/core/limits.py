@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-# What a tool result may put into the model's context.
-RESULT_MAX_BYTES = 30_000
-RESULT_MAX_LINES = 1_000
+# What a tool result may put into the model's context. Above every tool's own cap, because a tool
+# knows better than the outermost cut what to leave out.
+RESULT_MAX_BYTES = 64_000
+RESULT_MAX_LINES = 2_100
 READ_MAX_LINES = 2_000
 READ_MAX_BYTES = 50_000
 LINE_MAX_CHARS = 2_000
@@ -13,10 +14,15 @@ FILE_MAX_BYTES = 10_000_000
 # bash
 BASH_DEFAULT_SECONDS = 120
 BASH_MAX_SECONDS = 1_800
+BASH_MAX_LINES = 1_000
 OUTPUT_HEAD_BYTES = 10_000
 OUTPUT_TAIL_BYTES = 20_000
 LOG_MAX_BYTES = 200_000_000
 KILL_GRACE_SECONDS = 2.0
+
+# A call that outlives its own deadline by this much is taken for hung.
+CALL_SECONDS = 60.0
+CALL_GRACE_SECONDS = 20.0
 
 # Frames between host and toolbox: a header of JSON and a payload of bytes.
 FRAME_HEADER_MAX_BYTES = 1_000_000

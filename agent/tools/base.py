@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from agent.core.limits import CALL_SECONDS
 from agent.core.messages import ToolResult
 from agent.sandbox.protocol import Sandbox
 
@@ -41,13 +42,19 @@ class ToolContext:
     seen: Seen
 
 
+def usual_seconds(_: Any) -> float:
+    """The bound of a tool that does not choose one."""
+    return CALL_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One tool. `arguments` is a msgspec Struct; its JSON Schema is what the model sees.
 
     `run` answers every outcome the model can act on with a `ToolResult`; it raises only
     `SandboxLost` and cancellation. `reads_only` tools of one reply may run side by side.
-    `title` is one line for people.
+    `title` is one line for people. A call that is not back after `seconds(arguments)` is taken for
+    hung and ended.
     """
 
     name: str
@@ -56,6 +63,7 @@ class Tool:
     run: Callable[[Any, ToolContext], Awaitable[ToolResult]]
     reads_only: bool
     title: Callable[[Any], str]
+    seconds: Callable[[Any], float] = usual_seconds
 
 
 class Toolset:
@@ -79,14 +87,19 @@ class Toolset:
 def schema_of(arguments: type[Arguments]) -> dict[str, Any]:
     """The JSON Schema of an argument type as one self-contained object, titles left out."""
     (schema,), components = msgspec.json.schema_components([arguments], ref_template="{name}")
-    return _inline(schema, components)
+    return cast(dict[str, Any], _inline(schema, components))
 
 
 def _inline(node: Any, components: Mapping[str, Any]) -> Any:
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
+        node = cast(dict[str, Any], node)
         if "$ref" in node:
             return _inline(components[node["$ref"]], components)
-        return {k: _inline(v, components) for k, v in node.items() if k != "title" or not isinstance(v, str)}
+        return {
+            k: _inline(v, components)
+            for k, v in node.items()
+            if k != "title" or not isinstance(v, str)
+        }
     if isinstance(node, list):
-        return [_inline(item, components) for item in node]
+        return [_inline(item, components) for item in cast(list[Any], node)]
     return node

@@ -1,0 +1,96 @@
+"""The toolbox's answers as types: parsed here once, so that no loose mapping travels further.
+
+They come from inside and are not trusted: what does not fit is a `ToolboxError`.
+"""
+
+from __future__ import annotations
+
+from posixpath import join, normpath
+from typing import Any, TypeVar
+
+import msgspec
+
+from agent.core.errors import ToolboxError
+from agent.tools.base import ToolContext
+
+
+class Near(msgspec.Struct, frozen=True):
+    """Lines that resemble what was looked for, and how they differ from it."""
+
+    first: int
+    last: int
+    text: str
+    why: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why an operation was not done. Which fields are set depends on `reason`."""
+
+    reason: str
+    path: str = ""
+    nearest: list[str | Near] = msgspec.field(default_factory=list[str | Near])
+    entries: list[str] = msgspec.field(default_factory=list[str])
+    kind: str = ""
+    size: int = 0
+    total: int = 0
+    count: int = 0
+    lines: list[int] = msgspec.field(default_factory=list[int])
+    why: str = ""
+
+
+class ReadAnswer(msgspec.Struct, frozen=True):
+    """Lines `first` to `last` of `total`, and what is to know of the file."""
+
+    path: str
+    hash: str
+    text: str
+    first: int
+    last: int
+    total: int
+    size: int = 0
+    encoding: str = "utf-8"
+    newline: str = "\n"
+    cut: str = ""
+    long_lines: list[int] = msgspec.field(default_factory=list[int])
+
+
+class WriteAnswer(msgspec.Struct, frozen=True):
+    """A whole file was written."""
+
+    path: str
+    hash: str
+    created: bool
+    lines: int
+    bytes: int
+    diff: str = ""
+
+
+class EditAnswer(msgspec.Struct, frozen=True):
+    """A part of a file was replaced; `text` shows lines `first` to `last` as they are now."""
+
+    path: str
+    hash: str
+    replaced: int
+    first: int
+    last: int
+    text: str
+    diff: str = ""
+
+
+Answer = TypeVar("Answer", ReadAnswer, WriteAnswer, EditAnswer)
+
+
+async def ask(
+    ctx: ToolContext, answer: type[Answer], op: str, path: str, **arguments: Any
+) -> Answer | Refusal:
+    """Call the toolbox and parse what it says."""
+    raw = await ctx.sandbox.toolbox.call(op, path=path, **arguments)
+    try:
+        return msgspec.convert(raw, answer if raw.get("ok") is True else Refusal)
+    except msgspec.ValidationError as error:
+        raise ToolboxError(f"the toolbox answered `{op}` with something else: {error}") from error
+
+
+def seen_hash(ctx: ToolContext, path: str) -> str | None:
+    """What the model last saw of the file at `path`, if it ever did."""
+    return ctx.seen.hashes.get(normpath(join(ctx.sandbox.workdir, path)))

@@ -1,0 +1,80 @@
+"""What the tools say to the model, besides their descriptions in `prompts/tools`.
+
+One place, so that it can be read in one go: `tests/tools/snapshots/wording.txt` shows each sentence
+filled in. A refusal says what did not happen, why, and what to do next.
+"""
+
+from __future__ import annotations
+
+# any tool
+CUT = "[… {dropped} bytes left out here; ask for less at a time to see them …]"
+HUNG = (
+    "No answer after {seconds:.0f} seconds, the call was given up. Check what it did, then go on."
+)
+BROKEN = (
+    "The sandbox could not run this call. Try once more or in another way; if that fails, say so."
+)
+NUMBERED = "{number}\t{line}"
+
+# bash
+EXIT = "Exit code {code}."
+SIGNAL = "Ended by signal {signal}."
+TIMED_OUT = (
+    "Stopped at its deadline of {seconds:g} seconds, with everything it had started. Give a longer"
+    " `seconds` (at most {most}), or leave it running: `COMMAND >/tmp/out.log 2>&1 &`, and look at"
+    " the file later."
+)
+SILENT = "(no output)"
+BINARY = "(binary output of {size} bytes, not shown: redirect it to a file and use `file` or `od`)"
+GAP = "[… the middle is left out …]"
+LOG = "The whole output ({size} bytes) is in {log}: use `grep -n` or `sed -n '100,200p'` on it."
+NO_LOG = (
+    "The output had {size} bytes; what is left out was not kept: redirect it to a file to see all."
+)
+
+# read
+EMPTY = "[the file is empty]"
+MORE = "[lines {first}-{last} of {total}; go on with offset={next}]"
+LAST = "[lines {first}-{last} of {total}; the end]"
+LONG_LINES = "[cut after {limit} characters: line {lines}]"
+ENCODING = "[encoding {encoding}; `edit` and `write` keep it]"
+CRLF = "[lines end with CRLF; `edit` and `write` keep that]"
+MIXED = "[line ends are mixed, CRLF and LF]"
+INVISIBLE = (
+    "[{count} invisible or control characters are shown as symbols, which `old` cannot match]"
+)
+DIRECTORY = "{path} is a directory:"
+DIRECTORY_EMPTY = "{path} is an empty directory."
+DIRECTORY_MORE = "[the first {count}; use `ls` or `find` in bash to see all]"
+
+# write and edit
+CREATED = "Created {path}: {lines} lines, {size} bytes."
+WRITTEN = "Replaced {path}: {lines} lines, {size} bytes."
+EDITED = "Edited {path}, {count} replaced:"
+
+# refusals, by the toolbox's reason; NEXT is what to do about them in that tool
+ABSENT = "{path} does not exist."
+ABSENT_NEAR = "{path} does not exist. Near it: {nearest}."
+REFUSALS = {
+    "absent": ABSENT,
+    "directory": "{path} is a directory. Name a file in it.",
+    "binary": "{path} is not text ({kind}, {size} bytes). Look at it with `file` or `od` in bash.",
+    "special": "{path} is no regular file ({kind}).",
+    "denied": "No permission for {path}. `ls -ld` in bash shows its owner and mode.",
+    "too_large": "{path} is too large ({size} bytes). Use `grep -n`, `sed -n` or a script in bash.",
+    "past_end": "{path} has {total} lines; there is none at that offset.",
+    "unread": "{path} exists and you have not read it. `read` it first, or `edit` a part.",
+    "stale": "{path} has changed since you last read it. `read` it again, then repeat.",
+    "no_space": "No space left for {path}. Remove what is not needed, then repeat.",
+    "not_found": "`old` does not occur in {path}.",
+    "ambiguous": "`old` occurs {count} times in {path}, at lines {lines}. Add lines around it"
+    " until it occurs once, or set `all`.",
+    "same": "`old` and `new` are the same.",
+    "empty_old": "`old` is empty. Give the text to replace; to make a file, use `write`.",
+    "encoding": "The text does not fit the encoding of {path}: {why}.",
+}
+UNKNOWN_REFUSAL = "{path}: refused ({reason})."
+UNCHANGED = "Nothing was changed. "
+NEAR = "Nearest, lines {first}-{last} ({why}):"
+NEAR_NEXT = "Copy `old` from the file exactly, white space included."
+NO_NEAR_NEXT = "Nothing in it is similar: `read` or grep the file to find the place."
