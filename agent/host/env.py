@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,11 @@ def variables(prefix: str = "") -> Mapping[str, str]:
     return {k: v for k, v in os.environ.items() if k.startswith(prefix)}
 
 
+def set_variable(name: str, value: str) -> None:
+    """Set `name` for this process and for libraries that read the environment when imported."""
+    os.environ[name] = value
+
+
 def home() -> Path:
     """The user's home directory: `$HOME`, else the account database."""
     return Path(variable("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
@@ -31,7 +37,7 @@ def _xdg(name: str, fallback: str) -> Path:
 
 
 def state_dir() -> Path:
-    """Sessions and their journals: `$XDG_STATE_HOME/glovebox`, by default under `~/.local/state`."""
+    """Sessions and journals: `$XDG_STATE_HOME/glovebox`, by default under `~/.local/state`."""
     return _xdg("XDG_STATE_HOME", ".local/state")
 
 
@@ -43,6 +49,14 @@ def config_dir() -> Path:
 def is_root() -> bool:
     """Whether this process runs with user id 0."""
     return os.geteuid() == 0
+
+
+def stdin_is_piped() -> bool:
+    """Whether standard input is a pipe, a socket or a file: something that ends."""
+    if sys.stdin is None:
+        return False
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
 
 def interactive() -> bool:

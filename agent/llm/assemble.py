@@ -1,0 +1,151 @@
+"""A stream's pieces become one assistant message.
+
+Knows the chat-completions wire and nothing of the library that carries it: chunks may be objects
+or dicts. However the provider cuts its stream, the message is the same. A call always has an id,
+unique in the conversation, and a name; what is missing is filled in here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from agent.core.events import ReasoningDelta, TextDelta
+from agent.core.messages import AssistantMessage, StopReason, ToolCall, Usage
+
+_STOPS: dict[str, StopReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "filtered",
+    "refusal": "filtered",
+}
+
+
+@dataclass(slots=True)
+class _Slot:
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list[str])
+
+
+class Assembler:
+    """Takes chunks in order, then gives the message. `taken` are call ids used before."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._slots: list[_Slot] = []
+        self._by_index: dict[int, _Slot] = {}
+        self._finish = ""
+        self.usage: Any = None
+        """The provider's last usage record as it came, or None."""
+
+    @property
+    def text(self) -> str:
+        """The reply so far."""
+        return "".join(self._text)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing that belongs to a reply has arrived, not even a count of tokens."""
+        return not (self._text or self._reasoning or self._slots or self.usage)
+
+    def add(self, chunk: Any) -> Iterator[TextDelta | ReasoningDelta]:
+        """Take one chunk; the deltas in it are to be shown now. Must be iterated to its end."""
+        self.usage = _get(chunk, "usage") or self.usage
+        for choice in (_get(chunk, "choices") or ())[:1]:
+            self._finish = _get(choice, "finish_reason") or self._finish
+            # A whole answer carries `message` where a streamed one carries `delta`.
+            delta = _get(choice, "delta") or _get(choice, "message")
+            for call in _get(delta, "tool_calls") or ():
+                self._add_call(call)
+            if reasoning := _get(delta, "reasoning_content"):
+                self._reasoning.append(reasoning)
+                yield ReasoningDelta(reasoning)
+            if text := _get(delta, "content"):
+                self._text.append(text)
+                yield TextDelta(text)
+
+    def message(self, model: str, usage: Usage) -> AssistantMessage:
+        """All that was added, as one message."""
+        calls = tuple(self._calls())
+        return AssistantMessage(
+            text=self.text,
+            reasoning="".join(self._reasoning),
+            calls=calls,
+            stop=_STOPS.get(self._finish, "calls" if calls else "done"),
+            usage=usage,
+            model=model,
+        )
+
+    def _add_call(self, fragment: Any) -> None:
+        function = _get(fragment, "function")
+        call_id, name = _get(fragment, "id") or "", _get(function, "name") or ""
+        slot = self._slot(_get(fragment, "index"), call_id, name)
+        slot.id = slot.id or call_id
+        slot.name = slot.name or name
+        if arguments := _get(function, "arguments"):
+            slot.arguments.append(
+                arguments if isinstance(arguments, str) else json.dumps(arguments)
+            )
+
+    def _slot(self, index: int | None, call_id: str, name: str) -> _Slot:
+        """Where a fragment belongs. Some servers number every call 0, or none: then ids decide."""
+        known = self._by_index.get(index) if index is not None else self._last()
+        another = known is not None and bool(name and call_id and known.id) and call_id != known.id
+        if known is None or another:
+            known = _Slot()
+            self._slots.append(known)
+            if index is not None:
+                self._by_index[index] = known
+        return known
+
+    def _last(self) -> _Slot | None:
+        return self._slots[-1] if self._slots else None
+
+    def _calls(self) -> Iterator[ToolCall]:
+        taken = set(self._taken)
+        for slot in self._slots:
+            call_id = slot.id if slot.id and slot.id not in taken else _free_id(taken)
+            taken.add(call_id)
+            raw = "".join(slot.arguments)
+            yield ToolCall(id=call_id, name=slot.name or "unknown", arguments=decode(raw), raw=raw)
+
+
+def decode(raw: str) -> dict[str, Any] | None:
+    """The JSON object in `raw`, {} for an empty text, None when it is neither."""
+    if not raw.strip():
+        return {}
+    try:
+        value = json.loads(raw, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _free_id(taken: set[str]) -> str:
+    return next(name for n in range(1, len(taken) + 2) if (name := f"call_{n}") not in taken)
+
+
+def tokens(usage: Any, cost: float | None) -> Usage:
+    """A provider's usage record as ours; counts it does not give are 0."""
+    details = _get(usage, "prompt_tokens_details")
+    return Usage(
+        prompt=_get(usage, "prompt_tokens") or 0,
+        cached=_get(details, "cached_tokens") or 0,
+        completion=_get(usage, "completion_tokens") or 0,
+        cost=cost,
+    )
+
+
+def _get(thing: Any, name: str) -> Any:
+    if isinstance(thing, dict):
+        return cast("dict[str, Any]", thing).get(name)
+    return getattr(thing, name, None)

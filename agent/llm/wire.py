@@ -1,0 +1,118 @@
+"""Our messages as the dicts a chat-completions provider takes.
+
+A pure function of the request: the same prefix of a conversation always gives the same bytes, so
+that the provider's prompt cache can recognise it. Every call is followed by exactly its results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from agent.core.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
+from agent.llm.protocol import Request, ToolSchema
+
+MALFORMED = "malformed_arguments"
+"""The key under which a model is shown what it wrote instead of a JSON object."""
+
+_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_NAME_MAX_CHARS = 64
+
+
+def encode_messages(request: Request) -> list[dict[str, Any]]:
+    """System text and history. Raises ValueError when a call lacks its result or the reverse."""
+    encoded: list[dict[str, Any]] = []
+    if request.system:
+        encoded.append({"role": "system", "content": _text(request.system)})
+    open_calls: Sequence[ToolCall] = ()
+    for message in request.messages:
+        if bool(open_calls) != isinstance(message, ToolMessage):
+            raise ValueError("a tool call in the history has no result, or a result no call")
+        encoded.extend(_encode(message, open_calls))
+        open_calls = message.calls if isinstance(message, AssistantMessage) else ()
+    if open_calls:
+        raise ValueError("the history ends with a call that has no result")
+    return encoded
+
+
+def encode_tools(tools: Sequence[ToolSchema]) -> list[dict[str, Any]]:
+    """Tool schemas, in the order given."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": _text(tool.description),
+                "parameters": tool.parameters,
+            },
+        }
+        for tool in tools
+    ]
+
+
+def _encode(message: Message, calls: Sequence[ToolCall]) -> Iterator[dict[str, Any]]:
+    match message:
+        case UserMessage():
+            # Providers refuse empty content; a message without any says nothing anyway.
+            if message.text or message.images:
+                yield {"role": "user", "content": _user_content(message)}
+        case AssistantMessage():
+            if message.calls:
+                encoded = [_call(call) for call in message.calls]
+                yield {
+                    "role": "assistant",
+                    "content": _text(message.text) or None,
+                    "tool_calls": encoded,
+                }
+            elif message.text:
+                yield {"role": "assistant", "content": _text(message.text)}
+        case ToolMessage():
+            results = {result.call_id: result for result in message.results}
+            if len(message.results) != len(calls) or results.keys() != {c.id for c in calls}:
+                raise ValueError("the results do not answer the calls before them one to one")
+            for call in calls:
+                content = _text(results[call.id].text)
+                yield {"role": "tool", "tool_call_id": call.id, "content": content}
+
+
+def _user_content(message: UserMessage) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return _text(message.text)
+    text = [{"type": "text", "text": _text(message.text)}] if message.text else []
+    images = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
+    return [*text, *images]
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    # A name that the model invented may hold characters that a provider refuses to see again.
+    name = _NAME.sub("_", call.name)[:_NAME_MAX_CHARS] or "unknown"
+    function = {"name": name, "arguments": _arguments(call)}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _arguments(call: ToolCall) -> str:
+    if call.arguments is None:
+        return json.dumps({MALFORMED: _text(call.raw)}, ensure_ascii=False)
+    # What the model wrote, byte for byte, when we have it: that is what its cache knows.
+    if call.raw and call.raw == _text(call.raw) and _decodes_to(call.raw, call.arguments):
+        return call.raw
+    return _text(json.dumps(call.arguments, ensure_ascii=False))
+
+
+def _decodes_to(raw: str, arguments: dict[str, Any]) -> bool:
+    try:
+        return json.loads(raw) == arguments
+    except ValueError:
+        return False
+
+
+def _text(text: str) -> str:
+    """`text` without lone surrogates, which have no UTF-8 form and so cannot be sent."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        # By way of UTF-16, two surrogates that are a pair become the character they stand for.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

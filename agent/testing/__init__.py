@@ -1,0 +1,1 @@
+"""Fakes we ship and verify: typed like the real ones and held to the same contracts."""

@@ -1,0 +1,70 @@
+"""What a strict provider checks before it answers. Returns the first thing that is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_ROLES = {"system", "user", "assistant", "tool"}
+
+
+def history_problem(request: dict[str, Any]) -> str:
+    """Why the request is not legal, or ""."""
+    messages = request.get("messages") or []
+    if not messages:
+        return "no messages"
+    known: set[str] = set()
+    expected: list[str] = []
+    for at, message in enumerate(messages):
+        role = message.get("role")
+        if role not in _ROLES:
+            return f"message {at} has the role {role!r}"
+        if role == "tool":
+            if not expected or message.get("tool_call_id") != expected.pop(0):
+                return f"message {at} answers a call that was not made, or out of order"
+            if not isinstance(message.get("content"), str):
+                return f"message {at}: a tool's content must be text"
+            continue
+        if expected:
+            return f"call {expected[0]} has no result before message {at}"
+        if role == "assistant":
+            if problem := _calls_problem(message, known):
+                return f"message {at}: {problem}"
+            expected = [c["id"] for c in message.get("tool_calls") or []]
+        elif not message.get("content"):
+            return f"message {at} ({role}) is empty"
+    if expected:
+        return f"call {expected[0]} has no result"
+    return _tools_problem(request.get("tools"))
+
+
+def _calls_problem(message: dict[str, Any], known: set[str]) -> str:
+    calls = message.get("tool_calls")
+    if calls is None:
+        return "" if message.get("content") else "an assistant message with neither text nor calls"
+    if not calls:
+        return "an empty list of tool calls"
+    for call in calls:
+        if not call.get("id") or call["id"] in known:
+            return f"the call id {call.get('id')!r} is empty or used twice"
+        known.add(call["id"])
+        if not call.get("function", {}).get("name"):
+            return "a call without a name"
+        try:
+            arguments = json.loads(call["function"].get("arguments"))
+        except (TypeError, ValueError):
+            return f"the arguments of {call['id']} are not JSON"
+        if not isinstance(arguments, dict):
+            return f"the arguments of {call['id']} are not an object"
+    return ""
+
+
+def _tools_problem(tools: Any) -> str:
+    if tools is None:
+        return ""
+    if not tools:
+        return "an empty list of tools"
+    names = [tool.get("function", {}).get("name") for tool in tools]
+    if not all(names) or len(set(names)) < len(names):
+        return "tools without a name, or of the same name"
+    return ""
