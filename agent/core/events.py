@@ -39,7 +39,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="type"):
     """Base of every event; the JSON tag `type` is the class name."""
 
 
-class SessionStarted(Event, tag=True):
+class SessionStarted(Event, frozen=True, tag=True):
     """First record of a journal: which session, which repository, which model."""
 
     id: str
@@ -50,13 +50,13 @@ class SessionStarted(Event, tag=True):
     network: str
 
 
-class TurnStarted(Event, tag=True):
+class TurnStarted(Event, frozen=True, tag=True):
     """A user message was accepted; the agent is busy until `TurnFinished`."""
 
     message: UserMessage
 
 
-class TurnFinished(Event, tag=True):
+class TurnFinished(Event, frozen=True, tag=True):
     """The agent is idle again. `problem` is set when `outcome` is failed or limit."""
 
     outcome: Outcome
@@ -65,59 +65,59 @@ class TurnFinished(Event, tag=True):
     problem: Problem | None = None
 
 
-class StepStarted(Event, tag=True):
+class StepStarted(Event, frozen=True, tag=True):
     """A model request is about to be sent."""
 
     step: int
 
 
-class StepFinished(Event, tag=True):
+class StepFinished(Event, frozen=True, tag=True):
     """The reply arrived and all its calls have results."""
 
     step: int
     usage: Usage
 
 
-class TextDelta(Event, tag=True):
+class TextDelta(Event, frozen=True, tag=True):
     """A piece of the reply, as it streams."""
 
     text: str
 
 
-class ReasoningDelta(Event, tag=True):
+class ReasoningDelta(Event, frozen=True, tag=True):
     """A piece of the model's reasoning, where the provider shows it."""
 
     text: str
 
 
-class MessageFinished(Event, tag=True):
+class MessageFinished(Event, frozen=True, tag=True):
     """The whole reply. Also sent for a reply that was cut, with what had arrived."""
 
     message: AssistantMessage
 
 
-class CallStarted(Event, tag=True):
+class CallStarted(Event, frozen=True, tag=True):
     """A tool call begins; `title` is one line for people."""
 
     call: ToolCall
     title: str
 
 
-class CallOutput(Event, tag=True):
+class CallOutput(Event, frozen=True, tag=True):
     """Live output of a running call. Not part of the journal: the result has what counts."""
 
     call_id: str
     text: str
 
 
-class CallFinished(Event, tag=True):
+class CallFinished(Event, frozen=True, tag=True):
     """The one result of a call, and how long it took."""
 
     result: ToolResult
     seconds: float
 
 
-class SandboxState(Event, tag=True):
+class SandboxState(Event, frozen=True, tag=True):
     """The sandbox is being made, can be used, or is gone. `ref` finds it again."""
 
     state: Literal["creating", "ready", "lost", "closed"]
@@ -126,7 +126,7 @@ class SandboxState(Event, tag=True):
     detail: str = ""
 
 
-class Seeded(Event, tag=True):
+class Seeded(Event, frozen=True, tag=True):
     """The repository is inside. Ids are commits; `left_out` names what was not carried and why."""
 
     base: str
@@ -134,11 +134,11 @@ class Seeded(Event, tag=True):
     left_out: tuple[str, ...] = ()
 
 
-class SyncStarted(Event, tag=True):
+class SyncStarted(Event, frozen=True, tag=True):
     """The agent is idle; its work is being committed inside and carried out."""
 
 
-class SyncFinished(Event, tag=True):
+class SyncFinished(Event, frozen=True, tag=True):
     """`commit` is the verified tip of `branch`, or `problem` says why it did not move."""
 
     branch: str
@@ -149,14 +149,14 @@ class SyncFinished(Event, tag=True):
     problem: Problem | None = None
 
 
-class Undone(Event, tag=True):
+class Undone(Event, frozen=True, tag=True):
     """The last turn was taken back: its messages, and its changes, whose old tip is `was`."""
 
     was: str
     commit: str
 
 
-class Notice(Event, tag=True):
+class Notice(Event, frozen=True, tag=True):
     """Something a person should know; `hint` is the next step."""
 
     level: Level
@@ -164,7 +164,7 @@ class Notice(Event, tag=True):
     hint: str = ""
 
 
-class Result(Event, tag=True):
+class Result(Event, frozen=True, tag=True):
     """The last record of a headless run, in every case: how it ended and where the work is."""
 
     exit_code: int

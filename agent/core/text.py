@@ -39,7 +39,7 @@ def model_safe(text: str) -> str:
     space, form feed and carriage return included, is left alone: edits must be able to match it.
     """
     return "".join(
-        c if c in "\n\t\r\f" or c.isascii() and c.isprintable() else _shown(c) for c in text
+        c if c in "\n\t\r\f" or (c.isascii() and c.isprintable()) else _shown(c) for c in text
     )
 
 

@@ -38,7 +38,7 @@ def read_text(path: Path, *, limit: int = 10_000_000) -> str:
 
 
 def read_bytes(path: Path, *, limit: int = 10_000_000) -> bytes:
-    """A regular file of at most `limit` bytes. Raises `UserError` naming the path and the reason."""
+    """A file of at most `limit` bytes. Raises `UserError` naming the path and the reason."""
     try:
         with open(path, "rb") as file:
             data = file.read(limit + 1)
@@ -163,3 +163,21 @@ def package_texts(folder: str) -> Mapping[str, str]:
                 if p.is_file() and "__pycache__" not in p.parts
             }
     raise UserError(f"the `{folder}` folder of glovebox is missing", "reinstall glovebox-agent")
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at `path` (a link that leads nowhere counts as nothing)."""
+    return path.exists()
+
+
+def children(path: Path) -> list[Path]:
+    """What lies in a directory, sorted by name; nothing when it is absent."""
+    return sorted(path.iterdir()) if path.is_dir() else []
+
+
+def modified(path: Path) -> float:
+    """When a file was last written, in seconds since the epoch; 0.0 when it is absent."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

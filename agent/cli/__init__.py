@@ -1,0 +1,1 @@
+"""What a person or a script types and sees. The only room that prints."""

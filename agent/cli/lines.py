@@ -1,0 +1,85 @@
+"""Events as plain lines of text, for a terminal that scrolls and for a log file.
+
+Whatever its source, text passes `terminal_safe` here, at the last moment before the terminal.
+"""
+
+from __future__ import annotations
+
+from agent.core.events import (
+    AnyEvent,
+    CallFinished,
+    CallStarted,
+    Notice,
+    Problem,
+    SandboxState,
+    Seeded,
+    SyncFinished,
+    TurnFinished,
+    Undone,
+)
+from agent.core.messages import Usage
+from agent.core.text import one_line, terminal_safe
+
+_MARK = {"info": "·", "warning": "!", "error": "✗"}
+
+
+def line_of(event: AnyEvent) -> str | None:
+    """One or two lines for an event, or None for those that a log does not need."""
+    match event:
+        case CallStarted(call=call, title=title):
+            return f"→ {one_line(call.name, 20)}  {one_line(title)}"
+        case CallFinished(result=result, seconds=seconds):
+            mark = "✓" if result.ok else "✗"
+            return f"  {mark} {_gist(result.text, ok=result.ok)} ({seconds:.1f} s)"
+        case Notice(level=level, text=text, hint=hint):
+            return f"{_MARK[level]} {terminal_safe(text)}" + _hint(hint)
+        case SandboxState(state="ready", backend=backend):
+            return f"· sandbox `{backend}` is ready"
+        case SandboxState(state="lost", backend=backend):
+            return f"! sandbox `{backend}` is gone; the next message starts it again"
+        case Seeded(base=base, tip=tip):
+            extra = "" if base == tip else " and your uncommitted work"
+            return f"· the repository is inside: {base[:10]}{extra}"
+        case SyncFinished(problem=problem) if problem is not None:
+            return f"✗ not mirrored: {problem_text(problem)}"
+        case SyncFinished():
+            return synced(event)
+        case Undone(commit=commit):
+            return f"✓ undone; the branch is back at {commit[:10] or 'its start'}"
+        case TurnFinished(problem=problem) if problem is not None:
+            return f"✗ {problem_text(problem)}"
+        case TurnFinished(outcome="interrupted"):
+            return "! interrupted"
+        case _:
+            return None
+
+
+def synced(event: SyncFinished) -> str:
+    """Where the work is now."""
+    if not event.commit:
+        return "· nothing changed"
+    count = f"{event.files} file" + ("" if event.files == 1 else "s")
+    return f"✓ {event.branch} is at {event.commit[:10]} ({count}, +{event.added} -{event.removed})"
+
+
+def problem_text(problem: Problem) -> str:
+    """An error as a person reads it: what happened, then what to do."""
+    return terminal_safe(problem.message) + _hint(problem.hint)
+
+
+def cost_text(usage: Usage) -> str:
+    """Tokens and money; a price that is not known says so."""
+    money = "cost unknown" if usage.cost is None else f"${usage.cost:.4f}"
+    return f"{usage.prompt + usage.completion:,} tokens, {money}"
+
+
+def _hint(hint: str) -> str:
+    return f"\n    {terminal_safe(hint)}" if hint else ""
+
+
+def _gist(text: str, *, ok: bool) -> str:
+    """The line of a result that says most: the first of a success, the last of a failure."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return "no output"
+    return one_line(lines[0] if ok else lines[-1])

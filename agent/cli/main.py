@@ -1,0 +1,110 @@
+"""The command line: flags in, exit code out. Front ends are imported when they are used."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent import __version__, config
+from agent.app import Options
+from agent.cli.exits import Exit, exit_of
+from agent.cli.lines import problem_text
+from agent.cli.message import message_from
+from agent.core.errors import GloveboxError
+from agent.core.events import problem_of
+from agent.host import env
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="glovebox %(version)s")
+@click.option(
+    "-C", "directory", type=_FOLDER, default=Path(), help="Work on the repository in DIR."
+)
+@click.option("-m", "--message", help="Run one turn with this message and exit.")
+@click.option("--message-file", type=_FILE, help="The same, with the message from a file.")
+@click.option("--model", help="PROVIDER/NAME as litellm spells it, or replay:FILE.")
+@click.option("--sandbox", help="Where the tools run: local.")
+@click.option("--network", help="What the sandbox may reach: none.")
+@click.option("--steps", type=int, help="Stop a turn after this many model requests.")
+@click.option("--continue", "latest", is_flag=True, help="Go on with the session used last.")
+@click.option("--resume", metavar="ID", help="Go on with session ID (its number or its id).")
+@click.option("--record", type=_FILE, help="Record the model's replies for replay:FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
+@click.option("--quiet", is_flag=True, help="Print the answer and nothing else.")
+@click.pass_context
+def main(context: click.Context, directory: Path, **flags: Any) -> Any:
+    """A coding agent whose hands work inside a sandbox.
+
+    Without a message it is a conversation; with -m, --message-file or piped input it runs one turn.
+    Work arrives on the branch glovebox/N; your working tree is never touched.
+    """
+    context.obj = (directory, flags)
+    if context.invoked_subcommand is not None:
+        return None
+    text = message_from(flags["message"], flags["message_file"])
+    if text is None:
+        from agent.cli.repl import Repl
+
+        return _run(Repl(_options(directory, flags)).run())
+    from agent.cli.once import Once
+
+    once = Once(_options(directory, flags), json=flags["as_json"], quiet=flags["quiet"])
+    return _run(once.run(text))
+
+
+@main.command()
+@click.option("--model", help="A model of yours instead of the recording.")
+@click.option("--keep", is_flag=True, help="Keep the sample repository and its session.")
+def demo(model: str | None, keep: bool) -> Any:
+    """Watch a session on a sample repository; no key is needed."""
+    from agent.cli.demo import Demo
+
+    return _run(Demo(model=model, keep=keep).run())
+
+
+@main.command()
+def paths() -> Any:
+    """Print where glovebox keeps its files."""
+    click.echo(f"config    {env.config_dir() / config.USER_FILE}")
+    click.echo(f"state     {env.state_dir()}")
+    click.echo(f"sandboxes {env.sandbox_dir()}")
+    return Exit.DONE
+
+
+def _options(directory: Path, flags: dict[str, Any]) -> Options:
+    settings = config.load(directory, {key: flags.get(key) for key in config.KEYS})
+    resume = flags["resume"] if flags["resume"] is not None else ("" if flags["latest"] else None)
+    return Options(directory, settings, record=flags["record"], resume=resume)
+
+
+def _run(job: Coroutine[Any, Any, Exit]) -> Exit:
+    try:
+        return asyncio.run(job)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+
+
+def run() -> int:
+    """Parse the command line, run it, and return its exit code; the last border for errors."""
+    try:
+        return int(main(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except click.Abort:
+        return Exit.INTERRUPTED
+    except GloveboxError as error:
+        problem = problem_of(error)
+        print(f"glovebox: {problem_text(problem)}", file=sys.stderr)
+        return exit_of(problem)
+    except BrokenPipeError:
+        # The reader of our output has gone; nobody is left to tell.
+        return Exit.OURS

@@ -1,0 +1,140 @@
+"""Settings from four places, the later winning: user file, repository file, environment, flags.
+
+The repository is input, not authority: its file may only narrow what the agent may do. A key that
+is not known is an error with its file, its path and the nearest known one, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import msgspec
+
+from agent.core.errors import ConfigError, UserError
+from agent.core.limits import STEPS_MAX
+from agent.host import env, files
+
+USER_FILE = "config.yml"
+REPOSITORY_FILE = ".glovebox.yml"
+PREFIX = "GLOVEBOX_"
+_MAX_BYTES = 1_000_000
+
+Network = Literal["none"]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be set. Every field is a key of the files, a `GLOVEBOX_` variable and a flag."""
+
+    model: str = ""
+    sandbox: str = "local"
+    network: Network = "none"
+    steps: int = STEPS_MAX
+    options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+
+
+KEYS = Settings.__struct_fields__
+
+
+def load(directory: Path, flags: Mapping[str, Any]) -> Settings:
+    """The settings that hold for a repository. Raises `ConfigError` naming file and key."""
+    merged: dict[str, Any] = {}
+    user = env.config_dir() / USER_FILE
+    merged |= _checked(_read(user), str(user))
+    repository = (files.enclosing(directory, ".git") or directory) / REPOSITORY_FILE
+    _narrow(merged, _checked(_read(repository), str(repository)), str(repository))
+    merged |= _checked(_environment(), "the environment")
+    merged |= {k: v for k, v in flags.items() if v is not None}
+    return _typed(merged, "the merged configuration")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not files.exists(path):
+        return {}
+    import yaml
+
+    try:
+        loaded: Any = yaml.safe_load(files.read_text(path, limit=_MAX_BYTES))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"`{path}` is not valid YAML: {error}", file=str(path)) from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            f"`{path}` must hold keys and values", f"known keys: {', '.join(KEYS)}", file=str(path)
+        )
+    return {str(k): v for k, v in cast("dict[Any, Any]", loaded).items()}
+
+
+def _environment() -> dict[str, Any]:
+    found = env.variables(PREFIX)
+    return {name.removeprefix(PREFIX).lower(): value for name, value in found.items()}
+
+
+def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    for key in values:
+        if key not in KEYS:
+            raise ConfigError(_unknown(key, source), _suggestion(key), file=source, key=key)
+    _typed(values, source)
+    return values
+
+
+def _unknown(key: str, source: str) -> str:
+    shown = f"{PREFIX}{key.upper()}" if source == "the environment" else key
+    return f"unknown key `{shown}` in {_named(source)}"
+
+
+def _named(source: str) -> str:
+    return source if source.startswith("the ") else f"`{source}`"
+
+
+def _suggestion(key: str) -> str:
+    close = difflib.get_close_matches(key, KEYS, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(KEYS)}"
+
+
+def _typed(values: Mapping[str, Any], source: str) -> Settings:
+    try:
+        settings = msgspec.convert(dict(values), Settings, strict=False)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        key = text.rpartition("`$.")[2].rstrip("`") if "`$." in text else ""
+        what = text.partition(" - at ")[0]
+        raise ConfigError(
+            f"`{key}` in {_named(source)} does not fit: {what}",
+            f"mend `{key}` there",
+            file=source,
+            key=key,
+        ) from error
+    if settings.steps < 1:
+        raise ConfigError(f"`steps` in {_named(source)} must be at least 1", key="steps")
+    return settings
+
+
+def _narrow(merged: dict[str, Any], wanted: Mapping[str, Any], source: str) -> None:
+    """Let the repository's file lower limits; anything else in it is refused, not skipped."""
+    for key, value in wanted.items():
+        if key == "steps":
+            merged[key] = min(int(value), int(merged.get(key, STEPS_MAX)))
+        elif key == "network" and value == "none":
+            merged[key] = value
+        else:
+            raise ConfigError(
+                f"`{key}` in `{source}` is not the repository's to set; it may only narrow",
+                f"set it in `{env.config_dir() / USER_FILE}` instead",
+                file=source,
+                key=key,
+            )
+
+
+def require_model(settings: Settings) -> str:
+    """The chosen model. Raises `UserError` with the ways to choose one."""
+    if not settings.model:
+        raise UserError(
+            "no model is chosen",
+            "give one with `--model PROVIDER/NAME`, in GLOVEBOX_MODEL, or as `model:` in "
+            f"`{env.config_dir() / USER_FILE}`; `glovebox demo` works without one",
+        )
+    return settings.model

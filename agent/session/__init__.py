@@ -1,0 +1,1 @@
+"""A conversation that outlives processes: its journal, its state, its turns."""

@@ -1,0 +1,111 @@
+"""The journal: one JSON record a line, append only, the only truth about a session.
+
+Delivery promise: `append` returns when the kernel has the record, so a killed process loses at
+most the record it was writing; `flush` returns when the disk has it. A torn last line is normal
+and cut off when the journal is opened for writing. Records of old versions load for ever.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.core.errors import JournalError, UserError
+from agent.core.events import RECORD_VERSION, AnyEvent, Record
+from agent.host.files import AppendFile, FileLock, read_bytes
+
+JOURNAL_MAX_BYTES = 2_000_000_000
+
+_decoder = msgspec.json.Decoder(Record)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(record: Record) -> bytes:
+    """One line of JSON with its newline.
+
+    A text that is no valid Unicode (a file name's raw bytes, half an emoji from a model) has the
+    offending characters replaced: JSON has no way to say them, and the rest must not be lost.
+    """
+    try:
+        return _encoder.encode(record) + b"\n"
+    except UnicodeEncodeError:
+        return _encoder.encode(_without_surrogates(msgspec.to_builtins(record))) + b"\n"
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        items: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {_without_surrogates(k): _without_surrogates(v) for k, v in items.items()}
+    return value
+
+
+def read(path: Path) -> tuple[list[Record], int]:
+    """The records of a journal and the bytes they fill; what follows is a torn last line.
+
+    Raises `JournalError` naming the line when one in the middle cannot be read.
+    """
+    try:
+        data = read_bytes(path, limit=JOURNAL_MAX_BYTES)
+    except UserError as error:
+        raise JournalError(error.message) from error
+    records: list[Record] = []
+    end = 0
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            records.append(_decoder.decode(line))
+        except msgspec.MsgspecError as error:
+            if number == len(lines) - 1:
+                break  # A power cut can leave a last line's newline without all of its text.
+            raise JournalError(
+                f"line {number} of `{path}` is no record: {error}",
+                "move that line out of the file to read the rest of the session",
+            ) from error
+        end += len(line) + 1
+    return records, end
+
+
+class Journal:
+    """The writing end. One process at a time holds it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the journal at `path`. Raises `JournalError` when another has it."""
+        self.path = path
+        self._lock = FileLock(path.with_suffix(".lock"))
+        if not self._lock.acquire():
+            raise JournalError(
+                "this session is in use by another glovebox process",
+                "close the other one, or start a new session",
+            )
+        self._file = AppendFile(path)
+        self.records: list[Record] = []
+        try:
+            self.records, end = read(path)
+            self._file.truncate(end)
+        except BaseException:
+            self.close()
+            raise
+        self._seq = len(self.records)
+
+    def append(self, turn: int, event: AnyEvent, *, passing: bool = False) -> Record:
+        """Write an event and return its record; a `passing` one is only given its record."""
+        seq = max(self._seq - 1, 0) if passing else self._seq
+        record = Record(RECORD_VERSION, seq, round(time.time(), 3), turn, event)
+        if not passing:
+            self._file.append(encode(record))
+            self._seq += 1
+        return record
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self._lock.release()

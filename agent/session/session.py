@@ -1,0 +1,318 @@
+"""A session: takes messages, runs turns, records everything, brings the work home on idle.
+
+Front ends read records from `send` and may interrupt; they learn everything else from events. An
+event is recorded first and shown second. Delivery promise: what `send` yields is complete and in
+order; events between turns (the sandbox comes up) are delivered at the start of the next `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core.channel import Channel
+from agent.core.errors import BudgetError, GloveboxError, SandboxLost, UserError
+from agent.core.events import (
+    PASSING,
+    AnyEvent,
+    CallFinished,
+    CallStarted,
+    Outcome,
+    Problem,
+    Record,
+    SyncFinished,
+    SyncStarted,
+    TurnFinished,
+    TurnStarted,
+    Undone,
+    problem_of,
+)
+from agent.core.messages import ToolCall, ToolResult, Usage, UserMessage
+from agent.core.text import one_line
+from agent.llm.protocol import Llm, ToolSchema
+from agent.loop import wording
+from agent.loop.history import last_text
+from agent.loop.turn import Turn, run_turn
+from agent.session.journal import Journal
+from agent.session.state import State
+from agent.tools.base import ToolContext, Toolset
+
+_SUBJECT_CHARS = 68
+
+
+class Workplace(Protocol):
+    """The session's sandbox with the repository in it, as far as a session needs it."""
+
+    async def ready(self) -> None:
+        """Return when it can be used; start it if need be. Raises `SandboxError`, `SyncError`."""
+        ...
+
+    async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
+        """Wait until ready and give a call what it may touch."""
+        ...
+
+    async def sync(self, state: State, message: str) -> SyncFinished:
+        """Bring the work home. Never raises `SyncError`: a failure is in the answer."""
+        ...
+
+    async def undo(self, state: State, to: str) -> Undone:
+        """Put files and branch back to commit `to`. Raises `SyncError`."""
+        ...
+
+    async def diff(self, state: State) -> str:
+        """All changes since the repository was carried in, as a unified diff."""
+        ...
+
+    async def lost(self) -> None:
+        """Forget a sandbox that is gone; the next use starts it again with the files it kept."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the composition root puts into a session. `system` is asked once a turn."""
+
+    llm: Llm
+    model: str
+    system: Callable[[], str]
+    schemas: tuple[ToolSchema, ...]
+    tools: Toolset
+    steps_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a badge shows."""
+
+    number: int
+    model: str
+    backend: str
+    network: str
+    sandbox: str
+    branch: str
+    sync: str
+    problem: str
+    usage: Usage
+
+
+class Session:
+    """One conversation, one sandbox, one branch. One turn runs at a time."""
+
+    def __init__(self, journal: Journal, state: State) -> None:
+        started = state.started
+        assert started is not None
+        self.id = started.id
+        self.number = started.number
+        self.state = state
+        self._started = started
+        self._journal = journal
+        self._events: Channel[Record] = Channel()
+        self._parts: Parts | None = None
+        self._place: Workplace | None = None
+        self._turn: asyncio.Task[None] | None = None
+        self._loop: asyncio.Task[int] | None = None
+        self._used = state.behind
+
+    def equip(self, parts: Parts, place: Workplace) -> None:
+        """Put in what turns need; the workplace reports through `emit`, so it comes second."""
+        self._parts, self._place = parts, place
+        self._mend()
+
+    def emit(self, event: AnyEvent) -> None:
+        """Record an event, then show it."""
+        record = self._journal.append(self.state.turn, event, passing=isinstance(event, PASSING))
+        self.state.apply(record)
+        self._events.send(record)
+
+    def _mend(self) -> None:
+        """Close what a killed process left open, so that history and event pairs are whole."""
+        if not self.state.open:
+            return
+        for call in self.state.history.waiting:
+            self.emit(CallStarted(call, one_line(call.name)))
+            text = wording.host_died()
+            result = ToolResult(call.id, ok=False, text=text, details={"interrupted": True})
+            self.emit(CallFinished(result, 0.0))
+        self.emit(TurnFinished("interrupted", self.state.spent, self.state.steps))
+
+    @property
+    def branch(self) -> str:
+        return self.state.branch or f"glovebox/{self.number}"
+
+    @property
+    def busy(self) -> bool:
+        return self._turn is not None and not self._turn.done()
+
+    @property
+    def last_text(self) -> str:
+        """What the model said last in the newest turn."""
+        return last_text(self.state.history.messages)
+
+    def status(self) -> Status:
+        return Status(
+            number=self.number,
+            model=self._parts.model if self._parts else self._started.model,
+            backend=self._started.sandbox,
+            network=self._started.network,
+            sandbox=self.state.sandbox,
+            branch=self.branch,
+            sync=self.state.sync,
+            problem=self.state.problem,
+            usage=self.state.usage,
+        )
+
+    async def send(self, text: str) -> AsyncIterator[Record]:
+        """Run one turn and yield its records, the sync that follows it included.
+
+        Leaving the iteration early interrupts the turn. Raises `UserError` while one is running.
+        """
+        async for record in self._run(self._take_turn(text)):
+            yield record
+
+    async def sync(self) -> AsyncIterator[Record]:
+        """Bring home what an earlier turn left behind, and yield the records of it."""
+        async for record in self._run(self._sync("Work of an interrupted turn")):
+            yield record
+
+    async def undo(self) -> AsyncIterator[Record]:
+        """Take the newest turn back: its messages, its file changes, its commits on the branch.
+
+        Raises `UserError` when there is none.
+        """
+        if not self.state.tips:
+            raise UserError("there is no turn to undo")
+        async for record in self._run(self._undo()):
+            yield record
+
+    async def diff(self) -> str:
+        """All changes since the start of the session, as a unified diff; empty before the first."""
+        return await self._equipped[1].diff(self.state) if self.state.seeded else ""
+
+    def interrupt(self) -> None:
+        """End the running turn; what it did is kept and its history completed."""
+        if self._loop is not None and not self._loop.done():
+            self._loop.cancel()
+
+    async def close(self) -> None:
+        """Interrupt, stop the sandbox, close the journal. The files inside are kept."""
+        self.interrupt()
+        if self._turn is not None:
+            await asyncio.wait({self._turn})
+        try:
+            if self._place is not None:
+                await self._place.close()
+        finally:
+            self._journal.flush()
+            self._journal.close()
+
+    @property
+    def _equipped(self) -> tuple[Parts, Workplace]:
+        assert self._parts is not None, "equip() comes first"
+        assert self._place is not None
+        return self._parts, self._place
+
+    async def _run(self, job: Awaitable[None]) -> AsyncIterator[Record]:
+        if self.busy:
+            raise UserError("the agent is still busy", "wait, or interrupt it first")
+        events = self._events
+        self._turn = asyncio.create_task(self._work(job))
+        try:
+            async for record in events:
+                yield record
+        finally:
+            self.interrupt()
+            await self._turn
+
+    async def _work(self, job: Awaitable[None]) -> None:
+        try:
+            await job
+        finally:
+            self._journal.flush()
+            self._events, events = Channel(), self._events
+            events.close()
+
+    async def _take_turn(self, text: str) -> None:
+        self.state.turn += 1
+        self.emit(TurnStarted(UserMessage(text, at=round(time.time(), 3))))
+        outcome: Outcome = "failed"
+        problem: Problem | None = None
+        try:
+            outcome, problem = await self._answer()
+        finally:
+            self.emit(TurnFinished(outcome, self.state.spent, self.state.steps, problem))
+        if self._used:
+            await self._sync(text)
+
+    async def _answer(self) -> tuple[Outcome, Problem | None]:
+        """Run the loop, and end it early when it turns out that there will be no sandbox."""
+        _, place = self._equipped
+        ready = asyncio.create_task(place.ready())
+        self._loop = asyncio.create_task(run_turn(self._as_turn()))
+        try:
+            await asyncio.wait({ready, self._loop}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done() and ready.exception() is not None:
+                self._loop.cancel()
+            return await self._ended(self._loop, ready)
+        finally:
+            if not ready.done():
+                ready.cancel()
+
+    async def _ended(
+        self, loop: asyncio.Task[int], ready: asyncio.Task[None]
+    ) -> tuple[Outcome, Problem | None]:
+        try:
+            await loop
+        except asyncio.CancelledError:
+            missing = ready.exception() if ready.done() else None
+            if missing is None:
+                return "interrupted", None
+            if not isinstance(missing, GloveboxError):
+                raise missing from None
+            return "failed", problem_of(missing)
+        except BudgetError as error:
+            return "limit", problem_of(error)
+        except SandboxLost as error:
+            await self._equipped[1].lost()
+            return "failed", problem_of(error)
+        except GloveboxError as error:
+            return "failed", problem_of(error)
+        return "done", None
+
+    def _as_turn(self) -> Turn:
+        parts, _ = self._equipped
+        return Turn(
+            llm=parts.llm,
+            model=parts.model,
+            system=parts.system(),
+            schemas=parts.schemas,
+            tools=parts.tools,
+            context=self._context,
+            history=lambda: self.state.history.messages,
+            emit=self.emit,
+            steps_max=parts.steps_max,
+        )
+
+    async def _context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
+        context = await self._equipped[1].context(call, on_output)
+        self._used = True
+        return context
+
+    async def _sync(self, about: str) -> None:
+        self.emit(SyncStarted())
+        subject = one_line(about, _SUBJECT_CHARS) or "Work of the agent"
+        try:
+            finished = await self._equipped[1].sync(self.state, subject)
+        except GloveboxError as error:
+            finished = SyncFinished(self.branch, problem=problem_of(error))
+        self.emit(finished)
+        self._used = self._used and finished.problem is not None
+
+    async def _undo(self) -> None:
+        to = self.state.tips[-1] or (self.state.seeded.tip if self.state.seeded else "")
+        undone = await self._equipped[1].undo(self.state, to) if to else Undone(was="", commit="")
+        self.emit(undone)

@@ -1,0 +1,100 @@
+"""What a session is, as the sum of its records. Reading a journal and living it are one code."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from agent.core.events import (
+    AnyEvent,
+    CallFinished,
+    MessageFinished,
+    Record,
+    SandboxState,
+    Seeded,
+    SessionStarted,
+    StepFinished,
+    SyncFinished,
+    SyncStarted,
+    TurnFinished,
+    TurnStarted,
+    Undone,
+)
+from agent.core.messages import Usage
+from agent.loop.history import History
+from agent.tools.base import Seen
+
+SyncState = Literal["none", "synced", "ahead", "failed"]
+
+
+class State:
+    """Folded from records by `apply`; holds no resource."""
+
+    def __init__(self) -> None:
+        self.started: SessionStarted | None = None
+        self.history = History()
+        self.seen = Seen()
+        self.turn = 0
+        self.open = False
+        self.usage = Usage()
+        self.spent = Usage()
+        self.steps = 0
+        self.sandbox_ref = ""
+        self.sandbox: str = "none"
+        self.seeded: Seeded | None = None
+        self.branch = ""
+        self.branch_value = ""
+        self.tips: list[str] = []
+        self.sync: SyncState = "none"
+        self.problem = ""
+
+    def apply(self, record: Record) -> None:
+        self.turn = record.turn
+        self.history.apply(record.event)
+        self._apply(record.event)
+
+    def _apply(self, event: AnyEvent) -> None:
+        match event:
+            case SessionStarted():
+                self.started = event
+            case TurnStarted():
+                self.open = True
+                self.spent, self.steps = Usage(), 0
+                self.tips.append(self.last)
+            case MessageFinished(message=message):
+                self.spent += message.usage
+            case StepFinished():
+                self.steps += 1
+            case TurnFinished(usage=usage):
+                self.open = False
+                self.usage += usage
+            case CallFinished(result=result):
+                self.seen.note(result.details)
+                self.sync = "ahead"
+            case SandboxState(state=state, ref=ref):
+                self.sandbox = state
+                self.sandbox_ref = ref or self.sandbox_ref
+            case Seeded():
+                self.seeded = event
+            case SyncStarted():
+                self.sync = "ahead"
+            case SyncFinished(branch=branch, commit=commit, problem=problem):
+                self.sync = "failed" if problem else "synced"
+                self.problem = problem.message if problem else ""
+                if commit and not problem:
+                    self.branch, self.branch_value = branch, commit
+            case Undone(commit=commit):
+                self.branch_value = commit
+                self.sync = "synced" if commit else "none"
+                self.tips = self.tips[:-1]
+            case _:
+                pass
+
+    @property
+    def behind(self) -> bool:
+        """Whether the sandbox may hold work that has not reached the branch."""
+        return self.seeded is not None and self.sync in ("ahead", "failed")
+
+    @property
+    def last(self) -> str:
+        """The newest commit known at both ends: the last mirrored one, else what was seeded."""
+        return self.branch_value or (self.seeded.tip if self.seeded else "")
