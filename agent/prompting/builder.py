@@ -21,13 +21,12 @@ _PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}")
 class GitFacts:
     """Where the copy came from and where the work will appear.
 
-    `branch` is empty for a detached head, `base` a commit id, `dirty` the number of uncommitted
-    files that were carried along, `mirror` the branch that will hold the work.
+    `branch` is empty for a detached head, `base` a commit id, `mirror` the branch that will hold the
+    work. Known before the sandbox is up, because the first request does not wait for it.
     """
 
     branch: str
     base: str
-    dirty: int
     mirror: str
 
 
@@ -61,7 +60,6 @@ def _values(facts: Facts, git: GitFacts, date: str) -> dict[str, str]:
         "network": facts.network,
         "branch": git.branch or "(detached)",
         "base": git.base[:12],
-        "dirty": str(git.dirty),
         "mirror": git.mirror,
         "date": date or "unknown",
     }
