@@ -41,12 +41,17 @@ SYSTEM_FILE = "system.md"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a front end asks for. `resume` names a session, "" the one used last, None a new one."""
+    """What a front end asks for.
+
+    `resume` names a session, "" the one used last, None a new one. `state` takes the place of the
+    user's own state directory.
+    """
 
     directory: Path
     settings: Settings
     record: Path | None = None
     resume: str | None = None
+    state: Path | None = None
 
 
 async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
@@ -57,10 +62,11 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
     """
     repository = await Repository.find(options.directory)
     project = await repository.project_id()
-    catalog = Catalog(env.state_dir())
+    root = options.state or env.state_dir()
+    catalog = Catalog(root)
     if options.resume is None:
         require_model(options.settings)
-        number = await allocate_number(repository, env.state_dir())
+        number = await allocate_number(repository, root)
         identity = catalog.new_id()
         journal, state = _begin(catalog, project, number, identity, options.settings)
     else:
@@ -108,7 +114,7 @@ def _assemble(
     model = options.settings.model or started.model
     texts = files.package_texts("prompts")
     tools = builtin(_below(texts, "tools/"))
-    backend = open_backend(started.sandbox, env.sandbox_dir())
+    backend = open_backend(started.sandbox, env.sandbox_dir(options.state))
     spec = SandboxSpec(session=started.id, network=started.network, labels=_labels(started))
     sync = Sync(repository, session=started.id, number=started.number)
     answers = llm if llm is not None else _llm(model, options.settings)
@@ -154,7 +160,7 @@ def _git_facts(repository: Repository, mirror: str) -> GitFacts:
 
 
 def _system(place: Path, template: str, facts: Facts, git: GitFacts, *, started_at: float) -> str:
-    """The system prompt, made once per session: a changed prefix would cost the provider's cache."""
+    """The system prompt, made once per session: a changed prefix would miss the cache."""
     if files.exists(place):
         return files.read_text(place)
     date = time.strftime("%Y-%m-%d", time.localtime(started_at))

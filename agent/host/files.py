@@ -122,13 +122,21 @@ class FileLock:
 
 
 @contextlib.contextmanager
-def temporary_dir(prefix: str = "glovebox-") -> Generator[Path]:
-    """A private directory that is gone afterwards."""
+def temporary_dir(
+    prefix: str = "glovebox-", *, shared: bool = False, keep: bool = False
+) -> Generator[Path]:
+    """A private directory that is gone afterwards, unless `keep`.
+
+    With `shared` others may pass through it (not list it), as a sandbox's own user must.
+    """
     path = Path(tempfile.mkdtemp(prefix=prefix))
+    if shared:
+        path.chmod(PRIVATE_DIR | 0o011)
     try:
         yield path
     finally:
-        remove_tree(path)
+        if not keep:
+            remove_tree(path)
 
 
 def remove_tree(path: Path) -> None:
@@ -181,3 +189,9 @@ def modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def enclosing(start: Path, name: str) -> Path | None:
+    """The nearest directory from `start` upwards that holds an entry called `name`."""
+    here = start.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / name).exists()), None)

@@ -1,0 +1,57 @@
+"""What holds for the whole suite: no network, no home of anybody, async tests, servers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.host import files
+
+_KEPT = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "CI", "COVERAGE_PROCESS_START"}
+
+
+@pytest.fixture(scope="session")
+def suite_home() -> Iterator[Path]:
+    """A home for the suite that a sandbox's own user may pass through."""
+    with files.temporary_dir("gb-", shared=True) as folder:
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def isolated(suite_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the machine's home, keys or configuration."""
+    for name in list(os.environ):
+        if name not in _KEPT and not name.startswith(("PYTEST_", "GB_")):
+            monkeypatch.delenv(name)
+    home = Path(tempfile.mkdtemp(dir=suite_home))
+    home.chmod(0o711)
+    settings = {
+        "HOME": str(home),
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "TERM": "xterm-256color",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests, each in a loop of its own that must end clean."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments: dict[str, Any] = {n: pyfuncitem.funcargs[n] for n in names}
+    asyncio.run(pyfuncitem.obj(**arguments))
+    return True
