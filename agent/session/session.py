@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,12 +116,13 @@ class Session:
         self._place: Workplace | None = None
         self._turn: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[int] | None = None
-        self._used = state.behind
+        self._used = False
 
     def equip(self, parts: Parts, place: Workplace) -> None:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
         self._parts, self._place = parts, place
         self._mend()
+        self._used = self.state.behind
 
     def emit(self, event: AnyEvent) -> None:
         """Record an event, then show it."""
@@ -166,28 +167,25 @@ class Session:
             usage=self.state.usage,
         )
 
-    async def send(self, text: str) -> AsyncIterator[Record]:
+    def send(self, text: str) -> AsyncGenerator[Record]:
         """Run one turn and yield its records, the sync that follows it included.
 
         Leaving the iteration early interrupts the turn. Raises `UserError` while one is running.
         """
-        async for record in self._run(self._take_turn(text)):
-            yield record
+        return self._run(lambda: self._take_turn(text))
 
-    async def sync(self) -> AsyncIterator[Record]:
+    def sync(self) -> AsyncGenerator[Record]:
         """Bring home what an earlier turn left behind, and yield the records of it."""
-        async for record in self._run(self._sync("Work of an interrupted turn")):
-            yield record
+        return self._run(lambda: self._sync("Work of an interrupted turn"))
 
-    async def undo(self) -> AsyncIterator[Record]:
+    def undo(self) -> AsyncGenerator[Record]:
         """Take the newest turn back: its messages, its file changes, its commits on the branch.
 
         Raises `UserError` when there is none.
         """
         if not self.state.tips:
             raise UserError("there is no turn to undo")
-        async for record in self._run(self._undo()):
-            yield record
+        return self._run(self._undo)
 
     async def diff(self) -> str:
         """All changes since the start of the session, as a unified diff; empty before the first."""
@@ -216,7 +214,7 @@ class Session:
         assert self._place is not None
         return self._parts, self._place
 
-    async def _run(self, job: Awaitable[None]) -> AsyncIterator[Record]:
+    async def _run(self, job: Callable[[], Awaitable[None]]) -> AsyncGenerator[Record]:
         if self.busy:
             raise UserError("the agent is still busy", "wait, or interrupt it first")
         events = self._events
@@ -228,9 +226,9 @@ class Session:
             self.interrupt()
             await self._turn
 
-    async def _work(self, job: Awaitable[None]) -> None:
+    async def _work(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
-            await job
+            await job()
         finally:
             self._journal.flush()
             self._events, events = Channel(), self._events
