@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import msgspec
 
-from agent.core.events import AnyEvent, TurnStarted
+from agent.core.events import AnyEvent, TextDelta, TurnStarted
 from agent.core.messages import AssistantMessage, ToolCall, ToolResult, UserMessage
-from agent.llm.protocol import Llm
+from agent.llm.protocol import Llm, OnDelta, Request
 from agent.loop.history import History
 from agent.loop.turn import Turn
 from agent.testing.model import Line, Scripted
@@ -59,6 +59,19 @@ class Meeting:
     async def run(self, arguments: Words, context: ToolContext) -> ToolResult:
         await self._barrier.wait()
         return ToolResult(context.call_id, ok=True, text="met")
+
+
+class Stalling:
+    """Says something, then never ends."""
+
+    def __init__(self) -> None:
+        self.stalled = asyncio.Event()
+
+    async def ask(self, request: Request, on_delta: OnDelta) -> AssistantMessage:
+        on_delta(TextDelta("I was saying"))
+        self.stalled.set()
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 def tool(name: str, run: Callable[..., Any], *, reads_only: bool = False) -> Tool:

@@ -14,11 +14,21 @@ from agent.core.events import (
     StepStarted,
     TextDelta,
 )
-from agent.core.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
-from agent.llm.protocol import OnDelta, Request
+from agent.core.messages import ToolCall, ToolMessage, UserMessage
 from agent.loop.history import last_text
 from agent.loop.turn import run_turn
-from tests.loop.rig import BROKEN, ECHO, LOOK, Hanging, Meeting, Rig, call, reply, tool
+from tests.loop.rig import (
+    BROKEN,
+    ECHO,
+    LOOK,
+    Hanging,
+    Meeting,
+    Rig,
+    Stalling,
+    call,
+    reply,
+    tool,
+)
 
 
 def results(rig: Rig) -> dict[str, tuple[bool, str]]:
@@ -130,19 +140,6 @@ async def test_an_interrupt_while_reads_run_together_answers_each_once():
         await task
     assert sorted(e.result.call_id for e in rig.of(CallFinished)) == ["a", "b"]
     assert first.cancelled and second.cancelled
-
-
-class Stalling:
-    """Says something, then never ends."""
-
-    def __init__(self) -> None:
-        self.stalled = asyncio.Event()
-
-    async def ask(self, request: Request, on_delta: OnDelta) -> AssistantMessage:
-        on_delta(TextDelta("I was saying"))
-        self.stalled.set()
-        await asyncio.Event().wait()
-        raise AssertionError
 
 
 async def test_text_that_had_arrived_before_an_interrupt_is_kept():

@@ -1,0 +1,94 @@
+"""A session over a fake workplace, for what does not need a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from agent.core.errors import GloveboxError
+from agent.core.events import (
+    AnyEvent,
+    Record,
+    SandboxState,
+    Seeded,
+    SessionStarted,
+    SyncFinished,
+    Undone,
+)
+from agent.core.messages import ToolCall
+from agent.llm.protocol import Llm
+from agent.session.journal import Journal
+from agent.session.session import Parts, Session
+from agent.session.state import State
+from agent.tools.base import Tool, ToolContext, Toolset
+
+
+class Bench:
+    """A workplace that keeps a counter for a tree: `work` raises it, a sync carries it out."""
+
+    def __init__(self, state: State, emit: Callable[[AnyEvent], None]) -> None:
+        self._state = state
+        self._emit = emit
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failure: GloveboxError | None = None
+        self.sync_failure: GloveboxError | None = None
+        self.calls: list[str] = []
+        self._up = False
+
+    async def ready(self) -> None:
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        if not self._up:
+            self._up = True
+            self._emit(SandboxState("ready", "bench", "bench:1"))
+            if self._state.seeded is None:
+                self._emit(Seeded("base", "tip-0"))
+
+    async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
+        await self.ready()
+        return ToolContext(cast("Any", None), call.id, on_output, self._state.seen)
+
+    async def sync(self, state: State, message: str) -> SyncFinished:
+        self.calls.append(f"sync {state.last} {message}")
+        if self.sync_failure is not None:
+            raise self.sync_failure
+        return SyncFinished("glovebox/1", f"tip-{state.turn}", files=1)
+
+    async def undo(self, state: State, to: str) -> Undone:
+        self.calls.append(f"undo {to}")
+        return Undone(state.last, to)
+
+    async def diff(self, state: State) -> str:
+        return f"since {state.seeded.tip}" if state.seeded else ""
+
+    async def lost(self) -> None:
+        self._up = False
+
+    async def close(self) -> None:
+        self.calls.append("close")
+
+
+def open_session(path: Path, llm: Llm, *tools: Tool) -> tuple[Session, Bench]:
+    """The session whose journal is at `path`, new or resumed."""
+    journal, state = Journal(path), State()
+    if not journal.records:
+        state.apply(journal.append(0, SessionStarted("abcd", 1, "p", "m", "bench", "none")))
+    else:
+        for record in journal.records:
+            state.apply(record)
+    session = Session(journal, state)
+    bench = Bench(state, session.emit)
+    session.equip(Parts(llm, "scripted", lambda: "system", (), Toolset(tools), 20), bench)
+    return session, bench
+
+
+async def send(session: Session, text: str) -> list[Record]:
+    return [record async for record in session.send(text)]
+
+
+def names(records: list[Record]) -> list[str]:
+    return [type(record.event).__name__ for record in records]
