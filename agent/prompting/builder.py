@@ -21,8 +21,8 @@ _PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}")
 class GitFacts:
     """Where the copy came from and where the work will appear.
 
-    `branch` is empty for a detached head, `base` a commit id, `mirror` the branch that will hold the
-    work. Known before the sandbox is up, because the first request does not wait for it.
+    `branch` is empty for a detached head, `base` a commit id, `mirror` the branch that will hold
+    the work. Known before the sandbox is up, because the first request does not wait for it.
     """
 
     branch: str

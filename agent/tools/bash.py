@@ -18,6 +18,7 @@ from agent.core.limits import (
     BASH_MAX_LINES,
     BASH_MAX_SECONDS,
     CALL_GRACE_SECONDS,
+    LOG_MAX_BYTES,
     OUTPUT_HEAD_BYTES,
 )
 from agent.core.messages import ToolResult
@@ -173,5 +174,12 @@ def _ending(result: ExecResult, arguments: Bash, log: str | None) -> list[str]:
         lines.append(wording.EXIT.format(code=result.exit_code))
     if log is not None:
         size = len(result.output) + result.dropped
-        lines.append((wording.LOG if log else wording.NO_LOG).format(size=size, log=log))
+        lines.append(_whole(size, log))
     return lines
+
+
+def _whole(size: int, log: str) -> str:
+    if not log:
+        return wording.NO_LOG.format(size=size)
+    template = wording.LOG if size <= LOG_MAX_BYTES else wording.LOG_PART
+    return template.format(size=size, log=log, kept=LOG_MAX_BYTES)

@@ -45,10 +45,11 @@ async def _run(arguments: Edit, ctx: ToolContext) -> ToolResult:
     if isinstance(answer, Refusal):
         return refused(ctx, path, answer, changes=True)
     head = wording.EDITED.format(path=path, count=answer.replaced)
+    lines = numbered(answer.text, answer.first) if answer.first else wording.EMPTY
     return ToolResult(
         ctx.call_id,
         ok=True,
-        text=f"{head}\n{numbered(answer.text, answer.first)}",
+        text=f"{head}\n{lines}",
         details={
             "path": answer.path,
             "hash": answer.hash,

@@ -20,14 +20,18 @@ NUMBERED = "{number}\t{line}"
 EXIT = "Exit code {code}."
 SIGNAL = "Ended by signal {signal}."
 TIMED_OUT = (
-    "Stopped at its deadline of {seconds:g} seconds, with everything it had started. Give a longer"
-    " `seconds` (at most {most}), or leave it running: `COMMAND >/tmp/out.log 2>&1 &`, and look at"
-    " the file later."
+    "Stopped at its deadline of {seconds:g} seconds, with the processes it had started. Give a"
+    " longer `seconds` (at most {most}), or leave it running: `COMMAND >/tmp/out.log 2>&1 &`, and"
+    " look at the file later."
 )
 SILENT = "(no output)"
 BINARY = "(binary output of {size} bytes, not shown: redirect it to a file and use `file` or `od`)"
 GAP = "[… the middle is left out …]"
 LOG = "The whole output ({size} bytes) is in {log}: use `grep -n` or `sed -n '100,200p'` on it."
+LOG_PART = (
+    "The output had {size} bytes; the first {kept} are in {log}: use `grep -n` or"
+    " `sed -n '100,200p'` on it."
+)
 NO_LOG = (
     "The output had {size} bytes; what is left out was not kept: redirect it to a file to see all."
 )
@@ -36,12 +40,13 @@ NO_LOG = (
 EMPTY = "[the file is empty]"
 MORE = "[lines {first}-{last} of {total}; go on with offset={next}]"
 LAST = "[lines {first}-{last} of {total}; the end]"
-LONG_LINES = "[cut after {limit} characters: line {lines}]"
+LONG_LINES = "[cut after {limit} characters, `cut -c` in bash shows more: line {lines}]"
 ENCODING = "[encoding {encoding}; `edit` and `write` keep it]"
 CRLF = "[lines end with CRLF; `edit` and `write` keep that]"
 MIXED = "[line ends are mixed, CRLF and LF]"
 INVISIBLE = (
-    "[{count} invisible or control characters are shown as symbols, which `old` cannot match]"
+    "[{count} invisible or control characters are shown as symbols; `old` cannot match"
+    " them, a script in bash can]"
 )
 DIRECTORY = "{path} is a directory:"
 DIRECTORY_EMPTY = "{path} is an empty directory."
@@ -52,26 +57,27 @@ CREATED = "Created {path}: {lines} lines, {size} bytes."
 WRITTEN = "Replaced {path}: {lines} lines, {size} bytes."
 EDITED = "Edited {path}, {count} replaced:"
 
-# refusals, by the toolbox's reason; NEXT is what to do about them in that tool
-ABSENT = "{path} does not exist."
+# refusals, by the toolbox's reason
+ABSENT = "{path} does not exist, nor anything like it. `ls` or `find` shows what does."
 ABSENT_NEAR = "{path} does not exist. Near it: {nearest}."
 REFUSALS = {
     "absent": ABSENT,
     "directory": "{path} is a directory. Name a file in it.",
     "binary": "{path} is not text ({kind}, {size} bytes). Look at it with `file` or `od` in bash.",
     "special": "{path} is no regular file ({kind}).",
-    "denied": "No permission for {path}. `ls -ld` in bash shows its owner and mode.",
+    "denied": "{path} cannot be used ({why}). `ls -ld` in bash shows its owner and mode.",
     "too_large": "{path} is too large ({size} bytes). Use `grep -n`, `sed -n` or a script in bash.",
     "past_end": "{path} has {total} lines; there is none at that offset.",
     "unread": "{path} exists and you have not read it. `read` it first, or `edit` a part.",
     "stale": "{path} has changed since you last read it. `read` it again, then repeat.",
-    "no_space": "No space left for {path}. Remove what is not needed, then repeat.",
+    "no_space": "No space for {path} ({why}). Remove what is not needed, then repeat.",
     "not_found": "`old` does not occur in {path}.",
     "ambiguous": "`old` occurs {count} times in {path}, at lines {lines}. Add lines around it"
     " until it occurs once, or set `all`.",
-    "same": "`old` and `new` are the same.",
+    "same": "`old` and `new` are the same; see whether the change is there already.",
     "empty_old": "`old` is empty. Give the text to replace; to make a file, use `write`.",
-    "encoding": "The text does not fit the encoding of {path}: {why}.",
+    "encoding": "The text does not fit the encoding of {path}: {why}. Use other characters, or"
+    " convert the file first.",
 }
 UNKNOWN_REFUSAL = "{path}: refused ({reason})."
 UNCHANGED = "Nothing was changed. "

@@ -30,8 +30,11 @@ def _title(arguments: Write) -> str:
 
 async def _run(arguments: Write, ctx: ToolContext) -> ToolResult:
     path = arguments.path
-    seen = seen_hash(ctx, path)
-    answer = await ask(ctx, WriteAnswer, "write", path, text=arguments.content, hash=seen)
+    answer = await _write(arguments, ctx, seen_hash(ctx, path))
+    if isinstance(answer, Refusal) and answer.reason == "unread":
+        # `~` is another name for a place that only the inside knows; its answer has the real one.
+        known = ctx.seen.hashes.get(answer.path)
+        answer = await _write(arguments, ctx, known) if known else answer
     if isinstance(answer, Refusal):
         return refused(ctx, path, answer, changes=True)
     template = wording.CREATED if answer.created else wording.WRITTEN
@@ -47,3 +50,8 @@ async def _run(arguments: Write, ctx: ToolContext) -> ToolResult:
             "diff": answer.diff,
         },
     )
+
+
+async def _write(arguments: Write, ctx: ToolContext, seen: str | None) -> WriteAnswer | Refusal:
+    path, text = arguments.path, arguments.content
+    return await ask(ctx, WriteAnswer, "write", path, text=text, hash=seen)

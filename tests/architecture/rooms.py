@@ -100,8 +100,8 @@ OWNERS = {
 # The standard library without reach to the host. Any other module of it is for `HOST` rooms.
 PURE = _words(
     """__future__ abc argparse array ast asyncio base64 binascii bisect cmath codecs collections
-    collections.abc contextlib contextvars copy dataclasses datetime decimal difflib email.utils enum
-    errno fnmatch fractions functools graphlib hashlib heapq hmac html html.parser ipaddress
+    collections.abc contextlib contextvars copy dataclasses datetime decimal difflib email.utils
+    enum errno fnmatch fractions functools graphlib hashlib heapq hmac html html.parser io ipaddress
     itertools json keyword logging math numbers operator pathlib posixpath pprint queue random re
     secrets shlex stat statistics string struct sys textwrap threading time traceback types typing
     unicodedata urllib urllib.parse uuid warnings weakref zlib zoneinfo"""
@@ -112,6 +112,7 @@ IMPURE = {
     "asyncio": """create_subprocess_exec create_subprocess_shell open_connection start_server
         open_unix_connection start_unix_server subprocess""",
     "codecs": "open EncodedFile",
+    "io": "FileIO open open_code",
     "logging": "FileHandler basicConfig config handlers",
     "operator": "attrgetter methodcaller",
     "posixpath": """abspath exists expanduser expandvars getatime getctime getmtime getsize isdir
@@ -158,6 +159,7 @@ CALLS = {"open", "resolve", "absolute", "rename", "replace", "stat"}
 # One file, one module or builtin that its room may not have, and why.
 EXCEPTIONS = {
     ("agent.tools.builtin", "pkgutil"): "finds the tool files beside it",
+    ("agent.sandbox.toolbox", "zipfile"): "packs the toolbox in memory",
     ("agent.llm.failure", "socket"): "names an exception type",
     ("agent.llm.failure", "ssl"): "names an exception type",
     ("agent.llm.failure", "vars"): "looks at an exception of the provider library",

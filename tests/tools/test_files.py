@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.core.limits import READ_MAX_LINES
+from tests.tools.fake import TOOLS, FakeSandbox, FakeToolbox, context, said, use
+
+SEEN = {"ok": True, "path": "/workspace/src/a.py", "hash": "h1"}
+READ = {**SEEN, "text": "x", "first": 1, "last": 1, "total": 1}
+WRITTEN = {**SEEN, "hash": "h2", "created": False, "lines": 1, "bytes": 2, "diff": "-x\n+y"}
+EDITED = {**SEEN, "hash": "h2", "replaced": 1, "first": 1, "last": 1, "text": "y", "diff": "d"}
+
+
+def asked(answer: dict[str, Any]) -> tuple[FakeToolbox, Any]:
+    toolbox = FakeToolbox(answer)
+    return toolbox, context(FakeSandbox(toolbox=toolbox))
+
+
+async def test_read_asks_for_the_lines_wanted() -> None:
+    toolbox, ctx = asked(READ)
+    await use("read", ctx, path="src/a.py", offset=5, limit=10**6)
+    assert toolbox.calls == [
+        {"op": "read", "path": "src/a.py", "offset": 5, "limit": READ_MAX_LINES}
+    ]
+
+
+@pytest.mark.parametrize("path", ["src/a.py", "/workspace/src/a.py", "./src/../src/a.py"])
+async def test_changes_carry_what_was_seen_of_the_file(path: str) -> None:
+    for name, answer, arguments in [
+        ("write", WRITTEN, {"content": "y\n"}),
+        ("edit", EDITED, {"old": "x", "new": "y"}),
+    ]:
+        toolbox, ctx = asked(answer)
+        ctx.seen.hashes["/workspace/src/a.py"] = "h1"
+        await use(name, ctx, path=path, **arguments)
+        assert toolbox.calls[0]["hash"] == "h1"
+
+
+async def test_a_file_never_seen_is_changed_without_a_hash() -> None:
+    toolbox, ctx = asked(EDITED)
+    await use("edit", ctx, path="b.py", old="x", new="y", all=True)
+    assert toolbox.calls == [
+        {"op": "edit", "path": "b.py", "old": "x", "new": "y", "all": True, "hash": None}
+    ]
+
+
+async def test_results_name_path_and_hash_for_the_guard() -> None:
+    for name, answer, arguments in [
+        ("read", READ, {}),
+        ("write", WRITTEN, {"content": "y\n"}),
+        ("edit", EDITED, {"old": "x", "new": "y"}),
+    ]:
+        result = await said(name, answer, path="src/a.py", **arguments)
+        assert result.details["path"] == "/workspace/src/a.py"
+        assert result.details["hash"] == answer["hash"]
+        assert result.details.get("diff") == answer.get("diff")
+
+
+async def test_a_refusal_has_no_hash_that_could_be_taken_for_seen() -> None:
+    answer = {"ok": False, "reason": "stale", "path": "/workspace/a", "hash": "h9"}
+    result = await said("write", answer, path="a", content="")
+    assert result.details == {"path": "/workspace/a", "reason": "stale"}
+
+
+async def test_a_file_read_by_its_name_under_home_can_be_written_by_it() -> None:
+    class Home(FakeToolbox):
+        async def call(self, op: str, **arguments: Any) -> dict[str, Any]:
+            await super().call(op, **arguments)
+            if arguments["hash"] is None:
+                return {"ok": False, "reason": "unread", "path": "/home/agent/a"}
+            return WRITTEN
+
+    toolbox = Home()
+    ctx = context(FakeSandbox(toolbox=toolbox))
+    assert not (await use("write", ctx, path="~/a", content="")).ok
+    ctx.seen.hashes["/home/agent/a"] = "h1"
+    assert (await use("write", ctx, path="~/a", content="")).ok
+    assert toolbox.calls[-1]["hash"] == "h1"
+
+
+async def test_a_path_cannot_bring_lines_or_escapes_into_a_title() -> None:
+    for name, more in [("read", {}), ("write", {"content": ""}), ("edit", {"old": "", "new": ""})]:
+        tool = TOOLS.find(name)
+        assert tool is not None
+        assert tool.title(tool.arguments(path="a\nb\x1b[2J", **more)) == f"{name} a b␛[2J"
+
+
+def test_reading_tools_may_run_side_by_side_and_changing_ones_not() -> None:
+    assert {tool.name: tool.reads_only for tool in TOOLS} == {
+        "bash": False,
+        "edit": False,
+        "read": True,
+        "write": False,
+    }
