@@ -178,6 +178,19 @@ class Session:
         """Bring home what an earlier turn left behind, and yield the records of it."""
         return self._run(lambda: self._sync("Work of an interrupted turn"))
 
+    async def between(self) -> AsyncGenerator[Record]:
+        """Yield what happens while no turn runs; leave the iteration before the next `send`."""
+        async for record in self._events:
+            yield record
+
+    async def enter(self) -> ToolContext:
+        """The sandbox, ready, for a front end's own programs (a benchmark's check, a shell).
+
+        What is run there is no part of the conversation and does not cause a sync. Raises
+        `SandboxError` and `SyncError`, as a turn would.
+        """
+        return await self._equipped[1].context(ToolCall("front-end", "", None), lambda _: None)
+
     def undo(self) -> AsyncGenerator[Record]:
         """Take the newest turn back: its messages, its file changes, its commits on the branch.
 
