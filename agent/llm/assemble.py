@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from agent.core.events import ReasoningDelta, TextDelta
 from agent.core.messages import AssistantMessage, StopReason, ToolCall, Usage
+from agent.llm.wire import valid_text
 
 _STOPS: dict[str, StopReason] = {
     "length": "length",
@@ -46,7 +47,7 @@ class Assembler:
     @property
     def text(self) -> str:
         """The reply so far."""
-        return "".join(self._text)
+        return valid_text("".join(self._text))
 
     @property
     def empty(self) -> bool:
@@ -64,17 +65,17 @@ class Assembler:
                 self._add_call(call)
             if reasoning := _get(delta, "reasoning_content"):
                 self._reasoning.append(reasoning)
-                yield ReasoningDelta(reasoning)
+                yield ReasoningDelta(valid_text(reasoning))
             if text := _get(delta, "content"):
                 self._text.append(text)
-                yield TextDelta(text)
+                yield TextDelta(valid_text(text))
 
     def message(self, model: str, usage: Usage) -> AssistantMessage:
         """All that was added, as one message."""
         calls = tuple(self._calls())
         return AssistantMessage(
             text=self.text,
-            reasoning="".join(self._reasoning),
+            reasoning=valid_text("".join(self._reasoning)),
             calls=calls,
             stop=_STOPS.get(self._finish, "calls" if calls else "done"),
             usage=usage,
@@ -111,7 +112,7 @@ class Assembler:
         for slot in self._slots:
             call_id = slot.id if slot.id and slot.id not in taken else _free_id(taken)
             taken.add(call_id)
-            raw = "".join(slot.arguments)
+            raw = valid_text("".join(slot.arguments))
             yield ToolCall(id=call_id, name=slot.name or "unknown", arguments=decode(raw), raw=raw)
 
 
@@ -123,7 +124,19 @@ def decode(raw: str) -> dict[str, Any] | None:
         value = json.loads(raw, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+    return _valid(cast("dict[str, Any]", value)) if isinstance(value, dict) else None
+
+
+def _valid(value: Any) -> Any:
+    # An escape such as \ud800 is fine in JSON and decodes to what cannot be written again.
+    if isinstance(value, str):
+        return valid_text(value)
+    if isinstance(value, list):
+        return [_valid(each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {valid_text(name): _valid(each) for name, each in items}
+    return value
 
 
 def _refuse(constant: str) -> None:

@@ -1,25 +1,34 @@
 """Model providers through litellm. The only file that imports it, and only when it is needed.
 
 litellm takes seconds to import, so that happens in `warm()` or at the first question, in a thread.
+What it prints and logs is silenced here; what it raises is translated here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import functools
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
+from agent.core.errors import LlmDownError, LlmError
 from agent.core.messages import AssistantMessage, Message
 from agent.host import env
 from agent.llm.assemble import Assembler, tokens
-from agent.llm.protocol import OnDelta, Request
-from agent.llm.retry import Retry
+from agent.llm.failure import Asked, Failure, failure_of, slow
+from agent.llm.protocol import Delta, OnDelta, Request
+from agent.llm.redact import secrets_in
+from agent.llm.retry import Retry, TransientError
 from agent.llm.wire import encode_messages, encode_tools
 
+# A model that reasons in silence may take minutes to its first byte; between two bytes it may not.
 FIRST_BYTE_SECONDS = 300.0
-IDLE_SECONDS = 180.0
+IDLE_SECONDS = 120.0
+WHOLE_SECONDS = 900.0
+CANCEL_SECONDS = 0.5
 
 _SETTINGS = {
     # Otherwise importing litellm fetches its price table from the network.
@@ -48,11 +57,28 @@ def warm() -> None:
     _library()
 
 
+async def close() -> None:
+    """Close kept connections and end litellm's background tasks, those of all clients.
+
+    For the end of an event loop, when no question is running any more.
+    """
+    if not _library.cache_info().currsize:
+        return
+    library = _library()
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+
+    await GLOBAL_LOGGING_WORKER.stop(discard_pending=True)
+    await library.close_litellm_async_clients()
+    # Otherwise a closed connection pool would be handed out again.
+    library.in_memory_llm_clients_cache.flush_cache()
+
+
 class LitellmClient:
     """An `Llm` that asks the provider named in the model's prefix, such as `openai/gpt-5`.
 
     Keys and addresses come from the environment as litellm reads them. `options` are further
-    arguments of every request, such as `temperature`.
+    arguments of every request, such as `temperature`. `stream=False` asks for whole replies; a
+    server that does not stream although asked to is found out and asked so by itself.
     """
 
     def __init__(
@@ -61,12 +87,15 @@ class LitellmClient:
         retry: Retry | None = None,
         first_byte_seconds: float = FIRST_BYTE_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
+        stream: bool = True,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self._retry = retry or Retry()
         self._first_byte_seconds = first_byte_seconds
         self._idle_seconds = idle_seconds
+        self._stream = stream
         self._options = dict(options or {})
+        self._unstreamed: set[str] = set()
 
     async def ask(self, request: Request, on_delta: OnDelta) -> AssistantMessage:
         """Answer `request`; see `Llm.ask`."""
@@ -74,29 +103,164 @@ class LitellmClient:
         return await self._retry.run(lambda: self._attempt(library, request, on_delta), on_delta)
 
     async def _attempt(self, library: Any, request: Request, on_delta: OnDelta) -> AssistantMessage:
-        reply = Assembler(_call_ids(request.messages))
-        stream = await library.acompletion(**self._arguments(request))
-        try:
-            async for chunk in stream:
-                for delta in reply.add(chunk):
-                    on_delta(delta)
-        finally:
-            await stream.aclose()
-        return reply.message(request.model, tokens(reply.usage, None))
+        streamed = self._stream and request.model not in self._unstreamed
+        reply = await self._receive(library, request, on_delta, stream=streamed)
+        if reply.empty and streamed:
+            # litellm turns a body that is no event stream into an empty reply.
+            self._unstreamed.add(request.model)
+            reply = await self._receive(library, request, on_delta, stream=False)
+        if reply.empty:
+            error = LlmDownError(f"`{request.model}` gave an empty answer", "try again")
+            raise TransientError(error, "provider gave an empty answer")
+        usage = tokens(reply.usage, _cost(library, request.model, reply.usage))
+        return reply.message(request.model, usage)
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
+    async def _receive(
+        self, library: Any, request: Request, on_delta: OnDelta, *, stream: bool
+    ) -> Assembler:
+        """One request and all of its answer. Raises `TransientError` when another may succeed."""
+        reply = Assembler(_call_ids(request.messages))
+        shown = False
+
+        def show(delta: Delta) -> None:
+            nonlocal shown
+            shown = True
+            on_delta(delta)
+
+        arguments = self._arguments(request, stream=stream)
+        try:
+            await self._read(library, arguments, reply, show)
+        except TimeoutError as error:
+            failure = slow(_provider(library, request.model), "kept silent for too long")
+            raise _raisable(failure, reply.text, shown=shown) from error
+        except tuple(library.LITELLM_EXCEPTION_TYPES) as error:
+            failure = failure_of(error, _asked(library, request.model))
+            raise _raisable(failure, reply.text, shown=shown) from error
+        return reply
+
+    async def _read(
+        self, library: Any, arguments: dict[str, Any], reply: Assembler, show: OnDelta
+    ) -> None:
+        seconds = self._first_byte_seconds if arguments["stream"] else WHOLE_SECONDS
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(seconds) as deadline:
+            answer = await _open(library, arguments)
+            if not arguments["stream"]:
+                for delta in reply.add(answer):
+                    show(delta)
+                return
+            try:
+                async for chunk in answer:
+                    deadline.reschedule(loop.time() + self._idle_seconds)
+                    for delta in reply.add(chunk):
+                        show(delta)
+            finally:
+                await answer.aclose()
+
+    def _arguments(self, request: Request, *, stream: bool) -> dict[str, Any]:
         tools = {"tools": encode_tools(request.tools)} if request.tools else {}
+        counted = {"stream_options": {"include_usage": True}} if stream else {}
         return {
             "model": request.model,
             "messages": encode_messages(request),
             **tools,
-            "stream": True,
-            "stream_options": {"include_usage": True},
             "drop_params": True,
+            # Repeating is `Retry`'s business, which says so; time-outs are ours as well.
             "num_retries": 0,
             "max_retries": 0,
+            "timeout": WHOLE_SECONDS,
             **self._options,
+            "stream": stream,
+            **counted,
         }
+
+
+async def _open(library: Any, arguments: dict[str, Any]) -> Any:
+    """litellm's answer, when its headers are there. A cancel leaves nothing behind.
+
+    litellm prepares a request in a thread; cancelled at that moment it drops a coroutine that was
+    never awaited. So a cancel waits, for at most half a second, until the request is being sent.
+    """
+    sending = asyncio.Event()
+    thread = threading.get_ident()
+
+    def note(_: Any) -> None:
+        if threading.get_ident() == thread:
+            sending.set()
+
+    task = asyncio.create_task(library.acompletion(**arguments, logger_fn=note))
+    try:
+        return await asyncio.shield(task)
+    finally:
+        if not task.done():
+            await _abandon(task, sending)
+
+
+async def _abandon(task: asyncio.Task[Any], sending: asyncio.Event) -> None:
+    waiter = asyncio.create_task(sending.wait())
+    try:
+        await asyncio.wait((task, waiter), timeout=CANCEL_SECONDS, return_when="FIRST_COMPLETED")
+    finally:
+        waiter.cancel()
+        task.cancel()
+    answer: Any = (await asyncio.gather(task, waiter, return_exceptions=True))[0]
+    if hasattr(answer, "aclose"):
+        await answer.aclose()
+
+
+def _raisable(failure: Failure, partial: str, *, shown: bool) -> Exception:
+    """What to raise: what was shown once must not be shown again, so then it is final."""
+    error = failure.error
+    if isinstance(error, LlmError):
+        error.partial = partial
+        if failure.reason and not shown:
+            return TransientError(error, failure.reason, asked=failure.asked, quick=failure.quick)
+    if partial:
+        error.message = f"the reply was cut: {error.message}"
+    return error
+
+
+def _asked(library: Any, model: str) -> Asked:
+    provider = _provider(library, model)
+    return Asked(
+        model=model,
+        provider=provider,
+        missing=tuple(library.validate_environment(model)["missing_keys"]) if provider else (),
+        near=tuple(_near(library, model)),
+        secrets=secrets_in(env.variables()),
+    )
+
+
+def _provider(library: Any, model: str) -> str:
+    """The provider that `model` names, or "" when litellm knows none."""
+    try:
+        return str(library.get_llm_provider(model)[1])
+    except library.BadRequestError:
+        return ""
+
+
+def _near(library: Any, model: str) -> list[str]:
+    prefix, slash, name = model.partition("/")
+    known: set[str] = set(library.model_cost)
+    if slash and not _provider(library, model):
+        providers = [str(getattr(each, "value", each)) for each in library.provider_list]
+        near = difflib.get_close_matches(prefix, providers, n=3, cutoff=0.6)
+        return [f"{provider}/{name}" for provider in near]
+    own = {f"{prefix}/{each}" for each in known if "/" not in each} if slash else set[str]()
+    return difflib.get_close_matches(model, sorted(known | own), n=3, cutoff=0.7)
+
+
+def _cost(library: Any, model: str, usage: Any) -> float | None:
+    """US dollars by litellm's own table; None when the model or its price is not in it."""
+    if usage is None:
+        return None
+    try:
+        key = library.get_model_info(model)["key"]
+        if "input_cost_per_token" not in library.model_cost.get(key, {}):
+            return None
+        return float(sum(library.cost_per_token(model=model, usage_object=usage)))
+    except (library.exceptions.ModelNotMappedError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _call_ids(messages: tuple[Message, ...]) -> set[str]:

@@ -25,7 +25,7 @@ def encode_messages(request: Request) -> list[dict[str, Any]]:
     """System text and history. Raises ValueError when a call lacks its result or the reverse."""
     encoded: list[dict[str, Any]] = []
     if request.system:
-        encoded.append({"role": "system", "content": _text(request.system)})
+        encoded.append({"role": "system", "content": valid_text(request.system)})
     open_calls: Sequence[ToolCall] = ()
     for message in request.messages:
         if bool(open_calls) != isinstance(message, ToolMessage):
@@ -44,7 +44,7 @@ def encode_tools(tools: Sequence[ToolSchema]) -> list[dict[str, Any]]:
             "type": "function",
             "function": {
                 "name": tool.name,
-                "description": _text(tool.description),
+                "description": valid_text(tool.description),
                 "parameters": tool.parameters,
             },
         }
@@ -63,24 +63,24 @@ def _encode(message: Message, calls: Sequence[ToolCall]) -> Iterator[dict[str, A
                 encoded = [_call(call) for call in message.calls]
                 yield {
                     "role": "assistant",
-                    "content": _text(message.text) or None,
+                    "content": valid_text(message.text) or None,
                     "tool_calls": encoded,
                 }
             elif message.text:
-                yield {"role": "assistant", "content": _text(message.text)}
+                yield {"role": "assistant", "content": valid_text(message.text)}
         case ToolMessage():
             results = {result.call_id: result for result in message.results}
             if len(message.results) != len(calls) or results.keys() != {c.id for c in calls}:
                 raise ValueError("the results do not answer the calls before them one to one")
             for call in calls:
-                content = _text(results[call.id].text)
+                content = valid_text(results[call.id].text)
                 yield {"role": "tool", "tool_call_id": call.id, "content": content}
 
 
 def _user_content(message: UserMessage) -> str | list[dict[str, Any]]:
     if not message.images:
-        return _text(message.text)
-    text = [{"type": "text", "text": _text(message.text)}] if message.text else []
+        return valid_text(message.text)
+    text = [{"type": "text", "text": valid_text(message.text)}] if message.text else []
     images = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
     return [*text, *images]
 
@@ -94,11 +94,11 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 def _arguments(call: ToolCall) -> str:
     if call.arguments is None:
-        return json.dumps({MALFORMED: _text(call.raw)}, ensure_ascii=False)
+        return json.dumps({MALFORMED: valid_text(call.raw)}, ensure_ascii=False)
     # What the model wrote, byte for byte, when we have it: that is what its cache knows.
-    if call.raw and call.raw == _text(call.raw) and _decodes_to(call.raw, call.arguments):
+    if call.raw and call.raw == valid_text(call.raw) and _decodes_to(call.raw, call.arguments):
         return call.raw
-    return _text(json.dumps(call.arguments, ensure_ascii=False))
+    return valid_text(json.dumps(call.arguments, ensure_ascii=False))
 
 
 def _decodes_to(raw: str, arguments: dict[str, Any]) -> bool:
@@ -108,8 +108,8 @@ def _decodes_to(raw: str, arguments: dict[str, Any]) -> bool:
         return False
 
 
-def _text(text: str) -> str:
-    """`text` without lone surrogates, which have no UTF-8 form and so cannot be sent."""
+def valid_text(text: str) -> str:
+    """`text` without lone surrogates, which UTF-8 cannot hold: neither sent nor kept."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
