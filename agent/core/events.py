@@ -139,7 +139,11 @@ class SyncStarted(Event, frozen=True, tag=True):
 
 
 class SyncFinished(Event, frozen=True, tag=True):
-    """`commit` is the verified tip of `branch`, or `problem` says why it did not move."""
+    """`commit` is the verified tip of `branch`, or `problem` says why it did not move.
+
+    `branch` is "" as long as there was nothing to bring home. `notes` is what a person should know:
+    a branch that had to take another name, files that stayed inside.
+    """
 
     branch: str
     commit: str = ""
@@ -147,6 +151,7 @@ class SyncFinished(Event, frozen=True, tag=True):
     added: int = 0
     removed: int = 0
     problem: Problem | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Undone(Event, frozen=True, tag=True):
@@ -154,6 +159,7 @@ class Undone(Event, frozen=True, tag=True):
 
     was: str
     commit: str
+    notes: tuple[str, ...] = ()
 
 
 class Notice(Event, frozen=True, tag=True):
