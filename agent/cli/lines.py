@@ -30,7 +30,7 @@ def line_of(event: AnyEvent) -> str | None:
             return f"→ {one_line(call.name, 20)}  {one_line(title)}"
         case CallFinished(result=result, seconds=seconds):
             mark = "✓" if result.ok else "✗"
-            return f"  {mark} {_gist(result.text, ok=result.ok)} ({seconds:.1f} s)"
+            return f"  {mark} {gist(result.text, ok=result.ok)} ({seconds:.1f} s)"
         case Notice(level=level, text=text, hint=hint):
             return f"{_MARK[level]} {terminal_safe(text)}" + _hint(hint)
         case SandboxState(state="ready", backend=backend):
@@ -77,7 +77,7 @@ def _hint(hint: str) -> str:
     return f"\n    {terminal_safe(hint)}" if hint else ""
 
 
-def _gist(text: str, *, ok: bool) -> str:
+def gist(text: str, *, ok: bool) -> str:
     """The line of a result that says most: the first of a success, the last of a failure."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:

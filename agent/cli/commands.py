@@ -1,0 +1,135 @@
+"""What can be typed with a slash in front. To add one: a function and a line in `COMMANDS`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.cli.lines import cost_text
+from agent.cli.live import Line, marked, plain
+from agent.core.errors import UserError
+from agent.core.events import Record
+from agent.core.text import terminal_safe
+from agent.session.session import Session
+
+# A path or a comment at the start of a message is no command.
+_COMMAND = re.compile(r"/([A-Za-z-]*)(?:\s+(.*))?", re.DOTALL)
+
+
+class Talk(Protocol):
+    """What a command may use of the conversation it is typed in."""
+
+    @property
+    def session(self) -> Session: ...
+
+    def show(self, lines: Sequence[Line]) -> None: ...
+
+    async def follow(self, records: AsyncGenerator[Record]) -> None:
+        """Show records until they end."""
+        ...
+
+    def leave(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    name: str
+    about: str
+    run: Callable[[Talk], Awaitable[None]]
+
+
+def parse(text: str) -> Command | None:
+    """The command that was typed, or None for a message.
+
+    Raises `UserError` for one that does not exist, or that is given what it does not take.
+    """
+    match = _COMMAND.fullmatch(text.strip())
+    if match is None:
+        return None
+    name, rest = match.group(1).lower(), match.group(2)
+    command = next((c for c in COMMANDS if c.name == name), None)
+    if command is None:
+        close = difflib.get_close_matches(name, [c.name for c in COMMANDS], n=1)
+        hint = f"did you mean `/{close[0]}`?" if close else "`/help` lists the commands"
+        raise UserError(f"there is no command `/{name}`", hint)
+    if rest:
+        raise UserError(f"`/{name}` takes nothing after it", f"type `/{name}` alone")
+    return command
+
+
+async def _help(talk: Talk) -> None:
+    rows = [(f"/{c.name}", c.about) for c in COMMANDS] + list(_KEYS)
+    width = max(len(name) for name, _ in rows)
+    talk.show([(("call", f"  {name:<{width}}"), ("", f"  {about}")) for name, about in rows])
+
+
+_KEYS = (
+    ("Enter", "send; while the agent works, send when it is done"),
+    ("Alt-Enter, Ctrl-J", "a new line; pasting never sends"),
+    ("Ctrl-C", "interrupt the agent; else clear the line; twice on an empty one: leave"),
+    ("Ctrl-D", "leave"),
+)
+
+
+async def _diff(talk: Talk) -> None:
+    text = await talk.session.diff()
+    talk.show(diff_lines(text) if text.strip() else marked("· nothing changed"))
+
+
+async def _undo(talk: Talk) -> None:
+    await talk.follow(talk.session.undo())
+
+
+async def _sync(talk: Talk) -> None:
+    if talk.session.state.seeded is None:
+        talk.show(marked("· nothing to sync: the sandbox is not up yet"))
+        return
+    await talk.follow(talk.session.sync())
+
+
+async def _status(talk: Talk) -> None:
+    status = talk.session.status()
+    rows = [
+        ("session", f"{status.number} ({talk.session.id})"),
+        ("model", status.model),
+        ("sandbox", f"{status.backend}, {status.sandbox}; network {status.network}"),
+        ("branch", status.branch),
+        ("sync", f"{status.sync} {status.problem}".rstrip()),
+        ("spent", cost_text(status.usage)),
+    ]
+    talk.show([(("dim", f"  {name:<8}"), ("", terminal_safe(text))) for name, text in rows])
+
+
+async def _quit(talk: Talk) -> None:
+    talk.leave()
+
+
+COMMANDS = (
+    Command("help", "this list", _help),
+    Command("diff", "everything the agent changed in this session", _diff),
+    Command("undo", "take the last turn back: conversation, files and branch", _undo),
+    Command("sync", "bring home what has not reached the branch", _sync),
+    Command("status", "sandbox, branch, model and what was spent", _status),
+    Command("quit", "leave; the session is kept", _quit),
+    Command("exit", "the same", _quit),
+)
+
+_DIFF_STYLES = (
+    (("diff ", "index ", "--- ", "+++ "), "diff.head"),
+    (("@@",), "diff.place"),
+    (("+",), "diff.added"),
+    (("-",), "diff.removed"),
+)
+
+
+def diff_lines(text: str) -> list[Line]:
+    """A unified diff, complete, with a style for each kind of line."""
+    return [line for row in text.removesuffix("\n").split("\n") for line in _diff_line(row)]
+
+
+def _diff_line(row: str) -> list[Line]:
+    style = next((s for starts, s in _DIFF_STYLES if row.startswith(starts)), "")
+    return plain(terminal_safe(row.removesuffix("\r")), style)

@@ -1,0 +1,182 @@
+"""A session's records as a transcript that only grows, and the few lines below it that change.
+
+Knows no screen. Text becomes terminal-safe here, however the pieces of it were cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.cli.lines import cost_text, gist, line_of
+from agent.core.events import (
+    AnyEvent,
+    CallFinished,
+    CallOutput,
+    CallStarted,
+    MessageFinished,
+    ReasoningDelta,
+    SyncFinished,
+    SyncStarted,
+    TextDelta,
+    TurnFinished,
+    TurnStarted,
+)
+from agent.core.messages import Usage
+from agent.core.text import one_line, terminal_safe
+
+Line = tuple[tuple[str, str], ...]
+"""One line as (style, text) pieces; styles are names that a screen gives a look."""
+
+OUTPUT_LINES = 6
+_OUTPUT_CHARS = 4_000
+_LINE_CHARS = 200
+_STYLES = {"✓": "good", "✗": "bad", "!": "warning", "·": "dim", "→": "call"}
+# A program's colours mean nothing here; one that is still arriving is cut at the end of what came.
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*[mK]|\x1b(?:\[[0-9;:]*)?\Z")
+
+
+def plain(text: str, style: str = "") -> list[Line]:
+    """Text that is safe already, as lines of one style."""
+    return [((style, part),) for part in text.split("\n")]
+
+
+def marked(text: str) -> list[Line]:
+    """The lines of `line_of`, styled by the mark in front."""
+    return plain(text, _STYLES.get(text.strip()[:1], ""))
+
+
+class Stream:
+    """Streamed text, cut into safe lines; a carriage return waits for the piece that follows it."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self.open = ""
+
+    def feed(self, text: str) -> list[str]:
+        """The lines that `text` completes; what is begun is in `open`."""
+        text = self._rest + text
+        self._rest = "\r" if text.endswith("\r") else ""
+        safe = terminal_safe(text.removesuffix("\r") if self._rest else text)
+        *whole, self.open = (self.open + safe).split("\n")
+        return whole
+
+    def end(self) -> list[str]:
+        """What is left, as a last line; nothing when there is nothing."""
+        left, self._rest, self.open = self.open, "", ""
+        return [left] if left else []
+
+
+@dataclass(slots=True)
+class _Running:
+    """A call under way and the end of what it printed."""
+
+    name: str
+    tail: str = ""
+    lines: int = 0
+
+    def add(self, text: str) -> None:
+        self.lines += text.count("\n")
+        self.tail = (self.tail + text)[-_OUTPUT_CHARS:]
+
+    def shown(self) -> list[Line]:
+        """The last lines, as a terminal would leave them."""
+        text = _COLOURS.sub("", self.tail).replace("\r\n", "\n").rstrip("\n")
+        rows = [row.rstrip("\r").rpartition("\r")[2] for row in text.split("\n")] if text else []
+        kept = rows[-OUTPUT_LINES:]
+        more = max(self.lines + (not self.tail.endswith("\n")), len(rows)) - len(kept)
+        head = plain(f"  … {more:,} more lines", "dim") if kept and more > 0 else []
+        return [*head, *(_output(row) for row in kept)]
+
+
+def _output(row: str) -> Line:
+    return (("dim", f"  {terminal_safe(row[:_LINE_CHARS])}"),)
+
+
+class Live:
+    """Feed it events: `apply` answers with new lines of the transcript, `area` is what changes."""
+
+    def __init__(self) -> None:
+        self._stream = Stream()
+        self._style = ""
+        self._said = False
+        self._running: dict[str, _Running] = {}
+        self._newest = ""
+        self._doing = ""
+
+    def apply(self, event: AnyEvent) -> list[Line]:
+        """The lines that this event adds for good."""
+        match event:
+            case TextDelta(text=text):
+                self._said = True
+                return self._streamed(text, "")
+            case ReasoningDelta(text=text):
+                return self._streamed(text, "dim")
+            case CallOutput(call_id=call_id, text=text):
+                if call_id in self._running:
+                    self._running[call_id].add(text)
+                return []
+            case _:
+                return [*self._flushed(), *self._told(event)]
+
+    def area(self) -> list[Line]:
+        """The unfinished line of the reply, the output of what runs, and what is being done."""
+        lines = [line for call in self._running.values() for line in call.shown()]
+        if self._stream.open:
+            lines.append(((self._style, self._stream.open[-_OUTPUT_CHARS:]),))
+        if self._doing:
+            lines.append((("dim", self._doing),))
+        return lines
+
+    def _streamed(self, text: str, style: str) -> list[Line]:
+        before = self._flushed() if style != self._style else []
+        self._style = style
+        return [*before, *self._styled(self._stream.feed(text))]
+
+    def _flushed(self) -> list[Line]:
+        return self._styled(self._stream.end())
+
+    def _styled(self, lines: Iterable[str]) -> list[Line]:
+        return [((self._style, line),) for line in lines]
+
+    def _told(self, event: AnyEvent) -> list[Line]:
+        match event:
+            case TurnStarted():
+                self._doing = "· working; Ctrl-C interrupts"
+            case SyncStarted():
+                self._doing = "· bringing the work home"
+            case SyncFinished():
+                self._doing = ""
+            case TurnFinished(usage=usage):
+                self._doing = ""
+                return [*self._line(event), *_spent(usage)]
+            case MessageFinished(message=message):
+                said, self._said = self._said, False
+                return [] if said else plain(terminal_safe(message.text)) if message.text else []
+            case CallStarted(call=call):
+                self._running[call.id] = _Running(call.name)
+                self._newest = call.id
+            case CallFinished():
+                return self._finished(event)
+            case _:
+                pass
+        return self._line(event)
+
+    def _line(self, event: AnyEvent) -> list[Line]:
+        text = line_of(event)
+        return [] if text is None else marked(text)
+
+    def _finished(self, event: CallFinished) -> list[Line]:
+        """The end of what the call printed, then how it ended; named when others came between."""
+        result = event.result
+        running = self._running.pop(result.call_id, _Running(""))
+        shown = running.shown()
+        mark = "✓" if result.ok else "✗"
+        name = "" if self._newest == result.call_id else f"{one_line(running.name, 20)}: "
+        says = "" if shown and result.ok else f"{gist(result.text, ok=result.ok)} "
+        return [*shown, *marked(f"  {mark} {name}{says}({event.seconds:.1f} s)")]
+
+
+def _spent(usage: Usage) -> list[Line]:
+    return marked(f"· {cost_text(usage)}") if usage.prompt or usage.completion else []

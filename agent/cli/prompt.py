@@ -1,0 +1,202 @@
+"""The prompt of a real terminal, and the transcript above it.
+
+The transcript only grows: it is printed above the prompt and belongs to the terminal's own
+scrollback. Below it the prompt, a few lines that change, and the badge are drawn in place. Nothing
+ticks: what is on the screen changes when an event or a key comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application.run_in_terminal import in_terminal
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.styles import Style
+from prompt_toolkit.utils import get_cwidth
+
+from agent.cli.history import PromptHistory
+from agent.cli.live import Line
+from agent.cli.screen import PROMPT, Keys
+
+_REDRAW_SECONDS = 0.03
+_STYLE = Style.from_dict(
+    {
+        "dim": "ansibrightblack",
+        "good": "ansigreen",
+        "bad": "ansired",
+        "warning": "ansiyellow",
+        "call": "ansicyan",
+        "typed": "bold",
+        "diff.head": "bold",
+        "diff.place": "ansicyan",
+        "diff.added": "ansigreen",
+        "diff.removed": "ansired",
+        "badge.good": "ansigreen",
+        "badge.warning": "ansiyellow",
+        "badge.bad": "ansired",
+    }
+)
+
+
+class Prompt:
+    """A terminal with cursor control."""
+
+    def __init__(self, keys: Keys, history: Path) -> None:
+        self._keys = keys
+        self._lines: list[Line] = []
+        self._area: Sequence[Line] = ()
+        self._next: Sequence[Line] = ()
+        self._printing: asyncio.Task[None] | None = None
+        self._session: PromptSession[str] = PromptSession(
+            message=self._message,
+            prompt_continuation="  ",
+            bottom_toolbar=lambda: _formatted([self._keys.badge()]),
+            multiline=True,
+            history=PromptHistory(history),
+            completer=_Commands(keys.commands),
+            complete_while_typing=Condition(lambda: self._typed.startswith("/")),
+            key_bindings=self._bindings(),
+            style=_STYLE,
+            erase_when_done=True,
+        )
+        self._app = self._session.app
+        self._app.min_redraw_interval = _REDRAW_SECONDS
+        self._session.default_buffer.on_text_changed += self._changed
+
+    @property
+    def _typed(self) -> str:
+        return self._session.default_buffer.text
+
+    def _changed(self, _: Buffer) -> None:
+        self._keys.changed()
+
+    def update(self, lines: Sequence[Line], area: Sequence[Line]) -> None:
+        self._lines.extend(lines)
+        self._next = area
+        if not self._lines:
+            self._area = area
+            self._app.invalidate()
+        elif not self._app.is_running:
+            self._print()
+        elif self._printing is None:
+            self._printing = asyncio.create_task(self._print_above())
+
+    async def run(self) -> None:
+        # Whatever else writes to the terminal (a library's warning) goes above the prompt.
+        with patch_stdout(), contextlib.suppress(EOFError):
+            await self._session.prompt_async(handle_sigint=False)
+        if self._printing is not None:
+            await self._printing
+
+    def stop(self) -> None:
+        if self._app.is_running and not self._app.is_done:
+            self._next = self._area = ()
+            self._session.default_buffer.reset()
+            self._app.exit(result="")
+
+    async def _print_above(self) -> None:
+        """Print what has come until now in one go, then draw the prompt again below it."""
+        try:
+            while self._lines:
+                async with in_terminal():
+                    self._print()
+        finally:
+            self._printing = None
+
+    def _print(self) -> None:
+        lines, self._lines, self._area = self._lines, [], self._next
+        text = [(_named(style), text) for line in lines for style, text in (*line, ("", "\n"))]
+        print_formatted_text(self._app.output, FormattedText(text), _STYLE)
+
+    def _message(self) -> FormattedText:
+        size = self._app.output.get_size()
+        rows = [row for line in self._area for row in _wrapped(line, size.columns - 1)]
+        shown = rows[-max(1, size.rows // 2) :]
+        return FormattedText([*_formatted(shown, "\n"), ("bold", PROMPT)])
+
+    def _bindings(self) -> KeyBindings:
+        keys = KeyBindings()
+        here = has_focus(DEFAULT_BUFFER)  # and not in a search through the history
+
+        @keys.add("enter", filter=here)
+        def submit(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            text = buffer.text
+            if not text.strip():
+                return
+            buffer.append_to_history()
+            buffer.reset()
+            self._keys.submit(text)
+
+        @keys.add("escape", "enter", filter=here)
+        @keys.add("c-j", filter=here)
+        def newline(event: KeyPressEvent) -> None:
+            event.current_buffer.newline(copy_margin=False)
+
+        @keys.add("c-c", filter=here)
+        def interrupt(event: KeyPressEvent) -> None:
+            typing = bool(event.current_buffer.text)
+            if typing:
+                event.current_buffer.reset()
+            self._keys.interrupt(typing)
+
+        @keys.add("c-d", filter=here & Condition(lambda: not self._typed))
+        def leave(event: KeyPressEvent) -> None:
+            self._keys.leave()
+
+        del submit, newline, interrupt, leave
+        return keys
+
+
+class _Commands(Completer):
+    """Completes the name of a slash command at the start of the line."""
+
+    def __init__(self, commands: Sequence[tuple[str, str]]) -> None:
+        self._commands = commands
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if not text.startswith("/") or any(c.isspace() for c in text):
+            return
+        for name, about in self._commands:
+            if name.startswith(text[1:].lower()):
+                yield Completion(f"/{name}", start_position=-len(text), display_meta=about)
+
+
+def _named(style: str) -> str:
+    return f"class:{style}" if style else ""
+
+
+def _formatted(lines: Iterable[Line], end: str = "") -> FormattedText:
+    return FormattedText((_named(s), t) for line in lines for s, t in (*line, ("", end)) if t)
+
+
+def _wrapped(line: Line, width: int) -> list[Line]:
+    """A line as rows of at most `width` cells."""
+    rows: list[Line] = []
+    row: list[tuple[str, str]] = []
+    room = width
+    for style, text in line:
+        begun = 0
+        for at, char in enumerate(text):
+            cells = get_cwidth(char)
+            if cells > room:
+                rows.append((*row, (style, text[begun:at])))
+                row, room, begun = [], width, at
+            room -= cells
+        row.append((style, text[begun:]))
+    return [*rows, tuple(row)]

@@ -1,0 +1,202 @@
+"""The conversation at a terminal: what is typed goes down, what happens comes up.
+
+The prompt is there before the session is: repository, sandbox and provider come up behind it.
+What is typed while the agent works waits its turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncGenerator, Sequence
+
+from agent import __version__
+from agent.app import Options, open_session
+from agent.cli.badge import badge
+from agent.cli.commands import COMMANDS, parse
+from agent.cli.exits import Exit
+from agent.cli.lines import problem_text
+from agent.cli.live import Line, Live, marked
+from agent.cli.screen import Keys, Screen, typed
+from agent.config import require_model
+from agent.core.errors import GloveboxError, UserError
+from agent.core.events import Record, TurnFinished, problem_of
+from agent.core.text import terminal_safe
+from agent.host import env
+from agent.session.session import Session
+
+HISTORY = "history"
+_CANNOT_DRAW = ("dumb", "unknown")
+_AGAIN = "Ctrl-C again, or Ctrl-D, leaves"
+
+
+class Repl:
+    """One session and the screen it is shown on."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._live = Live()
+        self._inbox: asyncio.Queue[str] = asyncio.Queue()
+        self._open: Session | None = None
+        self._leaving = False
+        self._hint = ""
+        self._worker: asyncio.Task[None] | None = None
+        self._screen: Screen
+
+    @property
+    def session(self) -> Session:
+        assert self._open is not None, "commands wait for the session"
+        return self._open
+
+    async def run(self) -> Exit:
+        """Converse until the person leaves. Raises what kept the session from being opened."""
+        if self._options.resume is None:
+            require_model(self._options.settings)
+        if not sys.stdin.isatty():
+            raise UserError("there is no terminal to talk at", "give a message with `-m TEXT`")
+        self._screen = self._choose_screen()
+        self._listen()
+        self.show(marked(f"· glovebox {__version__}; /help lists the commands"))
+        self._worker = asyncio.create_task(self._work())
+        self._worker.add_done_callback(lambda _: self._screen.stop())
+        try:
+            await self._screen.run()
+            self.leave()
+            await asyncio.wait({self._worker})
+        finally:
+            await self._close(self._worker)
+        return Exit.DONE
+
+    async def _close(self, worker: asyncio.Task[None]) -> None:
+        """Whatever happened: stop the session, say where the work is, pass an error on."""
+        worker.cancel()
+        await asyncio.wait({worker})
+        if self._open is not None:
+            await self._open.close()
+            self.show(_farewell(self._open))
+        if not worker.cancelled():
+            worker.result()
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Add to the transcript."""
+        self._screen.update(lines, self._live.area())
+
+    async def follow(self, records: AsyncGenerator[Record]) -> None:
+        """Show records as they come."""
+        async for record in records:
+            if isinstance(record.event, TurnFinished):
+                self._hint = ""
+            self.show(self._live.apply(record.event))
+
+    def leave(self) -> None:
+        """End after what is running, which is interrupted."""
+        self._leaving = True
+        if self._open is None and self._worker is not None:
+            self._worker.cancel()
+        elif self._open is not None:
+            self._open.interrupt()
+        self._inbox.put_nowait("")
+
+    async def _work(self) -> None:
+        self._open = await open_session(self._options)
+        self.show(marked(f"· session {self._open.number}: work arrives on {self._open.branch}"))
+        ready = asyncio.create_task(self._await_sandbox(self._open))
+        try:
+            if self._open.state.behind:
+                await self.follow(self._open.sync())
+            while text := await self._next(self._open):
+                await self._obey(text)
+        finally:
+            ready.cancel()
+            await asyncio.wait({ready})
+
+    async def _await_sandbox(self, session: Session) -> None:
+        """Say early that there will be no sandbox; a turn that needs it would say so, later."""
+        try:
+            await session.enter()
+        except GloveboxError as error:
+            if not session.busy:
+                self._complain(error)
+
+    async def _next(self, session: Session) -> str:
+        """The next thing typed, "" at the end; what happens meanwhile is shown."""
+        watching = asyncio.create_task(self.follow(session.between()))
+        try:
+            text = await self._inbox.get()
+            return "" if self._leaving else text
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    async def _obey(self, text: str) -> None:
+        self._hint = ""
+        self.show(typed(text))
+        try:
+            command = parse(text)
+            if command is not None:
+                await command.run(self)
+            else:
+                await self.follow(self.session.send(text))
+        except GloveboxError as error:
+            self._complain(error)
+
+    def _complain(self, error: GloveboxError) -> None:
+        self.show(marked(f"✗ {problem_text(problem_of(error))}"))
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._interrupt, False)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.leave)
+
+    def _choose_screen(self) -> Screen:
+        keys = Keys(
+            submit=self._submit,
+            interrupt=self._interrupt,
+            leave=self.leave,
+            changed=self._changed,
+            badge=lambda: badge(self._open.status() if self._open else None, self._hint),
+            commands=[(c.name, c.about) for c in COMMANDS],
+        )
+        if not env.interactive() or env.variable("TERM", "dumb") in _CANNOT_DRAW:
+            from agent.cli.plain import Plain
+
+            return Plain(keys)
+        from agent.cli.prompt import Prompt
+
+        return Prompt(keys, env.state_dir() / HISTORY)
+
+    def _submit(self, text: str) -> None:
+        self._inbox.put_nowait(text)
+        self._tell(f"{self._inbox.qsize()} waiting" if self._open and self._open.busy else "")
+
+    def _interrupt(self, typing: bool) -> None:
+        """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""
+        if self._open is not None and self._open.busy:
+            self._open.interrupt()
+            self._tell("interrupting")
+        elif self._hint == _AGAIN and not typing:
+            self.leave()
+        else:
+            self._tell("" if typing else _AGAIN)
+
+    def _changed(self) -> None:
+        self._hint = ""
+
+    def _tell(self, hint: str) -> None:
+        """A word beside the badge, until the next key or event replaces it."""
+        self._hint = hint
+        self.show([])
+
+
+def _farewell(session: Session) -> list[Line]:
+    """Where the work is, and how to come back to it."""
+    state, number = session.state, session.number
+    again = f"`glovebox --resume {number}` goes on with this session"
+    if state.behind:
+        why = terminal_safe(f": {state.problem}") if state.problem else ""
+        return marked(f"! not all of the work has reached {session.branch}{why}\n    {again}")
+    if not state.branch_value:
+        return marked(f"· nothing changed; {again}")
+    return marked(f"✓ the work is on {session.branch}, at {state.branch_value[:10]}\n· {again}")

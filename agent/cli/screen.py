@@ -1,0 +1,46 @@
+"""Where a conversation is shown and typed, as its conductor sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.cli.live import Line
+from agent.core.text import terminal_safe
+
+PROMPT = "› "
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a screen calls when something is typed, and asks when it draws. Nothing may block."""
+
+    submit: Callable[[str], None]
+    interrupt: Callable[[bool], None]
+    """Ctrl-C; the argument says whether a line was being typed, which the screen has cleared."""
+    leave: Callable[[], None]
+    changed: Callable[[], None]
+    """The line was edited."""
+    badge: Callable[[], Line]
+    commands: Sequence[tuple[str, str]]
+
+
+class Screen(Protocol):
+    """A place to show and to type. `update` may be called before and after `run`."""
+
+    def update(self, lines: Sequence[Line], area: Sequence[Line]) -> None:
+        """Add `lines` to the transcript and replace the lines that change by `area`."""
+        ...
+
+    async def run(self) -> None:
+        """Take what is typed until `stop`, or until nobody can type any more."""
+        ...
+
+    def stop(self) -> None: ...
+
+
+def typed(text: str) -> list[Line]:
+    """What a person sent, as it stands in the transcript."""
+    rows = terminal_safe(text).split("\n")
+    return [(("typed", (PROMPT if at == 0 else "  ") + row),) for at, row in enumerate(rows)]

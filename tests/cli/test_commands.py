@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.cli.commands import COMMANDS, diff_lines, parse
+from agent.cli.live import Line
+from agent.core.errors import UserError
+from agent.core.events import Record
+from agent.core.messages import AssistantMessage
+from agent.session.session import Session
+from agent.testing.model import Scripted
+from tests.session.rig import open_session, send
+
+
+class Talk:
+    """A conversation that keeps what it was shown."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.shown: list[str] = []
+        self.records: list[str] = []
+        self.left = False
+
+    def show(self, lines: Sequence[Line]) -> None:
+        self.shown += ["".join(text for _, text in line) for line in lines]
+
+    async def follow(self, records: AsyncGenerator[Record]) -> None:
+        self.records += [type(record.event).__name__ async for record in records]
+
+    def leave(self) -> None:
+        self.left = True
+
+
+async def run(text: str, talk: Talk) -> None:
+    command = parse(text)
+    assert command is not None
+    await command.run(talk)
+
+
+def talk_at(path: Path, *replies: str) -> Talk:
+    model = Scripted([AssistantMessage(text) for text in replies])
+    return Talk(open_session(path / "journal.jsonl", model)[0])
+
+
+@pytest.mark.parametrize("text", ["hello", "/usr/bin/env is broken", "// why?", "a /help", "/2"])
+def test_what_only_looks_like_a_command_is_a_message(text: str) -> None:
+    assert parse(text) is None
+
+
+@pytest.mark.parametrize("text", ["/help", "  /help ", "/HELP", "/help\n"])
+def test_a_command_is_found_however_it_is_typed(text: str) -> None:
+    command = parse(text)
+    assert command is not None
+    assert command.name == "help"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("/dif", "did you mean `/diff`?"),
+        ("/qiut", "did you mean `/quit`?"),
+        ("/xyzzy", "`/help` lists the commands"),
+        ("/", "`/help` lists the commands"),
+        ("/undo 3", "type `/undo` alone"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_refused_with_the_next_step(text: str, hint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse(text)
+    assert caught.value.hint == hint
+
+
+async def test_help_lists_every_command(tmp_path: Path) -> None:
+    talk = talk_at(tmp_path)
+    await run("/help", talk)
+    await talk.session.close()
+
+    assert all(any(f"/{c.name} " in row for row in talk.shown) for c in COMMANDS)
+
+
+async def test_diff_before_the_first_change_says_so(tmp_path: Path) -> None:
+    talk = talk_at(tmp_path)
+    await run("/diff", talk)
+    await talk.session.close()
+
+    assert talk.shown == ["· nothing changed"]
+
+
+async def test_undo_takes_a_turn_back_and_refuses_without_one(tmp_path: Path) -> None:
+    talk = talk_at(tmp_path, "done")
+    with pytest.raises(UserError, match="no turn to undo"):
+        await run("/undo", talk)
+    await send(talk.session, "do it")
+    await run("/undo", talk)
+    await talk.session.close()
+
+    assert talk.records == ["Undone"]
+
+
+async def test_sync_before_there_is_a_sandbox_does_nothing(tmp_path: Path) -> None:
+    talk = talk_at(tmp_path)
+    await run("/sync", talk)
+    await talk.session.close()
+
+    assert talk.shown == ["· nothing to sync: the sandbox is not up yet"]
+
+
+async def test_status_names_where_everything_is(tmp_path: Path) -> None:
+    talk = talk_at(tmp_path)
+    await run("/status", talk)
+    await talk.session.close()
+
+    text = "\n".join(talk.shown)
+    assert all(word in text for word in ("1 (abcd)", "scripted", "bench", "glovebox/1"))
+
+
+@pytest.mark.parametrize("text", ["/quit", "/exit"])
+async def test_quit_leaves(tmp_path: Path, text: str) -> None:
+    talk = talk_at(tmp_path)
+    await run(text, talk)
+    await talk.session.close()
+
+    assert talk.left
+
+
+def test_a_diff_is_complete_styled_and_safe() -> None:
+    rows = ["diff --git a/x b/x", "--- a/x", "+++ b/x", "@@ -1 +1 @@", "-old", "+n\x1bew", " same"]
+
+    lines = diff_lines("\n".join(rows) + "\n")
+
+    assert lines == [
+        (("diff.head", "diff --git a/x b/x"),),
+        (("diff.head", "--- a/x"),),
+        (("diff.head", "+++ b/x"),),
+        (("diff.place", "@@ -1 +1 @@"),),
+        (("diff.removed", "-old"),),
+        (("diff.added", "+n␛ew"),),
+        (("", " same"),),
+    ]

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cli.live import OUTPUT_LINES, Line, Live, Stream
+from agent.core.events import (
+    AnyEvent,
+    CallFinished,
+    CallOutput,
+    CallStarted,
+    MessageFinished,
+    ReasoningDelta,
+    SyncFinished,
+    SyncStarted,
+    TextDelta,
+    TurnFinished,
+    TurnStarted,
+)
+from agent.core.messages import AssistantMessage, ToolCall, ToolResult, Usage, UserMessage
+from agent.core.text import terminal_safe
+
+
+def text(lines: list[Line]) -> list[str]:
+    return ["".join(part for _, part in line) for line in lines]
+
+
+def styles(lines: list[Line]) -> list[str]:
+    return [style for line in lines for style, _ in line]
+
+
+def told(live: Live, *events: AnyEvent) -> list[str]:
+    return text([line for event in events for line in live.apply(event)])
+
+
+def started(call_id: str, name: str = "bash") -> CallStarted:
+    return CallStarted(ToolCall(call_id, name, {}), f"$ {call_id}")
+
+
+def finished(call_id: str, output: str, *, ok: bool = True) -> CallFinished:
+    return CallFinished(ToolResult(call_id, ok=ok, text=output), 0.25)
+
+
+@given(st.text(), st.lists(st.integers(0, 30)))
+def test_streamed_text_is_what_the_whole_text_would_be(whole: str, cuts: list[int]) -> None:
+    stream, lines, at = Stream(), [], 0
+    for cut in cuts:
+        lines += stream.feed(whole[at : at + cut])
+        at += cut
+    lines += [*stream.feed(whole[at:]), *stream.end()]
+
+    # A carriage return that nothing follows is dropped, and an empty last line is no line.
+    expected = terminal_safe(whole.removesuffix("\r")).split("\n")
+    assert lines == (expected[:-1] if expected[-1] == "" else expected)
+
+
+def test_a_line_break_cut_in_two_is_one_line_break() -> None:
+    stream = Stream()
+
+    assert stream.feed("one\r") == []
+    assert stream.feed("\ntwo") == ["one"]
+    assert stream.open == "two"
+
+
+def test_a_reply_grows_below_the_transcript_and_joins_it_line_by_line() -> None:
+    live = Live()
+
+    assert told(live, TextDelta("Hello\nwor")) == ["Hello"]
+    assert text(live.area()) == ["wor"]
+    assert told(live, TextDelta("ld")) == []
+    assert told(live, MessageFinished(AssistantMessage("Hello\nworld"))) == ["world"]
+    assert live.area() == []
+
+
+def test_a_reply_that_did_not_stream_is_shown_whole() -> None:
+    assert told(Live(), MessageFinished(AssistantMessage("a\nb"))) == ["a", "b"]
+
+
+def test_reasoning_is_dim_and_ends_where_the_reply_begins() -> None:
+    live = Live()
+
+    lines = [*live.apply(ReasoningDelta("hm")), *live.apply(TextDelta("yes\n"))]
+
+    assert lines == [(("dim", "hm"),), (("", "yes"),)]
+
+
+def test_an_escape_sequence_in_a_reply_does_not_reach_the_terminal() -> None:
+    live = Live()
+
+    lines = told(live, TextDelta("a\x1b]0;owned"), TextDelta("\x07\x9b2J\n"))
+
+    assert lines == ["a␛]0;owned␇\ufffd2J"]
+
+
+def test_live_output_shows_its_last_lines_only() -> None:
+    live = Live()
+    told(live, started("c1"))
+    for number in range(1000):
+        live.apply(CallOutput("c1", f"line {number}\n"))
+
+    area = text(live.area())
+
+    assert len(area) == OUTPUT_LINES + 1
+    assert area[0] == f"  … {1000 - OUTPUT_LINES:,} more lines"
+    assert area[-1] == "  line 999"
+
+
+def test_a_flood_of_output_costs_no_more_than_its_end() -> None:
+    live = Live()
+    told(live, started("c1"))
+    for _ in range(500):
+        live.apply(CallOutput("c1", "x" * 100_000))
+
+    assert sum(len(row) for row in text(live.area())) < 1_000
+
+
+def test_a_progress_bar_shows_its_last_state_and_no_colours() -> None:
+    live = Live()
+    told(live, started("c1"), CallOutput("c1", "\x1b[32m10%\x1b[0m\r\x1b[32m90%\x1b[0"))
+
+    assert text(live.area()) == ["  90%"]
+
+
+def test_the_end_of_the_output_stays_in_the_transcript() -> None:
+    live = Live()
+    told(live, started("c1"), CallOutput("c1", "one\ntwo\n"))
+
+    assert told(live, finished("c1", "one\ntwo")) == ["  one", "  two", "  ✓ (0.2 s)"]
+    assert live.area() == []
+
+
+def test_a_failed_call_says_how_it_ended() -> None:
+    live = Live()
+    told(live, started("c1"))
+
+    lines = live.apply(finished("c1", "boom\nexit code 2", ok=False))
+
+    assert text(lines) == ["  ✗ exit code 2 (0.2 s)"]
+    assert styles(lines) == ["bad"]
+
+
+def test_of_calls_side_by_side_each_end_names_its_call() -> None:
+    live = Live()
+    told(live, started("c1", "read"), started("c2", "read"))
+
+    assert told(live, finished("c1", "one")) == ["  ✓ read: one (0.2 s)"]
+    assert told(live, finished("c2", "two")) == ["  ✓ two (0.2 s)"]
+
+
+def test_what_is_being_done_is_below_the_transcript_until_it_is_done() -> None:
+    live = Live()
+    told(live, TurnStarted(UserMessage("hi")))
+    assert "Ctrl-C" in text(live.area())[0]
+    lines = told(live, TurnFinished("done", Usage(10, 0, 5, None), 1))
+    assert lines == ["· 15 tokens, cost unknown"]
+    assert live.area() == []
+    told(live, SyncStarted())
+    assert text(live.area()) == ["· bringing the work home"]
+    told(live, SyncFinished("glovebox/1", "c" * 40))
+    assert live.area() == []
