@@ -21,7 +21,7 @@ LOG_MAX_BYTES = 200_000_000
 KILL_GRACE_SECONDS = 2.0
 
 # A call that outlives its own deadline by this much is taken for hung.
-CALL_SECONDS = 60.0
+CALL_SECONDS = 45.0
 CALL_GRACE_SECONDS = 20.0
 
 LIVE_MAX_BYTES = 1_000_000

@@ -159,6 +159,7 @@ CALLS = {"open", "resolve", "absolute", "rename", "replace", "stat"}
 # One file, one module or builtin that its room may not have, and why.
 EXCEPTIONS = {
     ("agent.tools.builtin", "pkgutil"): "finds the tool files beside it",
+    ("agent.sandbox.registry", "importlib"): "imports the chosen backend on demand",
     ("agent.sandbox.toolbox", "zipfile"): "packs the toolbox in memory",
     ("agent.llm.failure", "socket"): "names an exception type",
     ("agent.llm.failure", "ssl"): "names an exception type",
@@ -167,6 +168,7 @@ EXCEPTIONS = {
 
 # A computed `getattr` can reach anything; these places cannot do without.
 COMPUTED_GETATTR = {
+    "agent.sandbox.registry": "a backend is named in a table",
     "agent.llm.assemble": "the provider library's objects differ in what they carry",
 }
 
