@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import stat
@@ -44,6 +45,27 @@ def state_dir() -> Path:
 def config_dir() -> Path:
     """The user's configuration: `$XDG_CONFIG_HOME/glovebox`, by default under `~/.config`."""
     return _xdg("XDG_CONFIG_HOME", ".config")
+
+
+def sandbox_dir() -> Path:
+    """Where local sandboxes keep their files.
+
+    An ordinary user's lie in the state directory. Root's sandboxes run as a user id of their own,
+    who must be able to pass through every directory above: when the state directory is closed
+    to others, as it is below `/root`, they lie under `/var/lib/glovebox`, named after it.
+    """
+    inside = state_dir() / "sandboxes"
+    if not is_root() or _open_to_others(inside.parent):
+        return inside
+    return Path("/var/lib/glovebox") / hashlib.sha256(os.fsencode(state_dir())).hexdigest()[:16]
+
+
+def _open_to_others(path: Path) -> bool:
+    existing = next(p for p in (path, *path.parents) if p.is_dir())
+    # Directories that are still to be made are made private, see `files.make_private_dir`.
+    return existing == path and all(
+        p.stat().st_mode & stat.S_IXOTH for p in (path, *path.resolve().parents)
+    )
 
 
 def is_root() -> bool:

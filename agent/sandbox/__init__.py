@@ -1,1 +1,1 @@
-"""Machines for the agent's hands, and where they come from. No backend can fall back to the host."""
+"""Machines for the agent's hands, and where they come from. None can fall back to the host."""

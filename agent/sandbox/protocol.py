@@ -103,11 +103,12 @@ class Sandbox(Protocol):
     ) -> ExecResult:
         """Run a program and wait for it (not for what it leaves running).
 
-        Arguments arrive unchanged. `env` is added to the sandbox's own environment, nothing else is
-        visible. At the deadline and on cancellation the process group is killed and the partial
-        output kept. `on_output` gets live output, a prefix of the whole. With `log` the whole output
-        is written to that path inside. Raises `SandboxLost`; a program that cannot be
-        started is exit code 127 (absent) or 126 (not executable) with the reason as output.
+        Arguments arrive unchanged. `env` is added to the sandbox's own environment, nothing else
+        is visible. At the deadline and on cancellation the process group is killed and the partial
+        output kept. `on_output` gets live output, a prefix of the whole. With `log` the whole
+        output is written to that path inside when some of it was cut. Raises `SandboxLost`; a
+        program that cannot be started is exit code 127 (absent) or 126 (not executable) with the
+        reason as output.
         """
         ...
 

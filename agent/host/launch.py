@@ -1,0 +1,147 @@
+"""Long-lived children that must die with this process, and do not share its kernel keyring.
+
+They are started from one thread of their own. The kernel ties both things to a thread: a child's
+"die with parent" fires when the *thread* that started it ends, so it must live as long as the
+process; and a new session keyring is joined for one thread, so the rest of the program keeps the
+user's (Kerberos tickets may be in it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import platform
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+_KEYCTL = {"x86_64": 250, "aarch64": 219}
+_JOIN_SESSION_KEYRING = 1
+
+STDERR_KEPT_BYTES = 16_384
+
+
+def _join_empty_keyring() -> None:
+    number = _KEYCTL.get(platform.machine())
+    if number is not None:
+        # Fails where a container forbids the call; then the sandbox's own filter still forbids
+        # every use of a keyring inside.
+        ctypes.CDLL(None).syscall(number, _JOIN_SESSION_KEYRING, None)
+
+
+_thread = ThreadPoolExecutor(1, "launch", initializer=_join_empty_keyring)
+
+
+class Child:
+    """A running program whose stderr is read, bounded, so that it can never block on it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._stderr = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        assert process.stderr is not None
+        self._pipe = process.stderr
+        os.set_blocking(self._pipe.fileno(), False)
+        self._loop.add_reader(self._pipe.fileno(), self._read)
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop.add_reader(self._pidfd, self._reap)
+        self._inner = -1
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.returncode
+
+    @property
+    def stderr(self) -> str:
+        """The beginning of what it said on stderr."""
+        return self._stderr.decode("utf-8", "replace").strip()
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        await self._ended.wait()
+        return self._process.returncode
+
+    def adopt(self, pid: int) -> None:
+        """Know of the process `pid`, which it started and which must not outlive it."""
+        with contextlib.suppress(ProcessLookupError):
+            self._inner = os.pidfd_open(pid)
+
+    def kill(self) -> None:
+        """SIGKILL, if it has not ended; only the adopted process if there is one.
+
+        A parent that waits for its child ends after it, so then all is over when `wait` returns.
+        """
+        if self._process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            target = self._pidfd if self._inner < 0 else self._inner
+            signal.pidfd_send_signal(target, signal.SIGKILL)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._pipe.fileno(), 65_536)
+        except BlockingIOError:
+            return
+        self._stderr += data[: STDERR_KEPT_BYTES - len(self._stderr)]
+        if not data:
+            self._loop.remove_reader(self._pipe.fileno())
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        self._process.wait()
+        self._read_rest()
+        os.close(self._pidfd)
+        if self._inner >= 0:
+            os.close(self._inner)
+        self._ended.set()
+
+    def _read_rest(self) -> None:
+        self._read()
+        self._loop.remove_reader(self._pipe.fileno())
+        self._pipe.close()
+
+
+async def launch(
+    argv: Sequence[str],
+    *,
+    pass_fds: Sequence[int],
+    env: Mapping[str, str],
+    user: int | None = None,
+) -> Child:
+    """Start `argv` in a session of its own with exactly `env`, `pass_fds`, no stdin and no stdout.
+
+    `user` (root only) is the user and group id it runs with, without supplementary groups.
+    """
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            argv,
+            env=dict(env),
+            pass_fds=tuple(pass_fds),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+        )
+
+    started = _thread.submit(start)
+    try:
+        return Child(await asyncio.shield(asyncio.wrap_future(started)))
+    except asyncio.CancelledError:
+        started.add_done_callback(_end_unwanted)
+        raise
+
+
+def _end_unwanted(started: Future[subprocess.Popen[bytes]]) -> None:
+    if started.exception() is None:
+        started.result().kill()
+        started.result().wait()

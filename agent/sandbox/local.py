@@ -1,0 +1,301 @@
+"""Sandboxes on this machine: one long-lived bubblewrap each, with the toolbox resident inside."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from agent.core import limits
+from agent.core.errors import GloveboxError, SandboxError, SandboxLost, SandboxUnavailable
+from agent.host import files, system, territory
+from agent.host.env import is_root
+from agent.host.handles import Channel, Handed, Report
+from agent.host.launch import Child, launch
+from agent.sandbox import bubblewrap, remedies, seccomp
+from agent.sandbox.protocol import Endpoint, ExecResult, Facts, OnOutput, SandboxSpec, Sink
+from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
+
+NAME = "local"
+PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
+FIRST_USER_ID, USER_IDS = 0x7000_0000, 0x100_0000
+LEAST_MAPPED_IDS = 2_000
+
+# Looked for in what is visible inside, for the model to know what it can count on.
+PROGRAMS = (
+    "bash", "git", "python3", "pip3", "uv", "node", "npm", "pnpm", "yarn", "bun", "deno", "go",
+    "cargo", "rustc", "gcc", "clang", "make", "cmake", "ninja", "java", "javac", "mvn", "gradle",
+    "ruby", "bundle", "php", "composer", "perl", "lua", "julia", "dotnet", "swift", "ghc", "rg",
+    "fd", "jq", "curl", "wget", "sqlite3", "psql", "zip", "unzip", "patch", "gdb", "strace",
+)  # fmt: skip
+
+
+class LocalSandbox:
+    """One running bubblewrap; see `protocol.Sandbox` for what it promises."""
+
+    def __init__(self, ref: str, process: _Process, toolbox: ToolboxClient) -> None:
+        self._ref = ref
+        self._process = process
+        self._toolbox = toolbox
+
+    @property
+    def ref(self) -> str:
+        return self._ref
+
+    @property
+    def workdir(self) -> str:
+        return bubblewrap.WORKDIR
+
+    @property
+    def toolbox(self) -> ToolboxClient:
+        return self._toolbox
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        seconds: float = 120.0,
+        on_output: OnOutput | None = None,
+        log: str = "",
+    ) -> ExecResult:
+        return await self._toolbox.exec(
+            argv,
+            cwd=cwd,
+            env=env or {},
+            stdin=stdin,
+            seconds=seconds,
+            on_output=on_output,
+            log=log,
+        )
+
+    async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
+        await self._toolbox.put(path, data, mode)
+
+    async def get(self, path: str, *, limit: int, sink: Sink | None = None) -> bytes:
+        return await self._toolbox.get(path, limit=limit, sink=sink)
+
+    async def expose(self, port: int) -> Endpoint:
+        raise SandboxError(
+            f"port {port} cannot be reached: the local sandbox has no network",
+            "run what needs it inside the sandbox",
+        )
+
+    async def close(self) -> None:
+        await self._process.end(self._toolbox)
+
+
+class LocalBackend:
+    """Makes local sandboxes whose files lie under `root`; see `protocol.Backend`."""
+
+    name = NAME
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._running: dict[str, LocalSandbox] = {}
+
+    def facts(self, spec: SandboxSpec) -> Facts:
+        return Facts(
+            backend=NAME,
+            workdir=bubblewrap.WORKDIR,
+            system=system.os_release().get("PRETTY_NAME", "Linux"),
+            network=spec.network,
+            programs=tuple(name for name in PROGRAMS if _visible(name)),
+        )
+
+    async def create(self, spec: SandboxSpec) -> LocalSandbox:
+        starter = _Starter(spec)
+        place = self._place(spec.session)
+        if starter.for_root:
+            territory.make_passable(self._root)
+        else:
+            files.make_private_dir(self._root)
+        if not territory.claim(place, tuple(bubblewrap.DIRECTORIES), starter.owner):
+            raise SandboxError(f"there is already a sandbox named `{spec.session}`")
+        try:
+            return await self._start(starter, place)
+        except BaseException:
+            files.remove_tree(place)
+            raise
+
+    async def attach(self, ref: str, spec: SandboxSpec) -> LocalSandbox:
+        session = _session(ref)
+        if session != spec.session:
+            raise SandboxError(f"`{ref}` is not the sandbox of session `{spec.session}`")
+        if ref in self._running:
+            await self._running.pop(ref).close()
+        starter = _Starter(spec)
+        place = self._place(session)
+        if not territory.check(place, tuple(bubblewrap.DIRECTORIES), starter.owner):
+            raise SandboxLost(f"the files of `{ref}` are gone", "start a new session")
+        return await self._start(starter, place)
+
+    async def destroy(self, ref: str) -> None:
+        place = self._place(_session(ref))
+        if ref in self._running:
+            await self._running.pop(ref).close()
+        await asyncio.to_thread(files.remove_tree, place)
+
+    async def _start(self, starter: _Starter, place: Path) -> LocalSandbox:
+        ref = f"{NAME}:{place.name}"
+        sandbox = LocalSandbox(ref, *await starter.start(place))
+        self._running[ref] = sandbox
+        return sandbox
+
+    def _place(self, session: str) -> Path:
+        # The name becomes a path: nothing but what we gave out ourselves may pass.
+        if not re.fullmatch(r"[a-z0-9]+", session):
+            raise SandboxError(f"`{session}` cannot name a sandbox")
+        return self._root / session
+
+
+def _session(ref: str) -> str:
+    backend, _, session = ref.partition(":")
+    if backend != NAME:
+        raise SandboxError(f"`{ref}` is not a local sandbox")
+    return session
+
+
+class _Starter:
+    """What is needed to start; making one raises `SandboxUnavailable` when something is missing."""
+
+    def __init__(self, spec: SandboxSpec) -> None:
+        if not system.is_linux():
+            raise SandboxUnavailable(
+                "the local sandbox needs Linux", "run glovebox in a Linux virtual machine"
+            )
+        if spec.network != "none":
+            raise SandboxUnavailable(
+                f"the local sandbox cannot enforce the network policy `{spec.network}`",
+                "use `--network none`",
+            )
+        self._bwrap = system.find_program("bwrap", bubblewrap.PROGRAM_PLACES)
+        if not self._bwrap:
+            raise remedies.missing(system.os_release())
+        self._python = _python()
+        self._seccomp = _filter(system.machine())
+        self._environment = spec.environment
+        self._user = _user_for(spec.session) if is_root() else None
+        self.for_root = self._user is not None
+        self.owner = system.user_ids()[0] if self._user is None else self._user
+
+    async def start(self, place: Path) -> tuple[_Process, ToolboxClient]:
+        """Start bubblewrap on the directories of `place`; leaves nothing running when it fails."""
+        channel = Channel()
+        try:
+            process = await self._launch(place, channel)
+        except BaseException:
+            channel.close()
+            raise
+        toolbox = ToolboxClient(*await channel.streams())
+        try:
+            async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
+                await toolbox.start(bounds=BOUNDS)
+        except (GloveboxError, TimeoutError):
+            await process.end(toolbox)
+            raise remedies.failed(process.stderr, process.exit_code) from None
+        except BaseException:
+            await asyncio.shield(process.end(toolbox))
+            raise
+        process.look_inside()
+        return process, toolbox
+
+    async def _launch(self, place: Path, channel: Channel) -> _Process:
+        plan = bubblewrap.Plan(place, self._environment, bundle(), self._seccomp)
+        with Handed() as handed:
+            told, report = handed.report()
+            options = ["--info-fd", str(told), *bubblewrap.options(plan, handed.data)]
+            # Not on the command line, which everybody on this machine may read.
+            listed = handed.data(b"".join(word.encode() + b"\0" for word in options))
+            inside = str(channel.theirs(handed))
+            toolbox = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, inside]
+            child = await launch(
+                [self._bwrap, "--args", str(listed), "--", *toolbox],
+                pass_fds=handed.descriptors,
+                # bubblewrap stays as process 1, whose environment can be read inside; `--clearenv`
+                # does not change what it was started with.
+                env={},
+                user=self._user,
+            )
+        return _Process(child, report)
+
+
+class _Process:
+    """A running bubblewrap, and the process inside without which nothing in there can live."""
+
+    def __init__(self, child: Child, report: Report) -> None:
+        self._child = child
+        self._report: Report | None = report
+
+    @property
+    def stderr(self) -> str:
+        return self._child.stderr
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._child.exit_code
+
+    def look_inside(self) -> None:
+        """Learn which process is number 1 inside, if bubblewrap has got as far as saying so."""
+        if self._report is not None:
+            told, self._report = self._report.take(), None
+            if found := re.search(rb'"child-pid"\s*:\s*([0-9]+)', told):
+                self._child.adopt(int(found[1]))
+
+    async def end(self, toolbox: ToolboxClient) -> None:
+        """Stop everything; returns when all of it is gone. Safe to call twice.
+
+        Process 1 inside is killed before bubblewrap itself: killing bubblewrap in its first
+        milliseconds would leave the inside running without a parent (B13).
+        """
+        self.look_inside()
+        await toolbox.close()
+        self._child.kill()
+        await self._child.wait()
+
+
+def _python() -> str:
+    for path in PYTHONS:
+        if system.exists(path) and system.real_path(path).startswith("/usr/"):
+            return path
+    raise SandboxUnavailable(
+        "the local sandbox needs Python 3.8 or newer in `/usr`, where it is visible inside",
+        "install it with your package manager (Debian and Ubuntu: `sudo apt install python3`)",
+    )
+
+
+def _filter(machine: str) -> bytes:
+    if machine not in seccomp.MACHINES:
+        raise SandboxUnavailable(
+            f"the local sandbox has no system call filter for `{machine}` processors",
+            f"it runs on {' and '.join(seccomp.MACHINES)}",
+        )
+    return seccomp.program(machine)
+
+
+def _user_for(session: str) -> int:
+    """The user id of root's sandbox: one of its own, which owns nothing else on this machine.
+
+    With host user id 0 a program inside could open bubblewrap itself for writing, through
+    `/proc/1/exe` (A12).
+    """
+    number = int(hashlib.sha256(session.encode()).hexdigest()[:6], 16)
+    mapped = system.mapped_ids()
+    if mapped >= FIRST_USER_ID + USER_IDS:
+        return FIRST_USER_ID + number
+    if mapped < LEAST_MAPPED_IDS:
+        raise SandboxUnavailable(
+            "root cannot start a local sandbox here: there is no other user id to run it with",
+            "run glovebox as an ordinary user",
+        )
+    # A container with few ids: the upper half, away from the accounts of its system.
+    return mapped // 2 + number % (mapped // 2 - 1)
+
+
+def _visible(name: str) -> bool:
+    paths = (f"/usr/bin/{name}", f"/usr/local/bin/{name}")
+    return any(system.exists(p) and system.real_path(p).startswith("/usr/") for p in paths)

@@ -1,0 +1,40 @@
+"""Start: `python3 -I -S toolbox.zip [DESCRIPTOR]`; without it stdin and stdout are the channel."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+OLDEST = (3, 8)
+
+
+def main() -> None:
+    if sys.version_info[:2] < OLDEST:
+        sys.exit("glovebox toolbox: python %d.%d or newer is needed" % OLDEST)
+
+    from agent.toolbox.confine import confine
+    from agent.toolbox.server import Server
+
+    incoming, outgoing = _channel(sys.argv[1:])
+    confine()
+    Server(incoming, outgoing).serve()
+    # Threads may sit in a read or a program's wait: nothing of them is needed any more.
+    os._exit(0)
+
+
+def _channel(arguments: list[str]) -> tuple[int, int]:
+    """The descriptors of the channel, moved where no program that we start can inherit them."""
+    if arguments:
+        descriptor = int(arguments[0])
+        os.set_inheritable(descriptor, False)
+        return descriptor, descriptor
+    incoming, outgoing = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return incoming, outgoing
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Read and write text files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from typing import Any, Dict, List, Optional, Tuple
+
+from agent.toolbox import diffs, paths, text, transfer
+from agent.toolbox.nearest import similar_paths
+from agent.toolbox.paths import Answer, refusal, refused
+from agent.toolbox.text import Text
+
+ENTRIES_MAX = 200
+
+changing = threading.Lock()
+"""Held from reading a file to replacing it, so that of two edits of one file none is lost."""
+
+
+def digest(data: bytes) -> str:
+    """The hash by which a file's content is known."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def load(path: str, limits: Dict[str, Any]) -> Tuple[Optional[bytes], Answer]:
+    """The bytes of a regular file, or None and why not. Never blocks, never reads without end."""
+    try:
+        status = paths.stat_of(path)
+        if status is None:
+            return None, refusal(path, "absent", nearest=similar_paths(path, limits["workdir"]))
+        if stat.S_ISDIR(status.st_mode):
+            return None, refusal(path, "directory", entries=_entries(path))
+        if not stat.S_ISREG(status.st_mode):
+            return None, refusal(path, "special", kind=paths.kind_of(status.st_mode))
+        data = _read(path, limits["file_max"])
+    except FileNotFoundError:
+        return None, refusal(path, "absent", nearest=[])
+    except OSError as error:
+        return None, refused(path, error)
+    if len(data) > limits["file_max"]:
+        return None, refusal(path, "too_large", size=max(status.st_size, len(data)))
+    return data, {}
+
+
+def _read(path: str, limit: int) -> bytes:
+    with os.fdopen(transfer.open_regular(path), "rb") as file:
+        return file.read(limit + 1)
+
+
+def _entries(path: str) -> List[str]:
+    with os.scandir(path) as entries:
+        names = [entry.name + ("/" if entry.is_dir() else "") for entry in entries]
+    return sorted(names)[:ENTRIES_MAX]
+
+
+def read(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """Lines `offset`.. of a text file, at most `limit` and at most so many bytes."""
+    path = paths.absolute(arguments["path"], limits["workdir"])
+    data, problem = load(path, limits)
+    if data is None:
+        return problem
+    content = text.decode(data)
+    if content is None:
+        return refusal(path, "binary", kind=text.kind(data), size=len(data))
+    lines = content.lines()
+    first = max(1, arguments.get("offset", 1))
+    if first > max(1, len(lines)):
+        return refusal(path, "past_end", total=len(lines))
+    wanted = min(max(1, arguments.get("limit", limits["read_lines"])), limits["read_lines"])
+    page, long_lines, cut = _page(lines, first, wanted, limits)
+    return {
+        "ok": True,
+        "path": path,
+        "hash": digest(data),
+        "size": len(data),
+        "text": "\n".join(page),
+        "first": first if page else 0,
+        "last": first + len(page) - 1 if page else 0,
+        "total": len(lines),
+        "encoding": content.encoding,
+        "newline": content.newline,
+        "bom": content.bom,
+        "cut": cut,
+        "long_lines": long_lines,
+    }
+
+
+def _page(
+    lines: List[str], first: int, wanted: int, limits: Dict[str, Any]
+) -> Tuple[List[str], List[int], str]:
+    page: List[str] = []
+    long_lines: List[int] = []
+    room = limits["read_bytes"]
+    for number, line in enumerate(lines[first - 1 : first - 1 + wanted], first):
+        shown = line[: limits["line_chars"]]
+        room -= len(shown.encode("utf-8", "surrogatepass")) + 1
+        if room < 0 and page:
+            return page, long_lines, "bytes"
+        if len(line) > len(shown):
+            long_lines.append(number)
+        page.append(shown)
+    return page, long_lines, "lines" if first - 1 + len(page) < len(lines) else ""
+
+
+def write(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """Replace or create a text file, in the encoding and with the line endings it had."""
+    path = paths.absolute(arguments["path"], limits["workdir"])
+    with changing:
+        before, problem = load(path, limits)
+        if before is None and problem["reason"] not in ("absent", "too_large"):
+            return problem
+        if problem.get("reason") == "too_large":
+            return refusal(path, "unread" if arguments.get("hash") is None else "stale")
+        seen = arguments.get("hash")
+        if before is not None and seen != digest(before):
+            return refusal(path, "unread" if seen is None else "stale", hash=digest(before))
+        try:
+            after = _encoded(arguments["text"], before)
+            paths.replace(path, after)
+        except UnicodeEncodeError as error:
+            return refusal(path, "encoding", why=text.unencodable(error))
+        except (OSError, ValueError) as error:
+            return refused(path, error if isinstance(error, OSError) else OSError(0, str(error)))
+    return _written(path, before, after, limits)
+
+
+def _encoded(new: str, before: Optional[bytes]) -> bytes:
+    old = text.decode(before) if before else None
+    if old is None:
+        return new.encode("utf-8")
+    if old.newline == "\r\n" and "\r\n" not in new:
+        new = new.replace("\n", "\r\n")
+    try:
+        return old.encode(new)
+    except UnicodeEncodeError:
+        return new.encode("utf-8")
+
+
+def _written(path: str, before: Optional[bytes], after: bytes, limits: Dict[str, Any]) -> Answer:
+    old = (text.decode(before) if before else None) or Text("", "utf-8", False)
+    new = text.decode(after) or Text("", "utf-8", False)
+    old_lines, new_lines = old.lines(), new.lines()
+    changes = diffs.changes(old_lines, new_lines)
+    return {
+        "ok": True,
+        "path": path,
+        "hash": digest(after),
+        "created": before is None,
+        "lines": len(new_lines),
+        "bytes": len(after),
+        "diff": diffs.unified(old_lines, new_lines, changes, limits["diff_max"]),
+    }

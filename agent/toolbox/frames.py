@@ -1,0 +1,106 @@
+"""The wire: length, kind, request id, payload. `agent/sandbox/frames.py` is its twin on the host.
+
+    host to toolbox     ASK* ASK_END  (DATA* DATA_END for exec and put)   CANCEL at any time
+    toolbox to host     LIVE* DATA* ANSWER* ANSWER_END   or   FAILED
+
+ASK and ANSWER carry pieces of one JSON object, LIVE live output, DATA bytes, FAILED a reason.
+Requests may overlap; each ends with exactly one ANSWER_END or FAILED.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import threading
+from typing import Any, Dict, Optional, Tuple
+
+HEADER = struct.Struct("!IBQ")
+PAYLOAD_MAX_BYTES = 1_000_000
+MESSAGE_MAX_BYTES = 64_000_000
+
+ASK, ASK_END, DATA, DATA_END, CANCEL, LIVE, ANSWER, ANSWER_END, FAILED = range(1, 10)
+
+Frame = Tuple[int, int, bytes]
+
+
+class BadFrame(Exception):
+    """The other end does not speak the protocol; the connection must end."""
+
+
+def read_frame(descriptor: int) -> Optional[Frame]:
+    """The next (kind, id, payload); None at the end of the channel."""
+    header = _exactly(descriptor, HEADER.size)
+    if header is None:
+        return None
+    size, kind, request = HEADER.unpack(header)
+    if size > PAYLOAD_MAX_BYTES or not ASK <= kind <= CANCEL:
+        raise BadFrame("frame of kind %d with %d bytes" % (kind, size))
+    payload = _exactly(descriptor, size)
+    return None if payload is None else (kind, request, payload)
+
+
+def _exactly(descriptor: int, size: int) -> Optional[bytes]:
+    data = bytearray()
+    while len(data) < size:
+        try:
+            piece = os.read(descriptor, size - len(data))
+        except ConnectionResetError:
+            return None
+        if not piece:
+            return None
+        data += piece
+    return bytes(data)
+
+
+def decode(data: bytes) -> Dict[str, Any]:
+    """The JSON object in `data`. Raises `BadFrame` for anything else, however deep or long."""
+    try:
+        value: Any = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadFrame("no JSON: %s" % error) from error
+    if not isinstance(value, dict):
+        raise BadFrame("no JSON object")
+    return value  # type: ignore[no-any-return]
+
+
+def asked(ask: Dict[str, Any]) -> Tuple[str, Dict[str, Any]]:
+    """The operation and the arguments of a request."""
+    op: Any = ask.get("op")
+    arguments: Any = ask.get("arguments")
+    if not isinstance(op, str) or not isinstance(arguments, dict):
+        raise BadFrame("request without operation or arguments")
+    return op, arguments  # type: ignore[return-value]
+
+
+class Outgoing:
+    """The sending half, shared by all threads. A send that fails is dropped: the host is gone."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def send(self, kind: int, request: int, payload: bytes = b"") -> None:
+        """Send one frame whole."""
+        view = memoryview(HEADER.pack(len(payload), kind, request) + payload)
+        with self._lock:
+            try:
+                while view:
+                    view = view[os.write(self._descriptor, view) :]
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def send_pieces(self, kind: int, last: int, request: int, data: bytes) -> None:
+        """Send `data` as frames of `kind`, the final one (possibly empty) as `last`."""
+        while len(data) > PAYLOAD_MAX_BYTES:
+            self.send(kind, request, data[:PAYLOAD_MAX_BYTES])
+            data = data[PAYLOAD_MAX_BYTES:]
+        self.send(last, request, data)
+
+    def answer(self, request: int, value: Dict[str, Any]) -> None:
+        """End a request with its answer."""
+        self.send_pieces(ANSWER, ANSWER_END, request, json.dumps(value).encode("ascii"))
+
+    def fail(self, request: int, reason: str) -> None:
+        """End a request that could not be served at all."""
+        self.send(FAILED, request, reason.encode("utf-8", "replace")[:2000])
