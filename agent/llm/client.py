@@ -11,6 +11,7 @@ import difflib
 import functools
 import logging
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,15 @@ def _library() -> Any:
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).disabled = True
     return litellm
+
+
+def _silence() -> None:
+    """Keep the library's own warnings to itself, also where warnings are errors.
+
+    litellm installs such filters when it is imported; whoever resets the filters later, as pytest
+    does for each test, would let a warning raise in the middle of a stream.
+    """
+    warnings.filterwarnings("ignore", module=r"(litellm|pydantic)\b")
 
 
 def warm() -> None:
@@ -100,6 +110,7 @@ class LitellmClient:
     async def ask(self, request: Request, on_delta: OnDelta) -> AssistantMessage:
         """Answer `request`; see `Llm.ask`."""
         library = await asyncio.to_thread(_library)
+        _silence()
         return await self._retry.run(lambda: self._attempt(library, request, on_delta), on_delta)
 
     async def _attempt(self, library: Any, request: Request, on_delta: OnDelta) -> AssistantMessage:

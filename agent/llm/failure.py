@@ -90,6 +90,8 @@ def _by_status(
 ) -> Failure:
     name = f"`{asked.provider}`"
     detail = f": {text}" if text else ""
+    if status in (401, 403) and asked.missing:
+        return Failure(_no_key(asked))
     if status in (401, 403):
         hint = f"check {_keys(asked)}, and that the account may use `{asked.model}`"
         return Failure(LlmAuthError(f"{name} refused the key ({status}){detail}", hint))
@@ -101,13 +103,13 @@ def _by_status(
         return Failure(_limit(name, detail, wait), "provider is busy", asked=wait)
     if status == 404:
         return Failure(_unknown_model(asked, detail))
-    if status >= 500 or status == 409 or _BUSY.search(text):
+    if (status >= 500 and headers) or status in (409, 503) or _BUSY.search(text):
         error = LlmDownError(f"{name} is failing ({status}){detail}", "try again later")
         return Failure(error, "provider is failing", asked=_retry_after(headers, now))
-    if status:
+    if headers:
         hint = "this is not likely to pass; choose another model, or start a new session"
         return Failure(LlmDownError(f"{name} refused the request ({status}){detail}", hint))
-    return Failure(LlmDownError(f"the answer of {name} makes no sense{detail}", _ELSEWHERE))
+    return Failure(LlmDownError(f"{name} cannot be asked{detail}", _ELSEWHERE))
 
 
 def _limit(name: str, detail: str, wait: float | None) -> LlmLimitError:
