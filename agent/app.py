@@ -259,13 +259,14 @@ class Place:
             sandbox,
             base=seeded.tip,
             last=state.last,
+            branch_value=state.branch_value,
             branch=state.branch,
             message=message,
             turn=state.turn,
         )
 
     async def undo(self, state: State, to: str) -> Undone:
-        return await self._sync.undo(await self._sandbox(), to=to)
+        return await self._sync.undo(await self._sandbox(), to=to, branch=state.branch)
 
     async def diff(self, state: State) -> str:
         assert state.seeded is not None

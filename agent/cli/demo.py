@@ -43,7 +43,7 @@ class Demo:
 
     async def run(self) -> Exit:
         with files.temporary_dir("glovebox-demo-", shared=True, keep=self._keep) as folder:
-            return await self._show(folder / "ledger", folder / "state")
+            return await self._show(folder / "ledger", folder)
 
     async def _show(self, repository: Path, state: Path) -> Exit:
         await make_sample(repository)

@@ -47,17 +47,18 @@ def config_dir() -> Path:
     return _xdg("XDG_CONFIG_HOME", ".config")
 
 
-def sandbox_dir() -> Path:
-    """Where local sandboxes keep their files.
+def sandbox_dir(state: Path | None = None) -> Path:
+    """Where local sandboxes keep their files, for the user's state directory or another `state`.
 
     An ordinary user's lie in the state directory. Root's sandboxes run as a user id of their own,
     who must be able to pass through every directory above: when the state directory is closed
     to others, as it is below `/root`, they lie under `/var/lib/glovebox`, named after it.
     """
-    inside = state_dir() / "sandboxes"
+    state = state or state_dir()
+    inside = state / "sandboxes"
     if not is_root() or _open_to_others(inside.parent):
         return inside
-    return Path("/var/lib/glovebox") / hashlib.sha256(os.fsencode(state_dir())).hexdigest()[:16]
+    return Path("/var/lib/glovebox") / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
 
 
 def _open_to_others(path: Path) -> bool:
