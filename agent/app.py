@@ -283,3 +283,7 @@ class Place:
             return
         await starting.result().close()
         self._emit(SandboxState("closed", self._backend.name, starting.result().ref))
+
+    async def discard(self) -> None:
+        if self._state.sandbox_ref:
+            await self._backend.destroy(self._state.sandbox_ref)

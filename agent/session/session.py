@@ -72,6 +72,10 @@ class Workplace(Protocol):
 
     async def close(self) -> None: ...
 
+    async def discard(self) -> None:
+        """Free everything the sandbox had, its files included. It is closed already."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -220,6 +224,11 @@ class Session:
         finally:
             self._journal.flush()
             self._journal.close()
+
+    async def discard(self) -> None:
+        """Close, and free everything the sandbox had; its work is on the branch or nowhere."""
+        await self.close()
+        await self._equipped[1].discard()
 
     @property
     def _equipped(self) -> tuple[Parts, Workplace]:
