@@ -18,9 +18,10 @@ _SYNC = {
 
 
 def badge(status: Status | None, hint: str) -> Line:
-    """The badge of a session; before there is one, and beside it, what a person should know."""
+    """The badge of a session, also before there is one; in front of it what matters now."""
     parts = [("badge", " opening the repository")] if status is None else _parts(status)
-    return tuple(parts if not hint else [*parts, _BETWEEN, ("badge.warning", hint)])
+    # In front, because a narrow terminal cuts the end off.
+    return tuple([("badge.warning", f" {hint}"), _BETWEEN, *parts] if hint else parts)
 
 
 def _parts(status: Status) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ def line_of(event: AnyEvent) -> str | None:
 
 def synced(event: SyncFinished) -> str:
     """Where the work is now."""
-    if not event.commit:
+    if not event.commit or not event.branch:
         return "· nothing changed"
     count = f"{event.files} file" + ("" if event.files == 1 else "s")
     return f"✓ {event.branch} is at {event.commit[:10]} ({count}, +{event.added} -{event.removed})"

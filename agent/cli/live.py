@@ -23,7 +23,7 @@ from agent.core.events import (
     TurnFinished,
     TurnStarted,
 )
-from agent.core.messages import Usage
+from agent.core.messages import ToolResult, Usage
 from agent.core.text import one_line, terminal_safe
 
 Line = tuple[tuple[str, str], ...]
@@ -174,8 +174,14 @@ class Live:
         shown = running.shown()
         mark = "✓" if result.ok else "✗"
         name = "" if self._newest == result.call_id else f"{one_line(running.name, 20)}: "
-        says = "" if shown and result.ok else f"{gist(result.text, ok=result.ok)} "
+        says = _outcome(result, shown=bool(shown))
         return [*shown, *marked(f"  {mark} {name}{says}({event.seconds:.1f} s)")]
+
+
+def _outcome(result: ToolResult, *, shown: bool) -> str:
+    if result.details.get("interrupted"):
+        return "interrupted "
+    return "" if shown and result.ok else f"{gist(result.text, ok=result.ok)} "
 
 
 def _spent(usage: Usage) -> list[Line]:

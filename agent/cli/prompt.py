@@ -147,10 +147,8 @@ class Prompt:
 
         @keys.add("c-c", filter=here)
         def interrupt(event: KeyPressEvent) -> None:
-            typing = bool(event.current_buffer.text)
-            if typing:
+            if self._keys.interrupt(bool(event.current_buffer.text)):
                 event.current_buffer.reset()
-            self._keys.interrupt(typing)
 
         @keys.add("c-d", filter=here & Condition(lambda: not self._typed))
         def leave(event: KeyPressEvent) -> None:

@@ -171,15 +171,17 @@ class Repl:
         self._inbox.put_nowait(text)
         self._tell(f"{self._inbox.qsize()} waiting" if self._open and self._open.busy else "")
 
-    def _interrupt(self, typing: bool) -> None:
+    def _interrupt(self, typing: bool) -> bool:
         """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""
         if self._open is not None and self._open.busy:
             self._open.interrupt()
             self._tell("interrupting")
-        elif self._hint == _AGAIN and not typing:
+            return False  # What is being typed may be why.
+        if self._hint == _AGAIN and not typing:
             self.leave()
         else:
             self._tell("" if typing else _AGAIN)
+        return typing
 
     def _changed(self) -> None:
         self._hint = ""
@@ -197,6 +199,6 @@ def _farewell(session: Session) -> list[Line]:
     if state.behind:
         why = terminal_safe(f": {state.problem}") if state.problem else ""
         return marked(f"! not all of the work has reached {session.branch}{why}\n    {again}")
-    if not state.branch_value:
+    if not state.branch:
         return marked(f"· nothing changed; {again}")
     return marked(f"✓ the work is on {session.branch}, at {state.branch_value[:10]}\n· {again}")

@@ -17,8 +17,8 @@ class Keys:
     """What a screen calls when something is typed, and asks when it draws. Nothing may block."""
 
     submit: Callable[[str], None]
-    interrupt: Callable[[bool], None]
-    """Ctrl-C; the argument says whether a line was being typed, which the screen has cleared."""
+    interrupt: Callable[[bool], bool]
+    """Ctrl-C; told whether a line was being typed, it answers whether to clear that line."""
     leave: Callable[[], None]
     changed: Callable[[], None]
     """The line was edited."""
