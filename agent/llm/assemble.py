@@ -8,6 +8,7 @@ unique in the conversation, and a name; what is missing is filled in here.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,6 +16,8 @@ from typing import Any, cast
 from agent.core.events import ReasoningDelta, TextDelta
 from agent.core.messages import AssistantMessage, StopReason, ToolCall, Usage
 from agent.llm.wire import valid_text
+
+_DEPTH_MAX = 100
 
 _STOPS: dict[str, StopReason] = {
     "length": "length",
@@ -121,22 +124,28 @@ def decode(raw: str) -> dict[str, Any] | None:
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw, parse_constant=_refuse)
+        value = _valid(json.loads(raw, parse_constant=_refuse), depth=0)
     except (ValueError, RecursionError):
         return None
-    return _valid(cast("dict[str, Any]", value)) if isinstance(value, dict) else None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
-def _valid(value: Any) -> Any:
-    # An escape such as \ud800 is fine in JSON and decodes to what cannot be written again.
-    if isinstance(value, str):
-        return valid_text(value)
-    if isinstance(value, list):
-        return [_valid(each) for each in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {valid_text(name): _valid(each) for name, each in items}
-    return value
+def _valid(value: Any, *, depth: int) -> Any:
+    """`value` as it can be written again: json reads more than a journal or a provider takes."""
+    if depth > _DEPTH_MAX:
+        raise ValueError("nested too deeply")
+    match value:
+        case str():
+            return valid_text(value)  # \ud800 is a fine escape
+        case list():
+            return [_valid(each, depth=depth + 1) for each in cast("list[Any]", value)]
+        case dict():
+            items = cast("dict[str, Any]", value).items()
+            return {valid_text(name): _valid(each, depth=depth + 1) for name, each in items}
+        case float() if math.isinf(value):
+            raise ValueError("too large a number")
+        case _:
+            return value
 
 
 def _refuse(constant: str) -> None:

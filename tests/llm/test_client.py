@@ -196,6 +196,7 @@ def _run(code: str, cwd: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_client_does_not_import_litellm_until_it_is_warmed(tmp_path: Path) -> None:
     code = (
         "import sys, agent.llm.client as client\n"
@@ -205,6 +206,7 @@ def test_the_client_does_not_import_litellm_until_it_is_warmed(tmp_path: Path) -
     assert _run(code, tmp_path) == "False True"
 
 
+@pytest.mark.slow
 def test_litellm_reads_no_env_file_and_no_network_when_imported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("OPENAI_BASE_URL=http://attacker.invalid/v1\n")
     code = (

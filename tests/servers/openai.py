@@ -17,10 +17,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from tests.servers.answers import Answer, Drop, Fault, Raw, Reply, Script, call, reply, say
+from tests.servers.answers import Answer, Call, Drop, Fault, Raw, Reply, Script, call, reply, say
 from tests.servers.history import history_problem
 
-__all__ = ["Drop", "Fault", "OpenAIServer", "Raw", "Reply", "call", "reply", "say"]
+__all__ = ["Call", "Drop", "Fault", "OpenAIServer", "Raw", "Reply", "call", "reply", "say"]
 
 
 class OpenAIServer:

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.messages import (
+    AssistantMessage,
+    Message,
+    ToolCall,
+    ToolMessage,
+    ToolResult,
+    UserMessage,
+)
+from agent.llm.protocol import Request
+from agent.llm.wire import MALFORMED, encode_messages, encode_tools
+from tests.llm.asking import BASH, answered, calling, question
+from tests.llm.conversations import conversations, objects
+from tests.servers.history import history_problem
+
+
+def _body(request: Request) -> dict[str, Any]:
+    return {"messages": encode_messages(request), "tools": encode_tools(request.tools)}
+
+
+@given(conversations())
+def test_any_conversation_is_legal_to_a_strict_provider(messages: tuple[Message, ...]) -> None:
+    body = _body(question(*messages))
+
+    sent = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8"))
+
+    assert history_problem(sent) == ""
+
+
+@given(conversations(), st.data())
+def test_a_prefix_of_a_conversation_gives_a_prefix_of_its_bytes(
+    messages: tuple[Message, ...], data: st.DataObject
+) -> None:
+    ends = [n for n, m in enumerate(messages, 1) if not getattr(m, "calls", ())]
+    end = data.draw(st.sampled_from(ends))
+
+    shorter = json.dumps(encode_messages(question(*messages[:end])))
+    longer = json.dumps(encode_messages(question(*messages)))
+
+    assert longer.startswith(shorter.removesuffix("]"))
+
+
+@given(objects)
+def test_arguments_arrive_as_the_object_they_are(arguments: dict[str, Any]) -> None:
+    call = ToolCall("c", "bash", arguments, json.dumps(arguments))
+    history = (UserMessage("hi"), AssistantMessage("", calls=(call,)), _result("c"))
+
+    sent = encode_messages(question(*history))[2]["tool_calls"][0]["function"]["arguments"]
+
+    assert sent == call.raw
+
+
+def test_arguments_changed_since_the_model_wrote_them_are_sent_as_they_are() -> None:
+    call = ToolCall("c", "bash", {"command": "new"}, '{"command": "old"}')
+    history = (UserMessage("hi"), AssistantMessage("", calls=(call,)), _result("c"))
+
+    sent = encode_messages(question(*history))[2]["tool_calls"][0]["function"]["arguments"]
+
+    assert json.loads(sent) == {"command": "new"}
+
+
+@pytest.mark.parametrize("raw", ['{"comm', "[1]", '"text"', "null", "NaN", '{"a": "\ud800'])
+def test_broken_arguments_are_shown_to_the_model_inside_valid_json(raw: str) -> None:
+    call = ToolCall("c", "bash", None, raw)
+    history = (UserMessage("hi"), AssistantMessage("", calls=(call,)), _result("c"))
+
+    sent = encode_messages(question(*history))[2]["tool_calls"][0]["function"]["arguments"]
+
+    assert json.loads(sent) == {MALFORMED: raw.replace("\ud800", "\ufffd")}
+
+
+def test_the_whole_form() -> None:
+    reply = AssistantMessage("look", calls=(ToolCall("c1", "bash", {"a": 1}, '{"a":1}'),))
+    history = (
+        UserMessage("see", images=("data:image/png;base64,AA==",)),
+        reply,
+        answered(reply),
+        AssistantMessage(""),
+        AssistantMessage("done"),
+    )
+
+    assert _body(question(*history)) == {
+        "messages": [
+            {"role": "system", "content": "You are a test."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "see"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": "look",
+                "tool_calls": [
+                    {
+                        "id": "c1",
+                        "type": "function",
+                        "function": {"name": "bash", "arguments": '{"a":1}'},
+                    }
+                ],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": "out of c1"},
+            {"role": "assistant", "content": "done"},
+        ],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "bash",
+                    "description": BASH.description,
+                    "parameters": BASH.parameters,
+                },
+            }
+        ],
+    }
+
+
+def test_results_are_sent_in_the_order_of_their_calls() -> None:
+    reply = calling("a", "b")
+    backwards = ToolMessage(tuple(reversed(answered(reply).results)))
+
+    sent = encode_messages(question(UserMessage("hi"), reply, backwards))
+
+    assert [m.get("tool_call_id") for m in sent[3:]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (calling("a"),),
+        (calling("a"), UserMessage("next")),
+        (calling("a", "b"), answered(calling("a"))),
+        (calling("a"), answered(calling("b"))),
+        (calling("a"), answered(calling("a")), answered(calling("a"))),
+        (UserMessage("hi"), answered(calling("a"))),
+    ],
+)
+def test_a_history_with_a_call_without_its_result_is_our_fault(history: Any) -> None:
+    with pytest.raises(ValueError, match="result"):
+        encode_messages(question(*history))
+
+
+def test_a_pair_of_surrogates_becomes_its_character_and_a_lone_one_a_mark() -> None:
+    sent = encode_messages(question(UserMessage("\ud83d\ude00 \ud83d!")))
+
+    assert sent[1]["content"] == "\U0001f600 \ufffd!"
+
+
+def _result(call_id: str) -> ToolMessage:
+    return ToolMessage((ToolResult(call_id, False, "no"),))
