@@ -17,6 +17,7 @@ HOST = "host"  # os, subprocess, open(), pathlib's I/O, sockets: everything that
 TERMINAL = "terminal"  # print and the standard streams
 SIGNALS = "signals"
 PATHS = "paths"  # pathlib.Path as a name for a place, without its I/O
+RESOLVE = "resolve"  # make what a person typed absolute
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,21 @@ ROOMS = (
     Room(
         "agent.cli",
         ("agent", "agent.core", "agent.config", "agent.session", "agent.app", "agent.host"),
-        (PATHS, TERMINAL, SIGNALS),
+        (PATHS, RESOLVE, TERMINAL, SIGNALS),
     ),
     Room("agent.testing", ("agent.core", *_PORTS), (PATHS,)),
     Room(
         "benchmarks",
-        ("agent.core", "agent.config", "agent.session", "agent.app", "agent.testing", "agent.host"),
-        (PATHS, TERMINAL, SIGNALS),
+        (
+            "agent.core",
+            "agent.config",
+            "agent.session",
+            "agent.app",
+            "agent.testing",
+            "agent.host",
+            "agent.llm.protocol",
+        ),
+        (PATHS, RESOLVE, TERMINAL, SIGNALS),
     ),
 )
 

@@ -163,6 +163,7 @@ SLIPS = [
     ("agent/session/session.py", "from pathlib import Path\nPath.home()"),
     ("benchmarks/worker.py", "from agent.sandbox import local"),
     ("benchmarks/worker.py", "import os"),
+    ("agent/session/session.py", "def f(place):\n    return place.resolve()"),
 ]
 
 PERMITTED = [

@@ -14,7 +14,8 @@ from agent.core.errors import UserError
 from agent.core.text import model_safe
 from agent.host.files import package_texts
 from agent.prompting.builder import VALUE_MAX_CHARS, GitFacts, system_prompt
-from agent.sandbox.protocol import Facts
+from agent.sandbox.protocol import Facts, SandboxSpec
+from agent.sandbox.registry import open_backend
 from agent.tools.base import schema_of
 from agent.tools.builtin import builtin
 from tests.snapshots import assert_snapshot
@@ -96,7 +97,8 @@ def test_no_place_of_the_host_is_in_prompt_or_tools(
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)
     tools = builtin(package_texts("prompts/tools"))
-    text = prompt() + "".join(f"{t.description}{schema_of(t.arguments)}" for t in tools)
+    facts = open_backend("local", home / "sandboxes").facts(SandboxSpec("s1"))
+    text = prompt(facts) + "".join(f"{t.description}{schema_of(t.arguments)}" for t in tools)
     for place in (str(home), os.environ["XDG_STATE_HOME"], str(Path(__file__).parents[2])):
         assert place not in text
     assert "canary" not in text
