@@ -1,0 +1,1 @@
+"""How fast glovebox is, as ratios against the bare thing measured in the same run."""

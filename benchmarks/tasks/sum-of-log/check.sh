@@ -1,0 +1,1 @@
+[ "$(cat answer.txt)" = "/help 27204" ]
