@@ -176,6 +176,8 @@ class LitellmClient:
             "messages": encode_messages(request),
             **tools,
             "drop_params": True,
+            # Marks the stable prefix for providers that cache only what is marked.
+            "enable_prompt_caching": True,
             # Repeating is `Retry`'s business, which says so; time-outs are ours as well.
             "num_retries": 0,
             "max_retries": 0,
@@ -222,12 +224,12 @@ async def _abandon(task: asyncio.Task[Any], sending: asyncio.Event) -> None:
 def _raisable(failure: Failure, partial: str, *, shown: bool) -> Exception:
     """What to raise: what was shown once must not be shown again, so then it is final."""
     error = failure.error
-    if isinstance(error, LlmError):
-        error.partial = partial
-        if failure.reason and not shown:
-            return TransientError(error, failure.reason, asked=failure.asked, quick=failure.quick)
-    if partial:
-        error.message = f"the reply was cut: {error.message}"
+    if not isinstance(error, LlmError):
+        return error
+    if shown:
+        return type(error)(f"the reply was cut: {error.message}", error.hint, partial=partial)
+    if failure.reason:
+        return TransientError(error, failure.reason, asked=failure.asked, quick=failure.quick)
     return error
 
 
@@ -250,15 +252,21 @@ def _provider(library: Any, model: str) -> str:
         return ""
 
 
-def _near(library: Any, model: str) -> list[str]:
-    prefix, slash, name = model.partition("/")
-    known: set[str] = set(library.model_cost)
-    if slash and not _provider(library, model):
+def _near(library: Any, asked: str) -> list[str]:
+    """Names that were perhaps meant: of providers when the one given is unknown, else of models."""
+    prefix, slash, name = asked.partition("/")
+    provider = _provider(library, asked)
+    if slash and not provider:
         providers = [str(getattr(each, "value", each)) for each in library.provider_list]
         near = difflib.get_close_matches(prefix, providers, n=3, cutoff=0.6)
-        return [f"{provider}/{name}" for provider in near]
-    own = {f"{prefix}/{each}" for each in known if "/" not in each} if slash else set[str]()
-    return difflib.get_close_matches(model, sorted(known | own), n=3, cutoff=0.7)
+        return [f"{each}/{name}" for each in near]
+    models = {
+        model if model.startswith(f"{prefix}/") or not slash else f"{prefix}/{model}"
+        for model, facts in library.model_cost.items()
+        if facts.get("mode") in ("chat", "responses")
+        and (not provider or facts.get("litellm_provider") == provider)
+    }
+    return difflib.get_close_matches(asked, sorted(models - {asked}), n=3, cutoff=0.7)
 
 
 def _cost(library: Any, model: str, usage: Any) -> float | None:

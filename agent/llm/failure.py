@@ -23,15 +23,14 @@ from agent.core.errors import (
 )
 from agent.llm.redact import said
 
-_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit", re.IGNORECASE)
+_QUOTA = re.compile(r"insufficient_quota|current quota|credit balance|billing", re.IGNORECASE)
 _CONTEXT = re.compile(
     r"context[ _](?:length|window|size|limit)|maximum (?:input|prompt) length|prompt is too long"
-    r"|too many (?:input )?tokens|reduce the length",
+    r"|too many (?:input )?tokens|reduce the length|request_too_large",
     re.IGNORECASE,
 )
 _BUSY = re.compile(r"overloaded|rate[ _-]?limit|too many requests|capacity", re.IGNORECASE)
 _NO_KEY = re.compile(r"missing credentials|missing .*api key|no (?:api )?key", re.IGNORECASE)
-_ELSEWHERE = "check the address of the provider, such as `OPENAI_BASE_URL`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,14 @@ def _by_status(
 ) -> Failure:
     name = f"`{asked.provider}`"
     detail = f": {text}" if text else ""
+    if status == 402 or (status in (400, 403, 429) and _QUOTA.search(text)):
+        hint = "check the plan and the billing of the account, or choose another model"
+        return Failure(LlmLimitError(f"the quota at {name} is used up{detail}", hint))
     if status in (401, 403) and asked.missing:
         return Failure(_no_key(asked))
     if status in (401, 403):
         hint = f"check {_keys(asked)}, and that the account may use `{asked.model}`"
         return Failure(LlmAuthError(f"{name} refused the key ({status}){detail}", hint))
-    if status == 402 or (status == 429 and _QUOTA.search(text)):
-        hint = "check the plan and the billing of the account, or choose another model"
-        return Failure(LlmLimitError(f"the quota at {name} is used up{detail}", hint))
     if status == 429:
         wait = _retry_after(headers, now)
         return Failure(_limit(name, detail, wait), "provider is busy", asked=wait)
@@ -109,7 +108,7 @@ def _by_status(
     if headers:
         hint = "this is not likely to pass; choose another model, or start a new session"
         return Failure(LlmDownError(f"{name} refused the request ({status}){detail}", hint))
-    return Failure(LlmDownError(f"{name} cannot be asked{detail}", _ELSEWHERE))
+    return Failure(LlmDownError(f"{name} cannot be asked{detail}", _elsewhere(asked)))
 
 
 def _limit(name: str, detail: str, wait: float | None) -> LlmLimitError:
@@ -138,7 +137,12 @@ def _unknown_model(asked: Asked, detail: str = "") -> UserError:
         hint = f"{near}a model is written `provider/name`, such as `openai/gpt-5`"
         return UserError(f"no provider is known for the model `{asked.model}`", hint)
     message = f"`{asked.provider}` does not know the model `{asked.model}`{detail}"
-    return UserError(message, f"{near}see the provider's list of models; or {_ELSEWHERE}")
+    return UserError(message, f"{near}see the provider's list of models; or {_elsewhere(asked)}")
+
+
+def _elsewhere(asked: Asked) -> str:
+    name = "OPENAI_BASE_URL" if asked.provider == "openai" else f"{asked.provider.upper()}_API_BASE"
+    return f"check the address of the provider, in `{name}` if you set it"
 
 
 def _too_long(asked: Asked) -> LlmContextError:
@@ -153,13 +157,13 @@ def _is_context(status: int, text: str) -> bool:
 def _link_failure(trace: tuple[BaseException, ...], asked: Asked) -> Failure | None:
     """The failure of the connection itself, if that is what happened."""
     where = _address(trace) or asked.provider
-    hint = f"{_ELSEWHERE}, and that the server is running"
+    hint = f"{_elsewhere(asked)}, and that the server is running"
     kinds = {name for error in trace for name in _kinds(error)}
     if "gaierror" in kinds:
-        failed = LlmDownError(f"there is no host `{where}`, or no network", _ELSEWHERE)
+        failed = LlmDownError(f"there is no host `{where}`, or no network", _elsewhere(asked))
         return Failure(failed, "provider cannot be reached", quick=True)
     if "SSLError" in kinds:
-        return Failure(LlmDownError(f"no secure connection to `{where}`", _ELSEWHERE))
+        return Failure(LlmDownError(f"no secure connection to `{where}`", _elsewhere(asked)))
     if "ConnectionRefusedError" in kinds:
         failed = LlmDownError(f"cannot connect to `{where}`: connection refused", hint)
         return Failure(failed, "provider cannot be reached", quick=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 
 from agent.core.text import terminal_safe
 
 SAID_MAX_CHARS = 300
+_BODY_MAX_CHARS = 10_000
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 _SECRET_MIN_CHARS = 8
@@ -16,6 +18,11 @@ _SECRET_SHAPES = re.compile(
     r"|\b(?:Bearer|Basic)\s+[A-Za-z0-9_.~+/=-]{6,}"
     r"|\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*",
 )
+# What follows the provider's own words in litellm's text, or stands around them.
+_LIBRARY_TAIL = re.compile(
+    r"Traceback \(most recent call last\)|Original exception: |\. Handle with `litellm"
+)
+_JSON_MESSAGE = re.compile(r"""\{.*?"message"\s*:\s*"((?:[^"\\]|\\.)*)\"""", re.DOTALL)
 _URL_USER = re.compile(r"(?<=://)[^/\s@]+@")
 _LIBRARY_PREFIX = re.compile(
     r"^\s*(?:(?:litellm\.)?[A-Za-z]*(?:Error|Exception|Timeout)(?: Error)?\s*(?::|-)"
@@ -47,10 +54,19 @@ def said(text: str, secrets: Iterable[str]) -> str:
         if stripped == text:
             break
         text = stripped
-    # An exception that litellm does not know arrives with its whole traceback in the text.
-    text = text.partition("Traceback (most recent call last)")[0]
+    text = _LIBRARY_TAIL.split(text[:_BODY_MAX_CHARS], maxsplit=1)[0]
+    if in_json := _JSON_MESSAGE.search(text):
+        text = _unescaped(in_json[1])
     if "<html" in text[:1000].lower() or "<!doctype" in text[:1000].lower():
         return "an HTML page"
-    # Cut before the patterns run: a body may be huge, and a key cut in half is still caught.
-    line = redact(" ".join(terminal_safe(text[: 4 * SAID_MAX_CHARS]).split()), secrets)
+    # Secrets go before anything is cut: half a key would not be recognised.
+    start = redact(text, secrets)[: 4 * SAID_MAX_CHARS]
+    line = " ".join(terminal_safe(start).split())
     return line if len(line) <= SAID_MAX_CHARS else line[: SAID_MAX_CHARS - 1] + "…"
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"'))
+    except ValueError:
+        return text

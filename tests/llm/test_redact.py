@@ -45,11 +45,20 @@ def test_values_of_secret_variables_are_replaced_whatever_their_shape() -> None:
         ("plain\n  text\x1b[2J", "plain text\u241b[2J"),
         ("<!DOCTYPE html><html><body>x</body></html>", "an HTML page"),
         ("it broke\nTraceback (most recent call last):\n  File '/home/me/x.py'", "it broke"),
+        ('AnthropicException - b\'{"error": {"message": "not \\\\u0041"}}\'', "not A"),
+        ("x Original exception: y", "x"),
         ("", ""),
     ],
 )
 def test_what_a_provider_said_is_one_plain_line(text: str, shown: str) -> None:
     assert said(text, ()) == shown
+
+
+def test_a_key_is_replaced_before_anything_is_cut() -> None:
+    key = "plain words here"
+
+    assert "words" not in said(" " * 280 + "x" * 285 + key, (key,))
+    assert "words" not in said(" " * 1190 + key, (key,))
 
 
 @given(st.text(), st.integers(0, 2000))

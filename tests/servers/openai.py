@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -54,14 +55,15 @@ class OpenAIServer:
         self._http.server_close()
         self._thread.join()
 
-    def answer(self, request: dict[str, Any], headers: dict[str, str]) -> Answer:
+    def answer(self, path: str, request: dict[str, Any], headers: dict[str, str]) -> Answer:
         """The answer to `request`; a fault when its history is not legal or the script is over."""
         with self._lock:
             self.requests.append(request)
             self.headers.append(headers)
             if self._on_request:
                 self._on_request(request)
-            if problem := history_problem(request):
+            # On another wire only faults and raw bytes make sense, and nothing is checked.
+            if path.endswith("/chat/completions") and (problem := history_problem(request)):
                 return Fault(400, f"invalid request: {problem}")
             if callable(self._script):
                 return self._script(request)
@@ -78,7 +80,10 @@ class _Http(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is an observation, not a traceback."""
-        self.owner.hung_up.set()
+        if isinstance(sys.exc_info()[1], OSError):
+            self.owner.hung_up.set()
+        else:
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -93,9 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         size = int(self.headers.get("content-length") or 0)
         request = json.loads(self.rfile.read(size) or b"{}")
-        if not self.path.endswith("/chat/completions"):
-            return self._fault(Fault(404, f"no such path: {self.path}"))
-        match self.server.owner.answer(request, {k.lower(): v for k, v in self.headers.items()}):
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        match self.server.owner.answer(self.path, request, headers):
+            case Reply() if not self.path.endswith("/chat/completions"):
+                return self._fault(Fault(404, f"no such path: {self.path}"))
             case Fault() as fault:
                 return self._fault(fault)
             case Raw() as raw:
