@@ -53,8 +53,8 @@ DIRECTORY_EMPTY = "{path} is an empty directory."
 DIRECTORY_MORE = "[the first {count}; use `ls` or `find` in bash to see all]"
 
 # write and edit
-CREATED = "Created {path}: {lines} lines, {size} bytes."
-WRITTEN = "Replaced {path}: {lines} lines, {size} bytes."
+CREATED = "Created {path} (lines: {lines}, bytes: {size})."
+WRITTEN = "Replaced {path} (lines: {lines}, bytes: {size})."
 EDITED = "Edited {path}, {count} replaced:"
 
 # refusals, by the toolbox's reason
@@ -67,7 +67,7 @@ REFUSALS = {
     "special": "{path} is no regular file ({kind}).",
     "denied": "{path} cannot be used ({why}). `ls -ld` in bash shows its owner and mode.",
     "too_large": "{path} is too large ({size} bytes). Use `grep -n`, `sed -n` or a script in bash.",
-    "past_end": "{path} has {total} lines; there is none at that offset.",
+    "past_end": "{path} ends at line {total}; there is nothing at that offset.",
     "unread": "{path} exists and you have not read it. `read` it first, or `edit` a part.",
     "stale": "{path} has changed since you last read it. `read` it again, then repeat.",
     "no_space": "No space for {path} ({why}). Remove what is not needed, then repeat.",

@@ -81,8 +81,10 @@ class _Check(ast.NodeVisitor):
     name: str
     known: dict[str, Path]
     file: str
-    found: list[Breach] = field(default_factory=list)
-    bound: dict[str, str] = field(default_factory=dict)  # names in this file that are modules
+    found: list[Breach] = field(default_factory=list[Breach])
+    bound: dict[str, str] = field(
+        default_factory=dict[str, str]
+    )  # names in this file that are modules
 
     @property
     def room(self) -> Room:

@@ -21,8 +21,8 @@ TOOLS = builtin(package_texts("prompts/tools"))
 
 @dataclass
 class FakeToolbox:
-    answer: Mapping[str, Any] = field(default_factory=dict)
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     error: Exception | None = None
 
     async def call(self, op: str, **arguments: Any) -> dict[str, Any]:
@@ -42,8 +42,8 @@ class FakeSandbox:
     toolbox: FakeToolbox = field(default_factory=FakeToolbox)
     ref: str = "fake:1"
     workdir: str = "/workspace"
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    files: dict[str, bytes] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     async def exec(
         self, argv: Sequence[str], *, on_output: OnOutput | None = None, **options: Any

@@ -42,7 +42,7 @@ async def user(inside: Inside) -> AsyncGenerator[User]:
 async def test_write_read_edit_and_run_a_program(inside: Inside) -> None:
     async with user(inside) as u:
         made = await u("write", path="src/hello.sh", content="echo hello\n")
-        assert made.text == "Created src/hello.sh: 1 lines, 11 bytes."
+        assert made.text == "Created src/hello.sh (lines: 1, bytes: 11)."
         assert (await u("read", path="src/hello.sh")).text == "1\techo hello"
         edited = await u("edit", path="src/hello.sh", old="hello", new="$1 \\1 $& good")
         assert edited.text == "Edited src/hello.sh, 1 replaced:\n1\techo $1 \\1 $& good"
@@ -106,7 +106,8 @@ async def test_a_file_edited_down_to_nothing(inside: Inside) -> None:
 async def test_a_long_file_is_read_in_parts_that_join(inside: Inside) -> None:
     async with user(inside) as u:
         await u.bash("seq 1 4500 > n.txt")
-        offset, lines = 1, []
+        offset = 1
+        lines: list[str] = []
         while offset <= 4500:
             result = await u("read", path="n.txt", offset=offset)
             part = [line for line in result.text.split("\n") if "\t" in line]
@@ -115,7 +116,7 @@ async def test_a_long_file_is_read_in_parts_that_join(inside: Inside) -> None:
             offset = result.details["last"] + 1
         assert lines == [f"{n}\t{n}" for n in range(1, 4501)]
         past = await u("read", path="n.txt", offset=4501)
-        assert past.text == "n.txt has 4500 lines; there is none at that offset."
+        assert past.text == "n.txt ends at line 4500; there is nothing at that offset."
 
 
 async def test_long_lines_other_encodings_and_binary_files_are_told(inside: Inside) -> None:
