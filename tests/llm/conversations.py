@@ -38,7 +38,7 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
     made = 0
     for _ in range(draw(st.integers(1, 4))):
         images = tuple(draw(st.lists(st.just("data:image/png;base64,AA=="), max_size=1)))
-        messages.append(UserMessage(draw(texts.filter(bool)), images))
+        messages.append(UserMessage(draw(texts), images))
         for _ in range(draw(st.integers(0, 3))):
             own = tuple(draw(calls(made + n)) for n in range(draw(st.integers(0, 3))))
             made += len(own)

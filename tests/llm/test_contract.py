@@ -12,7 +12,7 @@ import pytest
 from agent.core.errors import LlmDownError
 from agent.core.messages import AssistantMessage, ToolCall
 from agent.llm.client import LitellmClient, close
-from agent.llm.protocol import Llm
+from agent.llm.protocol import Delta, Llm
 from agent.llm.replay import Recorder, Replay
 from agent.testing.model import Scripted
 from tests.llm.asking import Heard, answered, ask, question
@@ -72,14 +72,32 @@ async def test_the_deltas_are_the_reply_in_pieces(llm: Made) -> None:
         assert len(heard.deltas) > 1
 
 
-async def test_an_interrupt_can_arrive_between_two_deltas(llm: Made) -> None:
+async def test_an_interrupt_can_arrive_while_the_reply_comes(llm: Made) -> None:
     async with llm() as model:
-        begun = asyncio.Event()
-        task = asyncio.create_task(model.ask(question(), lambda _: begun.set()))
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await _interrupted(model)
+
+
+async def test_a_script_and_a_replay_stop_between_two_deltas(tmp_path: Path) -> None:
+    await _talk(Recorder(Scripted(REPLIES), tmp_path / "r"))
+
+    for model in (Scripted(REPLIES), Replay(tmp_path / "r")):
+        heard = await _interrupted(model)
+        assert len(heard.deltas) == 1
+
+
+async def _interrupted(model: Llm) -> Heard:
+    begun, heard = asyncio.Event(), Heard()
+
+    def hear(delta: Delta) -> None:
+        heard(delta)
+        begun.set()
+
+    task = asyncio.create_task(model.ask(question(), hear))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return heard
 
 
 async def test_a_script_can_fail_and_can_look_at_the_question() -> None:

@@ -45,7 +45,7 @@ def test_values_of_secret_variables_are_replaced_whatever_their_shape() -> None:
         ("plain\n  text\x1b[2J", "plain text\u241b[2J"),
         ("<!DOCTYPE html><html><body>x</body></html>", "an HTML page"),
         ("it broke\nTraceback (most recent call last):\n  File '/home/me/x.py'", "it broke"),
-        ('AnthropicException - b\'{"error": {"message": "not \\\\u0041"}}\'', "not A"),
+        ('AnthropicException - b\'{"error": {"message": "not \\u0041"}}\'', "not A"),
         ("x Original exception: y", "x"),
         ("", ""),
     ],

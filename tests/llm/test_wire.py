@@ -130,7 +130,10 @@ def test_results_are_sent_in_the_order_of_their_calls() -> None:
 
     sent = encode_messages(question(UserMessage("hi"), reply, backwards))
 
-    assert [m.get("tool_call_id") for m in sent[3:]] == ["a", "b"]
+    assert [(m["tool_call_id"], m["content"]) for m in sent[3:]] == [
+        ("a", "out of a"),
+        ("b", "out of b"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ROLES = {"system", "user", "assistant", "tool"}
 
 
@@ -48,8 +50,8 @@ def _calls_problem(message: dict[str, Any], known: set[str]) -> str:
         if not call.get("id") or call["id"] in known:
             return f"the call id {call.get('id')!r} is empty or used twice"
         known.add(call["id"])
-        if not call.get("function", {}).get("name"):
-            return "a call without a name"
+        if not _NAME.fullmatch(call.get("function", {}).get("name") or ""):
+            return "a call without a name, or with one that is not allowed"
         try:
             arguments = json.loads(call["function"].get("arguments"))
         except (TypeError, ValueError):
@@ -65,6 +67,6 @@ def _tools_problem(tools: Any) -> str:
     if not tools:
         return "an empty list of tools"
     names = [tool.get("function", {}).get("name") for tool in tools]
-    if not all(names) or len(set(names)) < len(names):
-        return "tools without a name, or of the same name"
+    if not all(_NAME.fullmatch(name or "") for name in names) or len(set(names)) < len(names):
+        return "tools without a proper name, or of the same name"
     return ""

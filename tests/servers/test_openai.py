@@ -115,6 +115,7 @@ def _result(id: str) -> dict[str, Any]:
         ([USER, _assistant(_call("")), _result("")], "empty or used twice"),
         ([USER, _assistant(_call("a"), _call("a"))], "used twice"),
         ([USER, _assistant(_call("a", name="")), _result("a")], "without a name"),
+        ([USER, _assistant(_call("a", name="a.b")), _result("a")], "not allowed"),
         ([USER, _assistant(_call("a", '{"x')), _result("a")], "not JSON"),
         ([USER, _assistant(_call("a", "[]")), _result("a")], "not an object"),
     ],
