@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 
@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
+_VALUES = {"network": ", ".join(get_args(Network)), "steps": "a whole number from 1 on"}
 KEYS = Settings.__struct_fields__
 
 
@@ -46,8 +47,9 @@ def load(directory: Path, flags: Mapping[str, Any]) -> Settings:
     repository = (files.enclosing(directory, ".git") or directory) / REPOSITORY_FILE
     _narrow(merged, _checked(_read(repository), str(repository)), str(repository))
     merged |= _checked(_environment(), "the environment")
-    merged |= {k: v for k, v in flags.items() if v is not None}
-    return _typed(merged, "the merged configuration")
+    given = {k: v for k, v in flags.items() if v is not None}
+    _typed(given, "the command line")
+    return _typed(merged | given, "the merged configuration")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def _typed(values: Mapping[str, Any], source: str) -> Settings:
         what = text.partition(" - at ")[0]
         raise ConfigError(
             f"`{key}` in {_named(source)} does not fit: {what}",
-            f"mend `{key}` there",
+            f"it takes: {allowed}" if (allowed := _VALUES.get(key)) else f"mend `{key}` there",
             file=source,
             key=key,
         ) from error

@@ -101,7 +101,7 @@ class Demo:
                     _say(f"✗ {problem_text(event.problem)}")
             case SyncFinished():
                 self._synced = event
-            case CallOutput() | CallStarted():
+            case CallOutput():
                 pass
             case _:
                 if (line := line_of(event)) is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from agent import __version__, config
-from agent.app import Options
+from agent.app import Options, shutdown
 from agent.cli.exits import Exit, exit_of
 from agent.cli.lines import problem_text
 from agent.cli.message import message_from
@@ -19,15 +19,13 @@ from agent.core.errors import GloveboxError
 from agent.core.events import problem_of
 from agent.host import env
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", message="glovebox %(version)s")
-@click.option(
-    "-C", "directory", type=_FOLDER, default=Path(), help="Work on the repository in DIR."
-)
+@click.option("-C", "directory", type=_FOLDER, default=".", help="Work on the repository in DIR.")
 @click.option("-m", "--message", help="Run one turn with this message and exit.")
 @click.option("--message-file", type=_FILE, help="The same, with the message from a file.")
 @click.option("--model", help="PROVIDER/NAME as litellm spells it, or replay:FILE.")
@@ -56,8 +54,8 @@ def main(context: click.Context, directory: Path, **flags: Any) -> Any:
         return _run(Repl(_options(directory, flags)).run())
     from agent.cli.once import Once
 
-    once = Once(_options(directory, flags), json=flags["as_json"], quiet=flags["quiet"])
-    return _run(once.run(text))
+    once = Once(json=flags["as_json"], quiet=flags["quiet"])
+    return _run(once.run(text, lambda: _options(directory, flags)))
 
 
 @main.command()
@@ -86,8 +84,14 @@ def _options(directory: Path, flags: dict[str, Any]) -> Options:
 
 
 def _run(job: Coroutine[Any, Any, Exit]) -> Exit:
+    async def whole() -> Exit:
+        try:
+            return await job
+        finally:
+            await shutdown()
+
     try:
-        return asyncio.run(job)
+        return asyncio.run(whole())
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 from agent.app import Options, open_session
 from agent.cli.exits import Exit, exit_of, exit_of_turn
@@ -30,8 +31,7 @@ from agent.session.session import Session
 class Once:
     """A run and what is known of it; `json` prints every record, `quiet` only the answer."""
 
-    def __init__(self, options: Options, *, json: bool, quiet: bool) -> None:
-        self._options = options
+    def __init__(self, *, json: bool, quiet: bool) -> None:
         self._json = json
         self._quiet = quiet
         self._session: Session | None = None
@@ -39,18 +39,18 @@ class Once:
         self._synced: SyncFinished | None = None
         self._last = Record(RECORD_VERSION, 0, 0.0, 0, TurnFinished("failed", Usage(), 0))
 
-    async def run(self, text: str) -> Exit:
-        """Run the turn and print how it ended, in every case."""
+    async def run(self, text: str, options: Callable[[], Options]) -> Exit:
+        """Run the turn and print how it ended, in every case: also when `options` cannot be had."""
         try:
-            code, problem = await self._turn(text)
+            code, problem = await self._turn(text, options())
         except GloveboxError as error:
             problem = problem_of(error)
             code = exit_of(problem)
         self._print_result(code, problem)
         return code
 
-    async def _turn(self, text: str) -> tuple[Exit, Problem | None]:
-        session = await open_session(self._options)
+    async def _turn(self, text: str, options: Options) -> tuple[Exit, Problem | None]:
+        session = await open_session(options)
         self._session = session
         self._stop_on_signals(session)
         try:

@@ -33,29 +33,29 @@ class Catalog:
     """The sessions under one state directory. Safe to use from several processes."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     def journal(self, session: str) -> Path:
-        return self._root / "sessions" / session / "journal.jsonl"
+        return self.root / "sessions" / session / "journal.jsonl"
 
     def new_id(self) -> str:
         """An id nobody has, with its directory."""
-        files.make_private_dir(self._root / "sessions")
+        files.make_private_dir(self.root / "sessions")
         while True:
             session = secrets.token_hex(6)
-            if files.claim_dir(self._root / "sessions" / session):
+            if files.claim_dir(self.root / "sessions" / session):
                 return session
 
     def record(self, project: str, number: int, session: str) -> None:
         """Say that session `number` of `project` is `session`."""
-        place = self._root / "projects" / project / str(number) / "session"
+        place = self.root / "projects" / project / str(number) / "session"
         files.write_whole(place, session.encode())
 
     def entries(self, project: str) -> list[Entry]:
         """The sessions of a repository, the one used last at the end."""
         found = [
             entry
-            for folder in files.children(self._root / "projects" / project)
+            for folder in files.children(self.root / "projects" / project)
             if folder.name.isdigit() and (entry := self._entry(folder)) is not None
         ]
         return sorted(found, key=lambda e: (e.used, e.number))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core.channel import Channel
-from agent.core.errors import BudgetError, GloveboxError, SandboxLost, UserError
+from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError, UserError
 from agent.core.events import (
     PASSING,
     AnyEvent,
@@ -23,6 +23,7 @@ from agent.core.events import (
     Outcome,
     Problem,
     Record,
+    StepFinished,
     SyncFinished,
     SyncStarted,
     TurnFinished,
@@ -136,14 +137,20 @@ class Session:
 
     def _mend(self) -> None:
         """Close what a killed process left open, so that history and event pairs are whole."""
-        if not self.state.open:
-            return
-        for call in self.state.history.waiting:
-            self.emit(CallStarted(call, one_line(call.name)))
+        state = self.state
+        for call in state.history.waiting:
+            if call.id not in state.running:
+                self.emit(CallStarted(call, one_line(call.name)))
             text = wording.host_died()
             result = ToolResult(call.id, ok=False, text=text, details={"interrupted": True})
             self.emit(CallFinished(result, 0.0))
-        self.emit(TurnFinished("interrupted", self.state.spent, self.state.steps))
+        if state.step:
+            self.emit(StepFinished(state.step, Usage(cost=None)))
+        if state.open:
+            self.emit(TurnFinished("interrupted", state.spent, state.steps))
+        if state.syncing:
+            stopped = SyncError("glovebox was stopped during the sync", "it is made up for now")
+            self.emit(SyncFinished(self.branch, problem=problem_of(stopped)))
 
     @property
     def branch(self) -> str:

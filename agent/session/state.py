@@ -7,12 +7,14 @@ from typing import Literal
 from agent.core.events import (
     AnyEvent,
     CallFinished,
+    CallStarted,
     MessageFinished,
     Record,
     SandboxState,
     Seeded,
     SessionStarted,
     StepFinished,
+    StepStarted,
     SyncFinished,
     SyncStarted,
     TurnFinished,
@@ -34,7 +36,11 @@ class State:
         self.history = History()
         self.seen = Seen()
         self.turn = 0
+        # What is open: a turn, a step of it by number, calls of that step, a sync.
         self.open = False
+        self.step = 0
+        self.running: set[str] = set()
+        self.syncing = False
         self.usage = Usage()
         self.spent = Usage()
         self.steps = 0
@@ -62,12 +68,18 @@ class State:
                 self.tips.append(self.last)
             case MessageFinished(message=message):
                 self.spent += message.usage
+            case StepStarted(step=step):
+                self.step = step
             case StepFinished():
+                self.step = 0
                 self.steps += 1
+            case CallStarted(call=call):
+                self.running.add(call.id)
             case TurnFinished(usage=usage):
                 self.open = False
                 self.usage += usage
             case CallFinished(result=result):
+                self.running.discard(result.call_id)
                 self.seen.note(result.details)
                 self.sync = "ahead"
             case SandboxState(state=state, ref=ref):
@@ -76,8 +88,9 @@ class State:
             case Seeded():
                 self.seeded = event
             case SyncStarted():
-                self.sync = "ahead"
+                self.sync, self.syncing = "ahead", True
             case SyncFinished(branch=branch, commit=commit, problem=problem):
+                self.syncing = False
                 self.sync = "failed" if problem else "synced"
                 self.problem = problem.message if problem else ""
                 if commit and not problem:

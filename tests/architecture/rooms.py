@@ -71,7 +71,17 @@ ROOMS = (
         (PATHS,),
     ),
     Room("agent.config", ("agent.core", "agent.host"), (PATHS,)),
-    Room("agent.app", _LOWER, (PATHS,)),
+    Room(
+        "agent.workplace",
+        (
+            "agent.core",
+            "agent.git",
+            "agent.sandbox.protocol",
+            "agent.session",
+            "agent.tools.base",
+        ),
+    ),
+    Room("agent.app", (*_LOWER, "agent.workplace"), (PATHS,)),
     Room(
         "agent.cli",
         ("agent", "agent.core", "agent.config", "agent.session", "agent.app", "agent.host"),

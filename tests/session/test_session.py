@@ -18,6 +18,7 @@ from agent.session import journal
 from agent.session.state import State
 from agent.testing.model import Scripted
 from tests.loop.rig import ECHO, Hanging, Stalling, call, reply, tool
+from tests.nesting import assert_nested
 from tests.session.rig import names, open_session, send
 
 
@@ -201,10 +202,17 @@ async def test_a_session_cut_off_in_a_call_is_mended_on_resume(tmp_path: Path):
     kinds = [type(m).__name__ for m in again.state.history.messages]
     assert kinds == ["UserMessage", "AssistantMessage", "ToolMessage"]
     records = await send(again, "go on")
-    assert names(records)[:3] == ["CallStarted", "CallFinished", "CallStarted"]
+    assert names(records)[:5] == [
+        "CallFinished",
+        "CallStarted",
+        "CallFinished",
+        "StepFinished",
+        "TurnFinished",
+    ]
     assert names(records)[-1] == "SyncFinished"
     assert bench.calls[0].startswith("sync tip-0")
     await again.close()
+    assert_nested(journal.read(tmp_path / "killed")[0])
     assert b'"se\n' not in (tmp_path / "killed").read_bytes()
 
 

@@ -1,0 +1,124 @@
+"""A session's sandbox with its repository in it: where the sandbox and the git room meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from agent.core.errors import GloveboxError
+from agent.core.events import AnyEvent, Notice, SandboxState, SyncFinished, Undone
+from agent.core.messages import ToolCall
+from agent.git.sync import Sync
+from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
+from agent.session.state import State
+from agent.tools.base import ToolContext
+
+
+class Workplace:
+    """A session's sandbox with its repository: started once, on its own, behind everything else."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        spec: SandboxSpec,
+        sync: Sync,
+        state: State,
+        emit: Callable[[AnyEvent], None],
+    ) -> None:
+        self._backend = backend
+        self._spec = spec
+        self._sync = sync
+        self._state = state
+        self._emit = emit
+        self._starting: asyncio.Task[Sandbox] | None = None
+
+    def start(self) -> None:
+        """Begin to make or wake the sandbox, unless that is under way or done."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._bring_up())
+            # Whoever needs the sandbox awaits this and gets the error; nobody may need it at all.
+            self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def ready(self) -> None:
+        await self._sandbox()
+
+    async def _sandbox(self) -> Sandbox:
+        self.start()
+        assert self._starting is not None
+        try:
+            return await asyncio.shield(self._starting)
+        except GloveboxError:
+            self._starting = None  # The next message tries again.
+            raise
+
+    async def _bring_up(self) -> Sandbox:
+        name, ref = self._backend.name, self._state.sandbox_ref
+        self._emit(SandboxState("creating", name))
+        if ref and self._state.seeded is not None:
+            sandbox = await self._backend.attach(ref, self._spec)
+        else:
+            sandbox = await self._plant(ref)
+        self._emit(SandboxState("ready", name, sandbox.ref))
+        return sandbox
+
+    async def _plant(self, ref: str) -> Sandbox:
+        """A new sandbox with the repository in it; what a killed attempt left is removed first."""
+        if ref:
+            await self._backend.destroy(ref)
+        sandbox = await self._backend.create(self._spec)
+        try:
+            self._emit(SandboxState("creating", self._backend.name, sandbox.ref))
+            seeded = await self._sync.seed(sandbox)
+        except BaseException:
+            await sandbox.close()
+            raise
+        self._emit(seeded)
+        if seeded.left_out:
+            count = len(seeded.left_out)
+            self._emit(
+                Notice("info", f"{count} left out of the sandbox", "; ".join(seeded.left_out))
+            )
+        return sandbox
+
+    async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
+        return ToolContext(await self._sandbox(), call.id, on_output, self._state.seen)
+
+    async def lost(self) -> None:
+        await self.close()
+        self._emit(SandboxState("lost", self._backend.name, self._state.sandbox_ref))
+
+    async def sync(self, state: State, message: str) -> SyncFinished:
+        sandbox, seeded = await self._sandbox(), state.seeded
+        assert seeded is not None
+        return await self._sync.run(
+            sandbox,
+            base=seeded.tip,
+            last=state.last,
+            branch_value=state.branch_value,
+            branch=state.branch,
+            message=message,
+            turn=state.turn,
+        )
+
+    async def undo(self, state: State, to: str) -> Undone:
+        return await self._sync.undo(await self._sandbox(), to=to, branch=state.branch)
+
+    async def diff(self, state: State) -> str:
+        assert state.seeded is not None
+        return await self._sync.diff(await self._sandbox(), base=state.seeded.tip)
+
+    async def close(self) -> None:
+        starting, self._starting = self._starting, None
+        if starting is None:
+            return
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+        if starting.cancelled() or starting.exception() is not None:
+            return
+        await starting.result().close()
+        self._emit(SandboxState("closed", self._backend.name, starting.result().ref))
+
+    async def discard(self) -> None:
+        if self._state.sandbox_ref:
+            await self._backend.destroy(self._state.sandbox_ref)
