@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
-import shutil
+import secrets
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -140,21 +141,59 @@ def temporary_dir(
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a tree without following a link out of it, unreadable directories included."""
+    """Remove a tree whoever made it: links are removed and not followed, modes do not matter.
 
-    def unlock(function: object, name: str, _: object) -> None:
-        parent = os.path.dirname(name)
-        os.chmod(parent, PRIVATE_DIR)
-        if os.path.isdir(name) and not os.path.islink(name):
-            os.chmod(name, PRIVATE_DIR)
-            shutil.rmtree(name)
-        else:
-            os.unlink(name)
+    Directories found on the way are moved up to the top and emptied there, so that neither the
+    stack nor the number of open files grows with the depth. Nothing there is not an error.
+    """
+    try:
+        top = _open_directory(str(path))
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        path.unlink()
+        return
+    try:
+        while names := _some_names(top):
+            for name, is_directory in names:
+                _remove_one(top, name, is_directory)
+    finally:
+        os.close(top)
+    path.rmdir()
 
-    if not shutil.rmtree.avoids_symlink_attacks:
-        raise UserError(f"this Python cannot remove `{path}` safely", "remove it by hand")
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path, onerror=unlock)
+
+def _open_directory(name: str, parent: int | None = None) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=parent)
+
+
+def _some_names(directory: int) -> list[tuple[str, bool]]:
+    with os.scandir(directory) as entries:
+        some = itertools.islice(entries, 10_000)
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in some]
+
+
+def _remove_one(top: int, name: str, is_directory: bool) -> None:
+    if not is_directory:
+        os.unlink(name, dir_fd=top)
+        return
+    os.chmod(name, PRIVATE_DIR, dir_fd=top)
+    directory = _open_directory(name, top)
+    try:
+        while names := _some_names(directory):
+            for inner, inner_is_directory in names:
+                _lift_or_unlink(directory, inner, inner_is_directory, top)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=top)
+
+
+def _lift_or_unlink(directory: int, name: str, is_directory: bool, top: int) -> None:
+    if is_directory:
+        os.chmod(name, PRIVATE_DIR, dir_fd=directory)  # moving it changes its `..`
+        os.rename(name, f".{secrets.token_hex(16)}", src_dir_fd=directory, dst_dir_fd=top)
+    else:
+        os.unlink(name, dir_fd=directory)
 
 
 def package_texts(folder: str) -> Mapping[str, str]:

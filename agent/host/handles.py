@@ -33,11 +33,11 @@ class Handed:
         os.lseek(descriptor, 0, os.SEEK_SET)
         return descriptor
 
-    def report(self) -> tuple[int, Report]:
-        """A descriptor to write a short report to, and our end of it."""
+    def report(self) -> Report:
+        """A pipe on which the program can write something about itself."""
         reading, writing = os.pipe()
         self.descriptors.append(writing)
-        return writing, Report(reading)
+        return Report(reading, writing)
 
     def own(self, descriptor: int) -> int:
         """Hand over a copy of a descriptor of somebody else's."""
@@ -46,20 +46,21 @@ class Handed:
 
 
 class Report:
-    """The reading end of a pipe on which a child says something about itself."""
+    """Our end of a pipe on which a child says something about itself; `theirs` is the other."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, theirs: int) -> None:
+        self.theirs = theirs
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
         os.set_blocking(descriptor, False)
 
     def take(self) -> bytes:
         """What has been written so far, at most 64 KB; closes the pipe."""
-        try:
-            return os.read(self._descriptor, 65_536)
-        except BlockingIOError:
-            return b""
-        finally:
-            os.close(self._descriptor)
+        with self._file:
+            return self._file.read(65_536) or b""
+
+    def close(self) -> None:
+        """Give it up unread. Safe to call twice."""
+        self._file.close()
 
 
 class Channel:

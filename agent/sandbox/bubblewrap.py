@@ -7,11 +7,12 @@ there, and from the second start on those were made inside (A11).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core import limits
+from agent.core.errors import SandboxError
 from agent.host import system
 
 WORKDIR = "/workspace"
@@ -86,6 +87,14 @@ def options(plan: Plan, data: Data) -> list[str]:
         *("--chdir", WORKDIR),
         *("--seccomp", str(data(plan.seccomp))),
     ]
+
+
+def listed(words: Sequence[str]) -> bytes:
+    """The options as `--args` reads them."""
+    if any("\0" in word for word in words):
+        # It would end the option here and begin another one.
+        raise SandboxError("an environment variable of the sandbox holds a NUL character")
+    return b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in words)
 
 
 def _namespaces() -> list[str]:

@@ -207,20 +207,24 @@ class _Starter:
     async def _launch(self, place: Path, channel: Channel) -> _Process:
         plan = bubblewrap.Plan(place, self._environment, bundle(), self._seccomp)
         with Handed() as handed:
-            told, report = handed.report()
-            options = ["--info-fd", str(told), *bubblewrap.options(plan, handed.data)]
+            report = handed.report()
+            options = ["--info-fd", str(report.theirs), *bubblewrap.options(plan, handed.data)]
             # Not on the command line, which everybody on this machine may read.
-            listed = handed.data(b"".join(word.encode() + b"\0" for word in options))
+            listed = handed.data(bubblewrap.listed(options))
             inside = str(channel.theirs(handed))
             toolbox = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, inside]
-            child = await launch(
-                [self._bwrap, "--args", str(listed), "--", *toolbox],
-                pass_fds=handed.descriptors,
-                # bubblewrap stays as process 1, whose environment can be read inside; `--clearenv`
-                # does not change what it was started with.
-                env={},
-                user=self._user,
-            )
+            try:
+                child = await launch(
+                    [self._bwrap, "--args", str(listed), "--", *toolbox],
+                    pass_fds=handed.descriptors,
+                    # bubblewrap stays as process 1, whose environment can be read inside;
+                    # `--clearenv` does not change what it was started with.
+                    env={},
+                    user=self._user,
+                )
+            except BaseException:
+                report.close()
+                raise
         return _Process(child, report)
 
 

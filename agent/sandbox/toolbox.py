@@ -130,7 +130,7 @@ class ToolboxClient:
             "live": on_output is not None,
         }
         output = bytearray()
-        patience = seconds + limits.KILL_GRACE_SECONDS + limits.TOOLBOX_ANSWER_SECONDS
+        patience = seconds + limits.KILL_GRACE_SECONDS + limits.TOOLBOX_LATE_SECONDS
         async with self._request(
             room=limits.OUTPUT_HEAD_BYTES + limits.OUTPUT_TAIL_BYTES,
             on_data=output.extend,
@@ -186,7 +186,7 @@ class ToolboxClient:
         await asyncio.shield(ending)
 
     async def _cancel(self, request: _Request) -> None:
-        patience = limits.KILL_GRACE_SECONDS + limits.TOOLBOX_ANSWER_SECONDS
+        patience = limits.KILL_GRACE_SECONDS + limits.TOOLBOX_LATE_SECONDS
         with contextlib.suppress(SandboxError, ToolboxError):
             await self._send(frame(Kind.CANCEL, request.number))
             await self._answer(request, patience)

@@ -121,8 +121,8 @@ def write(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
             paths.replace(path, after)
         except UnicodeEncodeError as error:
             return refusal(path, "encoding", why=text.unencodable(error))
-        except (OSError, ValueError) as error:
-            return refused(path, error if isinstance(error, OSError) else OSError(0, str(error)))
+        except OSError as error:
+            return refused(path, error)
     return _written(path, before, after, limits)
 
 

@@ -30,14 +30,16 @@ def similar_paths(path: str, workdir: str) -> List[str]:
     folder: str = os.path.dirname(path)
     while not os.path.isdir(folder) and folder != "/":
         folder = os.path.dirname(folder)
-    inside = folder == workdir or folder.startswith(workdir + "/")
-    seen = list(_walk(workdir if inside else folder))
+    top = workdir if (folder + "/").startswith(workdir + "/") else folder
+    seen = list(_walk(top))
     same = [found for found in seen if os.path.basename(found) == name]
     beside = [found for found in seen if os.path.dirname(found) == os.path.dirname(path)]
     by_name = {os.path.basename(found): found for found in beside}
     close = [by_name[match] for match in difflib.get_close_matches(name, by_name, SIMILAR_MAX)]
     if not same and not close:
-        close = difflib.get_close_matches(path, seen[:500], SIMILAR_MAX, 0.75)
+        relative = {os.path.relpath(found, top): found for found in seen[:500]}
+        matches = difflib.get_close_matches(os.path.relpath(path, top), relative, SIMILAR_MAX, 0.75)
+        close = [relative[match] for match in matches]
     return list(dict.fromkeys(same + close))[:SIMILAR_MAX]
 
 

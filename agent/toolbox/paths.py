@@ -40,10 +40,22 @@ def kind_of(mode: int) -> str:
     return next((name for test, name in names if test(mode)), "device")
 
 
+def possible(path: str) -> str:
+    """`path`; raises OSError for one that no file has: with a NUL, or with half a character."""
+    try:
+        if b"\0" not in os.fsencode(path):
+            return path
+    except UnicodeEncodeError:
+        pass
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
 def stat_of(path: str) -> Any:
     """The status of what `path` leads to, or None when there is nothing."""
     try:
         return os.stat(path)
+    except ValueError:
+        return None
     except OSError as error:
         if error.errno in NOT_THERE:
             return None
@@ -58,7 +70,7 @@ class Replacement:
     """
 
     def __init__(self, path: str) -> None:
-        self._target = os.path.realpath(path)
+        self._target = os.path.realpath(possible(path))
         folder = os.path.dirname(self._target)
         os.makedirs(folder, exist_ok=True)
         descriptor, self._temporary = tempfile.mkstemp(prefix=".glovebox-", dir=folder)

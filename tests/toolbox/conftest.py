@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox_fixtures import bare_toolbox
+
+Use = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def use(tmp_path: Path) -> Use:
+    """Run one operation in a fresh toolbox that works in `tmp_path`."""
+
+    async def ask(op: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        async with bare_toolbox(tmp_path) as toolbox:
+            return await toolbox.call(op, **arguments)
+
+    return lambda op, **arguments: asyncio.run(ask(op, arguments))
