@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = 60.0
+ENDED = "exit code "
 _POLL_SECONDS = 0.03
 
 
@@ -35,7 +36,7 @@ class Terminal:
         command = shlex.join(["env", "-i", *settings, *(term or ["TERM=screen-256color"]), *argv])
         options = ["-x", str(size[0]), "-y", str(size[1]), "-c", str(cwd)]
         # The exit code stays on the screen, and the screen after the program.
-        script = f"{command}; code=$?; echo; echo exit code $code; exec sleep 600"
+        script = f"{command}; code=$?; echo; echo {ENDED}$code; exec sleep 600"
         self._run("new-session", "-d", *options, "sh", "-c", script)
 
     def type(self, text: str) -> None:
@@ -72,8 +73,10 @@ class Terminal:
         holds = what if callable(what) else lambda text: what in text
         end = time.monotonic() + seconds
         while not holds(text := self.transcript()):
-            if time.monotonic() > end:
-                pytest.fail(f"waited {seconds:g} s for {what!r}; the terminal shows:\n{text}")
+            over = ENDED in text and ENDED in (text := self.transcript()) and not holds(text)
+            if over or time.monotonic() > end:
+                why = "the program ended before" if over else f"waited {seconds:g} s for"
+                pytest.fail(f"{why} {what!r}; the terminal shows:\n{text}")
             time.sleep(_POLL_SECONDS)
         return text
 
