@@ -57,14 +57,14 @@ class Workplace:
         if ref and self._state.seeded is not None:
             sandbox = await self._backend.attach(ref, self._spec)
         else:
-            sandbox = await self._plant(ref)
+            sandbox = await self._plant()
         self._emit(SandboxState("ready", name, sandbox.ref))
         return sandbox
 
-    async def _plant(self, ref: str) -> Sandbox:
+    async def _plant(self) -> Sandbox:
         """A new sandbox with the repository in it; what a killed attempt left is removed first."""
-        if ref:
-            await self._backend.destroy(ref)
+        for left in await self._backend.find(self._spec.labels):
+            await self._backend.destroy(left)
         sandbox = await self._backend.create(self._spec)
         try:
             self._emit(SandboxState("creating", self._backend.name, sandbox.ref))

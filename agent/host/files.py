@@ -234,3 +234,8 @@ def enclosing(start: Path, name: str) -> Path | None:
     """The nearest directory from `start` upwards that holds an entry called `name`."""
     here = start.resolve()
     return next((folder for folder in (here, *here.parents) if (folder / name).exists()), None)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file; one that is not there is fine."""
+    path.unlink(missing_ok=True)

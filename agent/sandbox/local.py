@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from agent.core import limits
 from agent.core.errors import GloveboxError, SandboxError, SandboxLost, SandboxUnavailable
 from agent.host import files, system, territory
@@ -19,6 +21,7 @@ from agent.sandbox.protocol import Endpoint, ExecResult, Facts, OnOutput, Sandbo
 from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
 
 NAME = "local"
+_LABELS = ".labels"
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
 FIRST_USER_ID, USER_IDS = 0x7000_0000, 0x100_0000
 LEAST_MAPPED_IDS = 2_000
@@ -114,12 +117,15 @@ class LocalBackend:
             territory.make_passable(self._root)
         else:
             files.make_private_dir(self._root)
+        # Before the first directory: whoever is killed from here on leaves something `find` finds.
+        files.write_whole(self._labels(spec.session), msgspec.json.encode(dict(spec.labels)))
         if not territory.claim(place, tuple(bubblewrap.DIRECTORIES), starter.owner):
             raise SandboxError(f"there is already a sandbox named `{spec.session}`")
         try:
             return await self._start(starter, place)
         except BaseException:
             files.remove_tree(place)
+            files.remove_file(self._labels(spec.session))
             raise
 
     async def attach(self, ref: str, spec: SandboxSpec) -> LocalSandbox:
@@ -134,17 +140,31 @@ class LocalBackend:
             raise SandboxLost(f"the files of `{ref}` are gone", "start a new session")
         return await self._start(starter, place)
 
+    async def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        found: list[str] = []
+        for path in files.children(self._root):
+            if path.suffix != _LABELS:
+                continue
+            carried = msgspec.json.decode(files.read_bytes(path), type=dict[str, str])
+            if labels.items() <= carried.items():
+                found.append(f"{NAME}:{path.stem}")
+        return tuple(found)
+
     async def destroy(self, ref: str) -> None:
         place = self._place(_session(ref))
         if ref in self._running:
             await self._running.pop(ref).close()
         await asyncio.to_thread(files.remove_tree, place)
+        files.remove_file(self._labels(_session(ref)))
 
     async def _start(self, starter: _Starter, place: Path) -> LocalSandbox:
         ref = f"{NAME}:{place.name}"
         sandbox = LocalSandbox(ref, *await starter.start(place))
         self._running[ref] = sandbox
         return sandbox
+
+    def _labels(self, session: str) -> Path:
+        return self._place(session).with_suffix(_LABELS)
 
     def _place(self, session: str) -> Path:
         # The name becomes a path: nothing but what we gave out ourselves may pass.

@@ -149,6 +149,13 @@ class Backend(Protocol):
         """Use one that exists, starting it again if it stopped. Raises `SandboxLost` if gone."""
         ...
 
+    async def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The refs of all sandboxes, running or not, that carry at least these labels.
+
+        One that `create` was killed in the middle of is among them.
+        """
+        ...
+
     async def destroy(self, ref: str) -> None:
         """Free everything `ref` had: processes, files. Nothing to free is not an error."""
         ...

@@ -117,7 +117,13 @@ class User:
         return self.environment | {"OPENAI_BASE_URL": server.url, "OPENAI_API_BASE": server.url}
 
     def journals(self) -> list[Path]:
-        return sorted((self.state / "glovebox" / "sessions").glob("*/journal.jsonl"))
+        """All journals, the one written last at the end."""
+        found = (self.state / "glovebox" / "sessions").glob("*/journal.jsonl")
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def has_session(self) -> bool:
+        """Whether `--continue` would find one."""
+        return any((self.state / "glovebox" / "projects").glob("*/*/session"))
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything of the repository that is the user's, byte by byte where it is a file."""
@@ -193,6 +199,5 @@ def big_repository(user: User, *, files: int = 3000) -> None:
 async def destroy_sandboxes(root: Path) -> None:
     """Free what a test's sessions left, through the backend's own door."""
     backend = open_backend("local", root)
-    if root.is_dir():
-        for folder in root.iterdir():
-            await backend.destroy(f"local:{folder.name}")
+    for ref in await backend.find({}):
+        await backend.destroy(ref)
