@@ -87,8 +87,8 @@ class Demo:
 
     def _event(self, event: AnyEvent) -> None:
         match event:
-            case CallStarted(call=call, title=title):
-                print(f"\n  → {call.name}  {terminal_safe(title)}")
+            case CallStarted(title=title):
+                print(f"\n  → {terminal_safe(title)}")
             case CallFinished(result=result):
                 _quote(result.text)
                 print(f"  {'✓' if result.ok else '✗'} {'done' if result.ok else 'failed'}")

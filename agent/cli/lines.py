@@ -26,8 +26,8 @@ _MARK = {"info": "·", "warning": "!", "error": "✗"}
 def line_of(event: AnyEvent) -> str | None:
     """One or two lines for an event, or None for those that a log does not need."""
     match event:
-        case CallStarted(call=call, title=title):
-            return f"→ {one_line(call.name, 20)}  {one_line(title)}"
+        case CallStarted(title=title):
+            return f"→ {one_line(title)}"
         case CallFinished(result=result, seconds=seconds):
             mark = "✓" if result.ok else "✗"
             return f"  {mark} {gist(result.text, ok=result.ok)} ({seconds:.1f} s)"
@@ -78,8 +78,10 @@ def _hint(hint: str) -> str:
 
 
 def gist(text: str, *, ok: bool) -> str:
-    """The line of a result that says most: the first of a success, the last of a failure."""
+    """What a result says most briefly: the first line of a success, the last ones of a failure."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return "no output"
-    return one_line(lines[0] if ok else lines[-1])
+    if ok or len(lines) == 1:
+        return one_line(lines[0])
+    return one_line(f"{lines[-1].rstrip('.')}: {lines[-2].strip()}")

@@ -331,7 +331,7 @@ class Session:
 
     async def _sync(self, about: str) -> None:
         self.emit(SyncStarted())
-        subject = one_line(about, _SUBJECT_CHARS) or "Work of the agent"
+        subject = _subject(about) or "Work of the agent"
         try:
             finished = await self._equipped[1].sync(self.state, subject)
         except GloveboxError as error:
@@ -343,3 +343,13 @@ class Session:
         to = self.state.tips[-1] or (self.state.seeded.tip if self.state.seeded else "")
         undone = await self._equipped[1].undo(self.state, to) if to else Undone(was="", commit="")
         self.emit(undone)
+
+
+def _subject(request: str) -> str:
+    """A commit's subject from what was asked: the first sentence, cut at a word when it is long."""
+    line = one_line(request, 1000)
+    sentence = line.partition(". ")[0].removesuffix(".")
+    if len(sentence) <= _SUBJECT_CHARS:
+        return sentence
+    cut = sentence[: _SUBJECT_CHARS - 1]
+    return (cut.rpartition(" ")[0].rstrip(",;:") or cut) + "…"

@@ -311,3 +311,21 @@ async def test_records_of_every_version_load():
         AssistantMessage,
     ]
     assert state.sync == "synced"
+
+
+@pytest.mark.parametrize(
+    ("request_", "subject"),
+    [
+        ("Fix the bug. Then rest.", "Fix the bug"),
+        ("  do\n it  ", "do it"),
+        ("word " * 30, "word " * 12 + "word…"),
+        ("x" * 100, "x" * 67 + "…"),
+        ("", "Work of the agent"),
+    ],
+)
+async def test_the_subject_is_the_first_sentence(tmp_path: Path, request_: str, subject: str):
+    llm = Scripted([reply("", call("echo")), reply("done")])
+    session, bench = open_session(tmp_path / "j", llm, ECHO)
+    await send(session, request_)
+    assert bench.calls == [f"sync tip-0 {subject}"]
+    await session.close()
