@@ -35,8 +35,9 @@ class Terminal:
         term = [f"TERM={env['TERM']}"] if "TERM" in env else []
         command = shlex.join(["env", "-i", *settings, *(term or ["TERM=screen-256color"]), *argv])
         options = ["-x", str(size[0]), "-y", str(size[1]), "-c", str(cwd)]
-        # The exit code stays on the screen, and the screen after the program.
-        script = f"{command}; code=$?; echo; echo {ENDED}$code; exec sleep 600"
+        # The exit code stays on the screen, and the screen after the program. A Ctrl-C that the
+        # terminal turns into a signal is for the program, not for this shell.
+        script = f"trap : INT; {command}; code=$?; echo; echo {ENDED}$code; exec sleep 600"
         self._run("new-session", "-d", *options, "sh", "-c", script)
 
     def type(self, text: str) -> None:

@@ -179,9 +179,13 @@ class Live:
 
 
 def _outcome(result: ToolResult, *, shown: bool) -> str:
+    """How a call ended, briefer when the output it belongs to has just been shown."""
     if result.details.get("interrupted"):
         return "interrupted "
-    return "" if shown and result.ok else f"{gist(result.text, ok=result.ok)} "
+    if shown and result.ok:
+        return ""
+    text = result.text.rstrip().rpartition("\n")[2] if shown else result.text
+    return f"{gist(text, ok=result.ok)} "
 
 
 def _spent(usage: Usage) -> list[Line]:

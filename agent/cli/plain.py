@@ -19,13 +19,15 @@ class Plain:
         self._asked = False
 
     def update(self, lines: Sequence[Line], area: Sequence[Line]) -> None:
-        if lines and self._asked:
+        # What was typed stands there already, echoed by the terminal itself.
+        rows = ["".join(text for _, text in line) for line in lines if line[0][0] != "typed"]
+        if rows and self._asked:
             self._asked = False
             print(file=sys.stderr)
-        for line in lines:
-            print("".join(text for _, text in line))
+        for row in rows:
+            print(row)
         sys.stdout.flush()
-        if not area:
+        if not area and len(rows) == len(lines):
             self._ask()
 
     async def run(self) -> None:

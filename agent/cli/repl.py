@@ -173,7 +173,7 @@ class Repl:
 
     def _interrupt(self, typing: bool) -> bool:
         """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""
-        if self._open is not None and self._open.busy:
+        if self._open is not None and self._open.state.open:
             self._open.interrupt()
             self._tell("interrupting")
             return False  # What is being typed may be why.

@@ -131,12 +131,14 @@ def test_the_end_of_the_output_stays_in_the_transcript() -> None:
 
 def test_a_failed_call_says_how_it_ended() -> None:
     live = Live()
-    told(live, started("c1"))
+    told(live, started("c1"), started("c2"), CallOutput("c2", "boom\n"))
 
     lines = live.apply(finished("c1", "boom\nexit code 2", ok=False))
 
-    assert text(lines) == ["  ✗ exit code 2 (0.2 s)"]
+    assert text(lines) == ["  ✗ bash: exit code 2: boom (0.2 s)"]
     assert styles(lines) == ["bad"]
+    shown = told(live, finished("c2", "boom\nexit code 2", ok=False))
+    assert shown == ["  boom", "  ✗ exit code 2 (0.2 s)"]
 
 
 def test_of_calls_side_by_side_each_end_names_its_call() -> None:
