@@ -84,5 +84,6 @@ class Channel:
         return await asyncio.open_connection(sock=self._ours, limit=STREAM_BUFFER_BYTES)
 
     def close(self) -> None:
-        """Close our end, for when nobody came to use it."""
+        """Close both ends, for when nobody came to use them."""
+        self._theirs.close()
         self._ours.close()

@@ -16,7 +16,8 @@ import platform
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _JOIN_SESSION_KEYRING = 1
@@ -133,15 +134,26 @@ async def launch(
             extra_groups=None if user is None else [],
         )
 
-    started = _thread.submit(start)
-    try:
-        return Child(await asyncio.shield(asyncio.wrap_future(started)))
-    except asyncio.CancelledError:
-        started.add_done_callback(_end_unwanted)
-        raise
+    # Until the program has started it may still take the descriptors: they must stay open.
+    started = asyncio.wrap_future(_thread.submit(start))
+    cancelled = await settled(started)
+    child = Child(started.result())
+    if cancelled:
+        child.kill()
+        await settled(asyncio.ensure_future(child.wait()))
+        raise asyncio.CancelledError
+    return child
 
 
-def _end_unwanted(started: Future[subprocess.Popen[bytes]]) -> None:
-    if started.exception() is None:
-        started.result().kill()
-        started.result().wait()
+async def settled(future: asyncio.Future[Any]) -> bool:
+    """Wait until `future` is done, whatever happens; True when we were cancelled meanwhile.
+
+    For what must not be left half done. A caller that gets True raises CancelledError in the end.
+    """
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled

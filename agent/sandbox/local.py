@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from agent.core.errors import GloveboxError, SandboxError, SandboxLost, SandboxU
 from agent.host import files, system, territory
 from agent.host.env import is_root
 from agent.host.handles import Channel, Handed, Report
-from agent.host.launch import Child, launch
+from agent.host.launch import Child, launch, settled
 from agent.sandbox import bubblewrap, remedies, seccomp
 from agent.sandbox.protocol import Endpoint, ExecResult, Facts, OnOutput, SandboxSpec, Sink
 from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
@@ -89,7 +90,7 @@ class LocalSandbox:
         )
 
     async def close(self) -> None:
-        await self._process.end(self._toolbox)
+        await asyncio.shield(self._process.end(self._toolbox))
 
 
 class LocalBackend:
@@ -205,13 +206,12 @@ class _Starter:
 
     async def start(self, place: Path) -> tuple[_Process, ToolboxClient]:
         """Start bubblewrap on the directories of `place`; leaves nothing running when it fails."""
-        channel = Channel()
-        try:
-            process = await self._launch(place, channel)
-        except BaseException:
-            channel.close()
-            raise
-        toolbox = ToolboxClient(*await channel.streams())
+        launching = asyncio.ensure_future(self._launch(place))
+        cancelled = await settled(launching)
+        process, toolbox = launching.result()
+        if cancelled:
+            await settled(asyncio.ensure_future(process.end(toolbox)))
+            raise asyncio.CancelledError
         try:
             async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
                 await toolbox.start(bounds=BOUNDS)
@@ -219,33 +219,41 @@ class _Starter:
             await process.end(toolbox)
             raise remedies.failed(process.stderr, process.exit_code) from None
         except BaseException:
-            await asyncio.shield(process.end(toolbox))
+            await settled(asyncio.ensure_future(process.end(toolbox)))
             raise
         process.look_inside()
         return process, toolbox
 
-    async def _launch(self, place: Path, channel: Channel) -> _Process:
+    async def _launch(self, place: Path) -> tuple[_Process, ToolboxClient]:
         plan = bubblewrap.Plan(place, self._environment, bundle(), self._seccomp)
-        with Handed() as handed:
+        channel = Channel()
+        with contextlib.ExitStack() as failing, Handed() as handed:
+            failing.callback(channel.close)
             report = handed.report()
+            failing.callback(report.close)
             options = ["--info-fd", str(report.theirs), *bubblewrap.options(plan, handed.data)]
             # Not on the command line, which everybody on this machine may read.
-            listed = handed.data(bubblewrap.listed(options))
+            listed = str(handed.data(bubblewrap.listed(options)))
             inside = str(channel.theirs(handed))
-            toolbox = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, inside]
-            try:
-                child = await launch(
-                    [self._bwrap, "--args", str(listed), "--", *toolbox],
-                    pass_fds=handed.descriptors,
-                    # bubblewrap stays as process 1, whose environment can be read inside;
-                    # `--clearenv` does not change what it was started with.
-                    env={},
-                    user=self._user,
-                )
-            except BaseException:
-                report.close()
-                raise
-        return _Process(child, report)
+            child = await self._run(["--args", listed, "--", *self._toolbox(inside)], handed)
+            failing.pop_all()
+        return _Process(child, report), ToolboxClient(*await channel.streams())
+
+    def _toolbox(self, channel: str) -> list[str]:
+        return [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, channel]
+
+    async def _run(self, arguments: list[str], handed: Handed) -> Child:
+        try:
+            return await launch(
+                [self._bwrap, *arguments],
+                pass_fds=handed.descriptors,
+                # bubblewrap stays as process 1, whose environment can be read inside; `--clearenv`
+                # does not change what it was started with.
+                env={},
+                user=self._user,
+            )
+        except OSError as error:
+            raise remedies.failed(str(error), None) from error
 
 
 class _Process:

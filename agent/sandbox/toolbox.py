@@ -275,7 +275,8 @@ class ToolboxClient:
     def _lose(self, why: str) -> None:
         if not self._lost:
             self._lost = why
-            self._writer.close()
+            # Not `close`, which first waits until the other end has taken what is still unsent.
+            self._writer.transport.abort()
             for request in self._requests.values():
                 request.arrived.put_nowait(None)
 
