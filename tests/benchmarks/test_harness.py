@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.host import env, files
 from tests.benchmarks.test_tasks import make
 from tests.e2e.conftest import user
 from tests.e2e.rig import User
@@ -98,7 +99,7 @@ def test_the_work_is_on_a_branch_and_the_users_own_state_is_untouched(user: User
     assert user.git("show", "glovebox/1:b.txt", at=repository) == "b"
     assert user.git("status", "--porcelain", at=repository) == ""
     assert list((user.state / "glovebox").iterdir()) == []
-    assert list(repository.parents[2].glob("state/sandboxes/*/work")) == []
+    assert files.children(env.sandbox_dir(repository.parents[2] / "state")) == []
 
 
 def test_the_check_is_nowhere_inside_before_the_turn_is_over(user: User) -> None:
