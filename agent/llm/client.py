@@ -7,7 +7,6 @@ What it prints and logs is silenced here; what it raises is translated here.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import functools
 import logging
 import threading
@@ -19,9 +18,9 @@ from agent.core.errors import LlmDownError, LlmError
 from agent.core.messages import AssistantMessage, Message
 from agent.host import env
 from agent.llm.assemble import Assembler, tokens
-from agent.llm.failure import Asked, Failure, failure_of, slow
+from agent.llm.failure import Failure, failure_of, slow
+from agent.llm.known import cost_of, provider_of, question_facts
 from agent.llm.protocol import Delta, OnDelta, Request
-from agent.llm.redact import secrets_in
 from agent.llm.retry import Retry, TransientError
 from agent.llm.wire import encode_messages, encode_tools
 
@@ -123,7 +122,7 @@ class LitellmClient:
         if reply.empty:
             error = LlmDownError(f"`{request.model}` gave an empty answer", "try again")
             raise TransientError(error, "provider gave an empty answer")
-        usage = tokens(reply.usage, _cost(library, request.model, reply.usage))
+        usage = tokens(reply.usage, cost_of(library, request.model, reply.usage))
         return reply.message(request.model, usage)
 
     async def _receive(
@@ -142,10 +141,10 @@ class LitellmClient:
         try:
             await self._read(library, arguments, reply, show)
         except TimeoutError as error:
-            failure = slow(_provider(library, request.model), "kept silent for too long")
+            failure = slow(provider_of(library, request.model), "kept silent for too long")
             raise _raisable(failure, reply.text, shown=shown) from error
         except tuple(library.LITELLM_EXCEPTION_TYPES) as error:
-            failure = failure_of(error, _asked(library, request.model))
+            failure = failure_of(error, question_facts(library, request.model))
             raise _raisable(failure, reply.text, shown=shown) from error
         return reply
 
@@ -231,55 +230,6 @@ def _raisable(failure: Failure, partial: str, *, shown: bool) -> Exception:
     if failure.reason:
         return TransientError(error, failure.reason, asked=failure.asked, quick=failure.quick)
     return error
-
-
-def _asked(library: Any, model: str) -> Asked:
-    provider = _provider(library, model)
-    return Asked(
-        model=model,
-        provider=provider,
-        missing=tuple(library.validate_environment(model)["missing_keys"]) if provider else (),
-        near=tuple(_near(library, model)),
-        secrets=secrets_in(env.variables()),
-    )
-
-
-def _provider(library: Any, model: str) -> str:
-    """The provider that `model` names, or "" when litellm knows none."""
-    try:
-        return str(library.get_llm_provider(model)[1])
-    except library.BadRequestError:
-        return ""
-
-
-def _near(library: Any, asked: str) -> list[str]:
-    """Names that were perhaps meant: of providers when the one given is unknown, else of models."""
-    prefix, slash, name = asked.partition("/")
-    provider = _provider(library, asked)
-    if slash and not provider:
-        providers = [str(getattr(each, "value", each)) for each in library.provider_list]
-        near = difflib.get_close_matches(prefix, providers, n=3, cutoff=0.6)
-        return [f"{each}/{name}" for each in near]
-    models = {
-        model if model.startswith(f"{prefix}/") or not slash else f"{prefix}/{model}"
-        for model, facts in library.model_cost.items()
-        if facts.get("mode") in ("chat", "responses")
-        and (not provider or facts.get("litellm_provider") == provider)
-    }
-    return difflib.get_close_matches(asked, sorted(models - {asked}), n=3, cutoff=0.7)
-
-
-def _cost(library: Any, model: str, usage: Any) -> float | None:
-    """US dollars by litellm's own table; None when the model or its price is not in it."""
-    if usage is None:
-        return None
-    try:
-        key = library.get_model_info(model)["key"]
-        if "input_cost_per_token" not in library.model_cost.get(key, {}):
-            return None
-        return float(sum(library.cost_per_token(model=model, usage_object=usage)))
-    except (library.exceptions.ModelNotMappedError, LookupError, TypeError, ValueError):
-        return None
 
 
 def _call_ids(messages: tuple[Message, ...]) -> set[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,18 @@ async def test_a_known_model_has_a_price_and_an_unknown_one_none(provider: Provi
     assert unknown.usage.cost is None
 
 
+async def test_a_model_that_is_listed_without_a_price_is_not_free(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_BASE", provider([say("x")]).url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
+
+    # litellm knows the family and says 0.
+    reply, _ = await ask_provider(question(model="openrouter/anthropic/claude-sonnet-4"))
+
+    assert reply.usage == Usage(prompt=100, cached=40, completion=20, cost=None)
+
+
 async def test_cancelling_closes_the_connection(provider: Provider) -> None:
     server = provider([say("hello world", stall_after=2)])
     heard, begun = Heard(), asyncio.Event()
@@ -178,6 +191,7 @@ async def test_nothing_is_printed_or_logged(
     await ask_provider()
     with contextlib.suppress(Exception):
         await ask_provider()
+    logging.getLogger("LiteLLM").error("what litellm logs when asked with LITELLM_LOG")
 
     assert capfd.readouterr() == ("", "")
     assert [r for r in caplog.records if "litellm" in r.name.lower()] == []

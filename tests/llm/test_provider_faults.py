@@ -157,13 +157,15 @@ async def test_a_stream_that_ends_without_its_end_is_a_cut_reply(provider: Provi
     assert error.partial == "hello"
 
 
-@pytest.mark.parametrize(("events", "partial"), [(0, ""), (2, "hello w")])
+@pytest.mark.parametrize(
+    ("events", "partial", "first_byte", "idle"), [(0, "", 0.5, 3600), (2, "hello w", 3600, 0.5)]
+)
 async def test_a_provider_that_falls_silent_is_given_up(
-    provider: Provider, events: int, partial: str
+    provider: Provider, events: int, partial: str, first_byte: float, idle: float
 ) -> None:
     server = provider(lambda _: say("hello world", stall_after=events))
 
-    error = await _failure(first_byte_seconds=0.5, idle_seconds=0.5)
+    error = await _failure(first_byte_seconds=first_byte, idle_seconds=idle)
 
     assert isinstance(error, LlmDownError)
     assert "`openai` kept silent for too long" in error.message
@@ -293,6 +295,17 @@ async def test_no_key_and_no_long_body_reaches_a_message(provider: Provider, sta
     assert "\x1b" not in shown
     assert "\n" not in shown
     assert len(shown) < 700
+
+
+async def test_a_key_without_the_shape_of_one_is_not_shown_either(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider([Fault(401, "the key open.sesame.please is not known")])
+    monkeypatch.setenv("OPENAI_API_KEY", "open.sesame.please")
+
+    error = await _failure()
+
+    assert error.message.endswith("the key [secret] is not known")
 
 
 async def test_a_notice_announces_each_pause_before_it_begins(provider: Provider) -> None:
