@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 
@@ -295,6 +296,20 @@ def test_a_terminal_that_cannot_draw_gets_lines(tty: Terminal, user: User, term:
 
     assert "plain answer" in transcript
     assert "\x1b" not in tty.colours()
+
+
+def test_without_bubblewrap_it_says_so_before_anything_is_asked(tty: Terminal, user: User) -> None:
+    user.start()
+    bwrap = shutil.which("bwrap") or ""
+    lacking = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", "/dev/null", bwrap, "--"]
+
+    with OpenAIServer([]) as server:
+        argv = [*lacking, *user.argv("--model", MODEL)]
+        tty.start(argv, env=user.with_server(server), cwd=user.repo, size=(100, 30))
+        assert "bubblewrap" in tty.wait_for("✗ ")
+        quit_(tty)
+
+        assert server.requests == []
 
 
 def test_without_a_model_it_says_how_to_choose_one(tty: Terminal, user: User) -> None:
