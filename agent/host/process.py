@@ -25,7 +25,7 @@ class Completed:
 
     @property
     def text(self) -> str:
-        """stdout as text, without the final newline; bytes that are no UTF-8 survive a round trip."""
+        """stdout without the final newline; bytes that are no UTF-8 survive a round trip."""
         return self.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
     @property
@@ -72,10 +72,19 @@ async def run(
     except TimeoutError:
         raise ProcessTimeout(f"`{argv[0]}` did not end within {seconds:g} seconds") from None
     finally:
-        if process.returncode is None:
-            kill_group(process.pid)
-            await process.wait()
+        await _end(process)
     return Completed(code, out, err, out_cut)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill what still runs and close its pipes; returns also when somebody else holds them."""
+    if process.returncode is None:
+        kill_group(process.pid)
+    # asyncio's `wait` waits for the end of every pipe, and for ever for one that it stopped reading
+    # because of too much output, or that a program in another session keeps open.
+    transport: asyncio.SubprocessTransport = process._transport  # pyright: ignore
+    transport.close()
+    await process.wait()
 
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
