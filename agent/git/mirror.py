@@ -18,7 +18,7 @@ from agent.git.private import CARRIED
 from agent.git.repository import Repository
 from agent.host import disk, files
 
-SIBLINGS_MAX = 1000
+SIBLINGS_MAX = 50
 _NOTHING = "0" * 40
 _TRIES = 3
 
@@ -91,7 +91,6 @@ class Mirror:
 
     async def _try(self, name: str, commit: str, owned: Collection[str]) -> str:
         ref = f"refs/heads/{name}"
-        refusal = ""
         for _ in range(_TRIES):
             if await self._git.line("symbolic-ref", "--quiet", ref, ok=(0, 1, 128)):
                 return f"`{name}` is a symbolic ref"
@@ -104,11 +103,12 @@ class Mirror:
                 return f"`{name}` is checked out"
             try:
                 await self._update(ref, commit, value, "glovebox: sync")
-            except SyncError as error:  # somebody was faster, or a ref of this name cannot be
-                refusal = f"`{name}` cannot be set ({error.message})"
+            except SyncError as error:
+                if await self._value(ref) == value:  # not somebody faster: it cannot be
+                    return f"`{name}` cannot be set ({error.message})"
             else:
                 return ""
-        return refusal
+        return f"`{name}` is being moved by somebody else"
 
     async def _update(self, ref: str, new: str, old: str, why: str) -> None:
         await self._git.run(

@@ -19,7 +19,7 @@ from agent.host.process import Completed
 OLDEST_GIT = (2, 32)  # knows GIT_CONFIG_COUNT and GIT_CONFIG_GLOBAL: before it the guard is blind
 
 _OWN = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
-_ASKED = r"^(user|author|filter|hook|core|extensions)\."
+_ASKED = r"^((user|author|filter|hook|core)\.|remote\..*\.promisor$)"
 
 Config = Mapping[str, str]
 
@@ -91,6 +91,11 @@ class Repository:
         return Git(self.git_dir, settings=off, extra=self.who.environment())
 
     @property
+    def partial(self) -> bool:
+        """Whether this is a partial clone, which expects git to fetch what it lacks."""
+        return any(key.endswith(".promisor") for key in self.config)
+
+    @property
     def shallow(self) -> tuple[str, ...]:
         """The commits at which a shallow clone was cut; none when the history is whole."""
         if disk.look(self.common_dir, b"shallow").kind == "absent":
@@ -125,7 +130,7 @@ class Repository:
         return self.who
 
     def _first(self, *keys: str) -> str:
-        values = (re.sub(r"[\x00-\x1f<>\x7f]+", " ", self.config.get(k, "")).strip() for k in keys)
+        values = (re.sub(r"[\x00-\x20<>\x7f]+", " ", self.config.get(k, "")).strip() for k in keys)
         return next((value for value in values if value), "")
 
 

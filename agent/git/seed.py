@@ -72,7 +72,7 @@ async def _pack(git: Git, repository: Repository, tip: str, tmp: Path) -> Path:
             stdin=f"{tip}\n".encode(),
         )
     except GloveboxError as error:
-        if "extensions.partialclone" not in repository.config:
+        if not repository.partial:
             raise UserError(error.message, "check the repository with `git fsck`") from error
         raise UserError(
             "this is a partial clone, and some of its objects are not here",

@@ -189,6 +189,8 @@ def _plan_changed(plan: _Plan, root: Path, name: bytes, index: _Index, driver: s
         plan.remove.append(name)
         if found.kind == "other":
             plan.leave(name, "not a regular file any more")
+        elif disk.look(root, name + b"/.git").kind != "absent":
+            plan.leave(name, "a git repository of its own now")
     elif why := _refusal(found, driver):
         if stages:
             plan.remove.append(name)

@@ -47,7 +47,10 @@ _GIT = (
     *("-c", "maintenance.auto=false", "-c", "core.safecrlf=false", "-c", "safe.directory=*"),
 )
 _QUIET = 'exec "$@" 2>/dev/null'
-_NESTED = '"$@" ls-files -z --others --exclude-standard 2>/dev/null | grep -z "/$"'
+# `head` because a git that was replaced can write without end, and grep waits for a NUL.
+_NESTED = """\
+"$@" ls-files -z --others --exclude-standard 2>/dev/null | head -c 20000000 | grep -z "/$"
+"""
 _UNLOCK = 'rm -f "$1/index.lock" "$1/HEAD.lock"; find "$1/refs" -name "*.lock" -delete'
 _DIFF = """\
 file=$1 limit=$2 base=$3; shift 3

@@ -66,9 +66,13 @@ class Start:
         self._place = place
         self._count = 0
 
-    async def __call__(self, user: User, *, session: str = "s1", number: int = 1) -> Run:
+    async def __call__(
+        self, user: User, *, session: str = "s1", number: int = 1, git_inside: str = ""
+    ) -> Run:
         self._count += 1
         inside = HostDir(self._place / f"inside{self._count}")
+        if git_inside:
+            inside.replace_git(git_inside)
         repository = await Repository.find(user.root)
         sync = Sync(repository, session=session, number=number)
         return Run(sync, inside, await sync.seed(inside))

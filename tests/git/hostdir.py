@@ -31,6 +31,12 @@ class HostDir:
         self.execs: list[tuple[str, ...]] = []
         self.taken = 0
 
+    def replace_git(self, script: str) -> None:
+        """Have `script` answer to the name of git inside, as an agent could arrange."""
+        path = self.programs / "git"
+        path.write_text(script)
+        path.chmod(0o755)
+
     @property
     def ref(self) -> str:
         return f"hostdir:{self.work}"
@@ -88,9 +94,10 @@ class HostDir:
             fd = os.open(self.work / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             raise SandboxError(f"cannot read {path}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise SandboxError(f"{path} is not a regular file")
         with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise SandboxError(f"{path} is not a regular file")
             data = file.read(limit + 1)
         if len(data) > limit:
             raise SandboxError(f"{path} is larger than {limit} bytes")
@@ -136,5 +143,6 @@ async def _follow(process: asyncio.subprocess.Process, stdin: bytes, seconds: fl
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]  # else `wait` can wait for ever
+        await process.wait()
     return ExecResult(code, bytes(kept), dropped, code is None)

@@ -1,0 +1,58 @@
+"""Bundles as an attacker writes them: objects, packs and headers byte by byte, no git involved."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+
+KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+PERSON = b"X <x@example.org> 1700000000 +0000"
+
+
+class Pack:
+    """Objects on their way into a pack; each `put` returns the object's id."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, bytes] = {}
+
+    def put(self, kind: str, body: bytes, *, include: bool = True) -> str:
+        header = f"{kind} {len(body)}\0".encode()
+        oid = hashlib.sha1(header + body).hexdigest()
+        if include:
+            self._entries[oid] = _size(KINDS[kind], len(body)) + zlib.compress(body)
+        return oid
+
+    def blob(self, body: bytes, *, include: bool = True) -> str:
+        return self.put("blob", body, include=include)
+
+    def tree(self, *entries: tuple[bytes, bytes, str], include: bool = True) -> str:
+        """A tree of (mode, name, id), written in the order given."""
+        body = b"".join(m + b" " + n + b"\0" + bytes.fromhex(i) for m, n, i in entries)
+        return self.put("tree", body, include=include)
+
+    def commit(self, tree: str, *parents: str, message: bytes = b"x\n", head: bytes = b"") -> str:
+        lines = [b"tree " + tree.encode(), *(b"parent " + p.encode() for p in parents)]
+        lines += [b"author " + PERSON, b"committer " + PERSON]
+        return self.put("commit", b"\n".join(lines) + b"\n" + head + b"\n" + message)
+
+    def pack(self, *, claims: int | None = None) -> bytes:
+        count = len(self._entries) if claims is None else claims
+        data = b"PACK" + (2).to_bytes(4, "big") + count.to_bytes(4, "big")
+        data += b"".join(self._entries.values())
+        return data + hashlib.sha1(data).digest()
+
+    def bundle(self, tip: str, *needs: str, ref: str = "refs/glovebox/out", **kwargs: int) -> bytes:
+        lines = [f"-{oid} x" for oid in needs] + [f"{tip} {ref}"]
+        head = "# v2 git bundle\n" + "".join(f"{line}\n" for line in lines)
+        return head.encode() + b"\n" + self.pack(**kwargs)
+
+
+def _size(kind: int, size: int) -> bytes:
+    first = kind << 4 | size & 15
+    size >>= 4
+    out = bytearray()
+    while size:
+        out.append(first | 0x80)
+        first, size = size & 0x7F, size >> 7
+    out.append(first)
+    return bytes(out)

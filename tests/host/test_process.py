@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.host.process import ProcessTimeout, run
+
+ENV = {"PATH": "/usr/bin:/bin"}
+
+
+@pytest.mark.parametrize("limit", [1, 1000, 64_000_000])
+async def test_a_program_that_floods_ends_at_its_deadline(limit: int) -> None:
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            with pytest.raises(ProcessTimeout):
+                await run(["yes"], env=ENV, seconds=0.2, limit=limit)
+
+
+async def test_a_pipe_that_an_escaped_program_holds_does_not_hold_us() -> None:
+    async with asyncio.timeout(30):
+        with pytest.raises(ProcessTimeout):
+            await run(["sh", "-c", "setsid sleep 3 & exit 0"], env=ENV, seconds=0.2)
+
+
+async def test_a_cancelled_run_leaves_nothing_running() -> None:
+    task = asyncio.create_task(run(["yes"], env=ENV))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(30):
+            await task
