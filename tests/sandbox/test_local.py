@@ -71,7 +71,7 @@ async def test_close_ends_every_process_at_once() -> None:
         await sandbox.exec(["sh", "-c", "setsid sleep 86390 & (trap '' TERM HUP; sleep 86390) &"])
         busy = asyncio.create_task(sandbox.exec(["sleep", "86390"]))
         await sandbox.exec(["true"])
-        assert len(processes_of(spec.session)) >= 5
+        assert len(processes_of(spec.session)) >= 4  # the toolbox hides from its own user
         await sandbox.close()
         assert processes_of(spec.session) == []
         with pytest.raises(SandboxLost):
