@@ -52,7 +52,7 @@ async def receive(
     Raises `SyncError` unless the bundle brings exactly `tip`, complete, sound and grown from
     `since`, a commit the user's repository has.
     """
-    private = await private_repository(tmp / "quarantine.git", repository)
+    private = private_repository(tmp / "quarantine.git", repository)
     git = Git(private.git_dir, limited=True)
     header = parse_header(disk.head(bundle, HEADER_MAX_BYTES + 4096), ref)
     if header.tip != tip:

@@ -68,7 +68,9 @@ async def _commit(git: Git, repository: Repository, tree: str) -> str:
 async def _pack(git: Git, repository: Repository, tip: str, tmp: Path) -> Path:
     try:
         name = await git.using(("pack.threads", "0")).line(
-            *("pack-objects", "--revs", "--quiet", "--delta-base-offset", str(tmp / "pack")),
+            *("pack-objects", "--revs", "--quiet", "--delta-base-offset"),
+            # Deltas that are there are reused; looking for new ones takes longer than sending.
+            *("--window=0", str(tmp / "pack")),
             stdin=f"{tip}\n".encode(),
         )
     except GloveboxError as error:

@@ -68,7 +68,7 @@ def shown(name: bytes) -> str:
 
 async def take_snapshot(repository: Repository, path: Path) -> Snapshot:
     """The working tree of `repository` as a tree in a private repository made at `path`."""
-    private = await private_repository(
+    private = private_repository(
         path, repository, settings=_settings(repository.config), fails=UserError
     )
     git = private.using(GIT_WORK_TREE=str(repository.root), GIT_INDEX_FILE=str(path / "index"))

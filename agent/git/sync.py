@@ -156,7 +156,7 @@ class Sync:
         tip = await self._mirror.private("tip")
         since = tip or await self._first_known(known)
         made = await workspace.commit(words)
-        new = await workspace.descend(since, words)
+        new = await workspace.descend(made.head, since, words)
         if new == tip:
             return Carried(new, since, Change(), made.notes)
         with temporary_dir() as tmp:

@@ -121,24 +121,28 @@ class Workspace:
 
     async def head(self) -> str:
         """The commit HEAD stands at. Raises `SyncError` when there is none."""
+        if head := await self._born():
+            return head
+        raise SyncError("HEAD of the repository inside is at no commit", _LOOK_INSIDE)
+
+    async def _born(self) -> str:
         done = await self._ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
-        if done.exit_code != 0:
-            await self._require_repository()
-            raise SyncError("HEAD of the repository inside is at no commit", _LOOK_INSIDE)
-        return _oid(done)
+        if done.exit_code == 0:
+            return _oid(done)
+        await self._require_repository()
+        return ""
 
     async def commit(self, words: Words) -> Committed:
         """Commit whatever changed, ignored files left alone; the agent's own commits stay as is."""
-        await self._require_repository()
+        born = await self._born()
         nested = await self._nested()
         notes = [nested_note(name.decode("utf-8", "replace").rstrip("/")) for name in nested]
         if problem := await self._add(nested):
             notes.append(f"not everything could be committed: {problem}")
-        born = await self._ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
-        if born.exit_code == 0:
+        if born:
             same = await self._ask("diff-index", "--cached", "--quiet", "HEAD", "--")
             if same.exit_code == 0:
-                return Committed(_oid(born), tuple(notes))
+                return Committed(born, tuple(notes))
         await self._do(
             *("commit", "--quiet", "--no-verify", "--allow-empty", "--cleanup=verbatim", "-F", "-"),
             stdin=_message(words.message, words.trailers),
@@ -146,18 +150,17 @@ class Workspace:
         )
         return Committed(await self.head(), tuple(notes))
 
-    async def descend(self, last: str, words: Words) -> str:
-        """HEAD, made a descendant of `last` first if it is not.
+    async def descend(self, head: str, last: str, words: Words) -> str:
+        """`head`, which is HEAD, or its child when it does not descend from `last`.
 
         An agent may amend, reset, start an orphan or switch branches. Its HEAD then gets a child
         with the same tree and `last` as its first parent, so that work always arrives as a
         fast-forward and no earlier work leaves the history.
         """
-        head = await self.head()
-        if await self._is_ancestor(last, head):
+        if head == last or await self._is_ancestor(last, head):
             return head
         others = () if await self._is_ancestor(head, last) else ("-p", head)
-        done = await self._do(
+        done = await self._ask(
             *("commit-tree", f"{head}^{{tree}}", "-p", last, *others, "-F", "-"),
             stdin=_message(REWRITTEN, words.trailers),
             env=words.author.environment(),
@@ -237,10 +240,6 @@ class Workspace:
         spec = (".", *(f":(exclude,top,literal){name}" for name in names))
         args = ("add", "-A", "--ignore-errors", "--", *spec)
         done = await self._git(*args)
-        if done.exit_code != 0 and b".lock'" in done.output:
-            # A git that was killed at a deadline leaves its lock; the agent is idle now.
-            await self._exec(["sh", "-c", _UNLOCK, "sh", self._path(".git")])
-            done = await self._git(*args)
         return "" if done.exit_code == 0 else _said(done)
 
     async def _is_ancestor(self, old: str, new: str) -> bool:
@@ -262,11 +261,18 @@ class Workspace:
     async def _git(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
     ) -> ExecResult:
-        return await self._exec([*_GIT, *args], stdin=stdin, env=env)
+        done = await self._exec([*_GIT, *args], stdin=stdin, env=env)
+        if done.exit_code != 0 and b".lock'" in done.output:
+            # A git that was killed at a deadline leaves its lock; the agent is idle now.
+            await self._exec(["sh", "-c", _UNLOCK, "sh", self._path(".git")])
+            done = await self._exec([*_GIT, *args], stdin=stdin, env=env)
+        return done
 
-    async def _ask(self, *args: str) -> ExecResult:
+    async def _ask(
+        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> ExecResult:
         # Without stderr, whose warnings would stand among the answer.
-        return await self._exec(["sh", "-c", _QUIET, "sh", *_GIT, *args])
+        return await self._exec(["sh", "-c", _QUIET, "sh", *_GIT, *args], stdin=stdin, env=env)
 
     async def _exec(
         self, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
