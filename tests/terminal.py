@@ -25,12 +25,14 @@ class Terminal:
         program = shutil.which("tmux")
         if program is None:
             pytest.fail("tmux is missing; type: sudo apt-get install tmux")
-        self._tmux = [program, "-S", str(folder / "tmux.sock"), "-f", "/dev/null"]
+        self._program, self._folder, self._starts = program, folder, 0
 
     def start(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, size: tuple[int, int]
     ) -> None:
         """Run `argv` with exactly `env` (TERM is tmux's own unless given)."""
+        # A server of its own each time: one that is going down still answers on its socket.
+        self._starts += 1
         settings = [f"{k}={v}" for k, v in env.items() if k != "TERM"]
         term = [f"TERM={env['TERM']}"] if "TERM" in env else []
         command = shlex.join(["env", "-i", *settings, *(term or ["TERM=screen-256color"]), *argv])
@@ -39,6 +41,11 @@ class Terminal:
         # terminal turns into a signal is for the program, not for this shell.
         script = f"trap : INT; {command}; code=$?; echo; echo {ENDED}$code; exec sleep 600"
         self._run("new-session", "-d", *options, "sh", "-c", script)
+
+    @property
+    def _tmux(self) -> list[str]:
+        socket = str(self._folder / f"{self._starts}.sock")
+        return [self._program, "-S", socket, "-f", "/dev/null"]
 
     def type(self, text: str) -> None:
         """Keys, one by one, as a person types them."""
