@@ -13,7 +13,6 @@ from agent.core.errors import SyncError
 from agent.core.limits import IMPORT_OBJECTS_MAX
 
 HEADER_MAX_BYTES = 65_536
-HEADER_MAX_LINES = 4_096
 _MAGIC = b"# v2 git bundle\n"
 _NEEDS = re.compile(rb"-([0-9a-f]{40})(?: .*)?")
 _OFFERS = re.compile(rb"([0-9a-f]{40}) (.+)")
@@ -37,8 +36,6 @@ def parse_header(data: bytes, ref: str) -> Header:
     if end < 0:
         raise _refused(f"its header does not end within {HEADER_MAX_BYTES} bytes")
     lines = data[len(_MAGIC) : end].split(b"\n")
-    if len(lines) > HEADER_MAX_LINES:
-        raise _refused(f"its header has more than {HEADER_MAX_LINES} lines")
     needs = tuple(found[1].decode() for line in lines if (found := _NEEDS.fullmatch(line)))
     offers = [found for line in lines if (found := _OFFERS.fullmatch(line))]
     if len(needs) + len(offers) != len(lines):

@@ -162,16 +162,16 @@ async def _check_kind(start: Path) -> None:
             "run glovebox as its owner, or trust it with"
             f" `git config --global --add safe.directory {named[1] if named else start}`",
         )
+    inside, _, kind = done.text.partition("\n")
+    if inside == "false" or "safe.bareRepository" in done.problem:
+        raise UserError(
+            f"`{start}` is in a bare repository or inside a `.git` directory",
+            "start in a working tree; `git worktree add` makes one for a bare repository",
+        )
     if done.exit_code:
         raise UserError(
             f"`{start}` is not in a git repository: {complaint(done)}",
             "change to one, name one with -C, or make one with `git init` and a first commit",
-        )
-    inside, _, kind = done.text.partition("\n")
-    if inside != "true":
-        raise UserError(
-            f"`{start}` is in a bare repository or inside a `.git` directory",
-            "start in a working tree; `git worktree add` makes one for a bare repository",
         )
     if kind != "sha1":
         raise UserError(

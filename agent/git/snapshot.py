@@ -110,7 +110,7 @@ async def _plan(git: Git, repository: Repository) -> _Plan:
     plan, index = _Plan(), await _index(git)
     for name in sorted(index.gitlinks):
         plan.leave(name, "a submodule; its files are not carried, its commit stays as recorded")
-    changed = await _changed(git, index)
+    changed = await _changed(git)
     others = _without_bare(await _names(git, "ls-files", "-z", "--others", "--exclude-standard"))
     filtered = await _filtered(git, repository.config, (*changed, *others))
     for name in changed:
@@ -132,14 +132,14 @@ async def _index(git: Git) -> _Index:
     return found
 
 
-async def _changed(git: Git, index: _Index) -> tuple[bytes, ...]:
+async def _changed(git: Git) -> tuple[bytes, ...]:
     # Not `git add -A`: it takes the present commit of a submodule for a change, and asks it for
     # its state by running git in it.
     fields = await _names(
         *(git, "diff-files", "-z", "--name-only", "--no-renames", "--ignore-submodules=all"),
         *("--no-ext-diff", "--no-textconv"),
     )
-    return tuple(dict.fromkeys((*fields, *index.unmerged)))
+    return tuple(dict.fromkeys(fields))  # a path in conflict is there twice
 
 
 async def _names(git: Git, *args: str) -> tuple[bytes, ...]:

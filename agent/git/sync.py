@@ -17,7 +17,7 @@ from agent.git.mirror import Mirror
 from agent.git.quarantine import Change, measure, receive
 from agent.git.repository import Repository
 from agent.git.seed import Seed, pack_seed
-from agent.git.workspace import LAST, OUT, Words, Workspace, nested_note
+from agent.git.workspace import OUT, Words, Workspace, nested_note
 from agent.host import disk
 from agent.host.files import claim_dir, make_private_dir, temporary_dir
 from agent.sandbox.protocol import Sandbox
@@ -136,7 +136,7 @@ class Sync:
         )
         await workspace.keep(f"refs/glovebox/undone/{was}", was)
         await workspace.reset(to)
-        await workspace.keep(LAST, to)
+        await workspace.keep(OUT, to)
         await self._mirror.set_private("tip", to, was)
         if value := await self._mirror.branch(self.branch):
             refusal = await self._mirror.move(self.branch, to, (was, carried.since))
@@ -186,7 +186,6 @@ class Sync:
         return tip != await self._mirror.private("seed") and tip not in owned
 
     async def _verify(self, workspace: Workspace, tip: str, name: str) -> None:
-        await workspace.keep(LAST, tip)
         inside, here = await workspace.head(), await self._mirror.private("tip")
         if inside != tip or here != tip:
             raise SyncError(f"inside stands at {inside}, here at {here}, not at {tip}", _AGAIN)

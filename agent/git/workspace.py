@@ -26,7 +26,8 @@ from agent.host.files import AppendFile
 from agent.sandbox.protocol import ExecResult, Sandbox
 
 OUT = "refs/glovebox/out"
-LAST = "refs/glovebox/last"
+"""What last went out; keeps it from being collected when the agent rewrites history."""
+
 REWRITTEN = "Keep the history that was rewritten"
 NESTED_MAX_BYTES = 20_000
 
@@ -112,7 +113,7 @@ class Workspace:
         await self._do("index-pack", pack)
         for key, value in _settings(seed.identity):
             await self._do("config", key, value)
-        await self._do("update-ref", LAST, seed.tip)
+        await self._do("update-ref", OUT, seed.tip)
         if _can_be_branch(seed.branch) and seed.branch != branch:
             await self._do("update-ref", f"refs/heads/{seed.branch}", seed.base)
         await self._do("update-ref", f"refs/heads/{branch}", seed.tip)

@@ -17,7 +17,7 @@ from agent.git.guard import Git
 from agent.git.mirror import Mirror
 from agent.git.quarantine import receive
 from agent.git.repository import Repository
-from agent.git.workspace import OUT
+from agent.git.workspace import OUT, Workspace
 from agent.host.files import temporary_dir
 from tests.git.conftest import Start
 from tests.git.packs import Pack
@@ -364,6 +364,18 @@ async def test_a_git_inside_that_is_a_script_yields_a_problem(
     assert done.problem.kind == "SyncError"
     assert done.problem.message.isprintable()
     assert (look(user), user.refs()) == before
+
+
+@pytest.mark.parametrize(
+    "said", ["x" + "1" * 40, "1" * 41, "1" * 39, "1" * 40 + "\\n" + "2" * 40, "A" * 40]
+)
+async def test_an_id_is_forty_hex_digits_and_nothing_else(
+    user: User, start: Start, said: str
+) -> None:
+    run = await start(user)
+    run.inside.replace_git(f"#!/bin/sh\nprintf '{said}\\n'\n")
+    with pytest.raises(SyncError, match="no commit id"):
+        await Workspace(run.inside).head()
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "device", "nothing"])

@@ -11,6 +11,7 @@ import pytest
 from agent.core.errors import UserError
 from agent.git.repository import Repository
 from agent.git.sync import allocate_number
+from agent.host import disk
 from tests.git.users import IDENTITY, User, look
 
 
@@ -52,7 +53,7 @@ async def test_bare_repositories_are_refused(user: User, tmp_path: Path, place: 
 
     error = await refusal(tmp_path / place)
 
-    assert "bare" in error.message
+    assert "a bare repository or inside a `.git` directory" in error.message
 
 
 async def test_sha256_is_refused_by_name(tmp_path: Path) -> None:
@@ -140,6 +141,7 @@ import asyncio, sys
 from pathlib import Path
 from agent.git.repository import Repository
 from agent.git.sync import allocate_number
+from agent.host import disk
 async def main():
     repository = await Repository.find(Path(sys.argv[1]))
     for _ in range(5):
@@ -155,6 +157,14 @@ async def test_processes_that_allocate_at_once_get_different_numbers(
     running = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     numbers = [int(n) for p in running for n in p.communicate()[0].split()]
     assert sorted(numbers) == list(range(1, 21))
+
+
+async def test_a_number_taken_since_the_look_is_passed_over(
+    user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "names_in", lambda path: ())  # what another process saw before us
+    repository = await Repository.find(user.root)
+    assert [await allocate_number(repository, tmp_path / "state") for _ in range(3)] == [1, 2, 3]
 
 
 async def test_numbers_of_existing_branches_are_not_given_out(user: User, tmp_path: Path) -> None:

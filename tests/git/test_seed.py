@@ -307,9 +307,12 @@ async def test_assume_unchanged_files_count_as_unchanged(user: User, start: Star
 
 
 async def test_a_split_index_and_index_version_four_are_read(user: User, start: Start) -> None:
-    user.git("update-index", "--index-version", "4", "--split-index")
+    user.git("config", "splitIndex.maxPercentChange", "100")
+    user.git("update-index", "--index-version", "4")
+    user.git("update-index", "--split-index")
     user.write("new.txt")
-    user.git("add", "new.txt")
+    user.git("update-index", "--add", "new.txt")
+    assert list((user.root / ".git").glob("sharedindex.*"))
     user.write("a.txt", "changed\n")
     before = look(user)
 
@@ -403,7 +406,7 @@ async def test_no_remote_credential_stash_or_amended_commit_goes_in(
     for commit in (lost, stashed):
         assert run.agent.git("cat-file", "-t", commit, ok=False) == ""
     branches = run.agent.git("for-each-ref", "--format=%(refname)").split("\n")
-    assert branches == ["refs/glovebox/last", "refs/heads/glovebox/1", "refs/heads/main"]
+    assert branches == ["refs/glovebox/out", "refs/heads/glovebox/1", "refs/heads/main"]
     assert look(user) == before
 
 

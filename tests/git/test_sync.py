@@ -247,7 +247,7 @@ async def test_the_agents_hooks_signing_and_settings_do_not_stop_a_sync(
         path.parent.mkdir(exist_ok=True)
         path.write_text("#!/bin/sh\nexit 1\n")
         path.chmod(0o755)
-    (run.inside.home / ".gitconfig").write_text("[core]\nexcludesFile = /dev/fd/9\nbroken\n")
+    (run.inside.home / ".gitconfig").write_text("[broken\n")
     run.agent.git("config", "commit.gpgSign", "true")
     run.agent.git("config", "gpg.program", "false")
     run.agent.write("made.txt")
@@ -262,6 +262,8 @@ async def test_undo_restores_files_and_branch_and_keeps_what_was(user: User, sta
     first = await synced(run, user)
     run.agent.write("made.txt", "2\n")
     run.agent.write("new dir/new.txt")
+    run.agent.write(".gitignore", "*.log\n*.tmp\n")
+    run.agent.write("made.tmp", "ignored only since this turn\n")
     run.agent.path("a.txt").unlink()
     second = await synced(run, user)
     run.agent.write("loose.txt", "not yet synced\n")
@@ -284,6 +286,24 @@ async def test_undo_restores_files_and_branch_and_keeps_what_was(user: User, sta
     assert grows(user, first, await synced(run, user))
     assert (await run.undo(undone.was)).commit == undone.was
     assert run.agent.path("loose.txt").read_text() == "not yet synced\n"
+
+
+async def test_work_goes_on_from_what_an_undo_of_an_undo_brought_back(
+    user: User, start: Start
+) -> None:
+    run = await start(user)
+    run.agent.write("made.txt", "1\n")
+    second = await synced(run, user)
+    await run.undo(run.seeded.tip)
+    run.agent.write("other.txt", "1\n")
+    await synced(run, user)
+    await run.undo(second)
+    run.agent.git("update-ref", "-d", f"refs/glovebox/undone/{second}")
+    run.agent.git("commit", "--quiet", "--amend", "-m", "amended")
+    run.agent.git("reflog", "expire", "--expire=now", "--all")
+    run.agent.git("gc", "--quiet", "--prune=now")
+
+    assert grows(user, second, await synced(run, user))
 
 
 async def test_undo_of_the_first_turn_returns_to_the_seed(user: User, start: Start) -> None:
