@@ -16,6 +16,7 @@ from agent.core.errors import ToolboxError
 from agent.core.limits import FRAME_PAYLOAD_MAX_BYTES
 
 HEADER = struct.Struct("!IBQ")
+COUNT = struct.Struct("!Q")
 
 
 class Kind(IntEnum):
@@ -30,9 +31,11 @@ class Kind(IntEnum):
     ANSWER = 7
     ANSWER_END = 8
     FAILED = 9
+    CREDIT = 10
+    TUNE = 11
 
 
-FROM_TOOLBOX = {Kind.DATA, Kind.LIVE, Kind.ANSWER, Kind.ANSWER_END, Kind.FAILED}
+FROM_TOOLBOX = {Kind.DATA, Kind.LIVE, Kind.ANSWER, Kind.ANSWER_END, Kind.FAILED, Kind.CREDIT}
 
 
 def frame(kind: Kind, number: int, payload: bytes | memoryview = b"") -> bytes:
@@ -58,6 +61,13 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[Kind, int, bytes]:
 def encode(op: str, arguments: dict[str, Any]) -> bytes:
     """A request as JSON; text may hold lone surrogates, which is how bytes of file names travel."""
     return json.dumps({"op": op, "arguments": arguments}).encode("ascii")
+
+
+def count(payload: bytes) -> int:
+    """The number in a CREDIT. Raises `ToolboxError` for anything else."""
+    if len(payload) != COUNT.size:
+        raise ToolboxError(f"the toolbox sent a number of {len(payload)} bytes")
+    return int(COUNT.unpack(payload)[0])
 
 
 def decode(data: bytes) -> dict[str, Any]:

@@ -18,7 +18,16 @@ from agent.host.env import is_root
 from agent.host.handles import Channel, Handed, Report
 from agent.host.launch import Child, launch, settled
 from agent.sandbox import bubblewrap, remedies, seccomp
-from agent.sandbox.protocol import Endpoint, ExecResult, Facts, OnOutput, SandboxSpec, Sink
+from agent.sandbox.protocol import (
+    Endpoint,
+    ExecResult,
+    Facts,
+    OnOutput,
+    Program,
+    SandboxSpec,
+    Sink,
+    Size,
+)
 from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
 
 NAME = "local"
@@ -76,6 +85,16 @@ class LocalSandbox:
             on_output=on_output,
             log=log,
         )
+
+    def interact(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        terminal: Size | None = None,
+    ) -> contextlib.AbstractAsyncContextManager[Program]:
+        return self._toolbox.interact(argv, cwd=cwd, env=env or {}, terminal=terminal)
 
     async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
         await self._toolbox.put(path, data, mode)

@@ -6,9 +6,10 @@ relative to `workdir`. All byte counts are bytes, all times seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 OnOutput = Callable[[bytes], None]
 Sink = Callable[[bytes], None]
@@ -61,6 +62,46 @@ class SandboxSpec:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a terminal shows at once, in characters."""
+
+    rows: int
+    columns: int
+
+
+Stream = Literal["stdout", "stderr"]
+
+
+class Program(Protocol):
+    """A program that runs, its streams held by whoever started it: whole, in order, uncut."""
+
+    def output(self) -> AsyncGenerator[tuple[Stream, bytes]]:
+        """What it prints, until it has ended. It waits while nobody takes what it printed."""
+        ...
+
+    @property
+    def exit_code(self) -> int | None:
+        """Negative for death by a signal; None until `output` has come to its end."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write to its stdin; waits while it does not read. What it never reads is dropped."""
+        ...
+
+    async def end(self) -> None:
+        """End its stdin."""
+        ...
+
+    async def resize(self, size: Size) -> None:
+        """Tell its terminal how large it is now."""
+        ...
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to its process group."""
+        ...
+
+
 class Toolbox(Protocol):
     """Our helper inside: files, edits and searches in one trip each."""
 
@@ -109,6 +150,22 @@ class Sandbox(Protocol):
         output is written to that path inside when some of it was cut. Raises `SandboxLost`; a
         program that cannot be started is exit code 127 (absent) or 126 (not executable) with the
         reason as output.
+        """
+        ...
+
+    def interact(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        terminal: Size | None = None,
+    ) -> AbstractAsyncContextManager[Program]:
+        """Start a program and hold its streams; for people, who need no deadline and no cut.
+
+        With `terminal` it gets one of its own, of that size, and everything comes as stdout.
+        Leaving the block ends its process group. A program that cannot be started is exit code 127
+        or 126 as for `exec`, the reason on stderr.
         """
         ...
 

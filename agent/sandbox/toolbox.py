@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import secrets
 import zipfile
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.core import limits
 from agent.core.errors import SandboxError, SandboxLost, ToolboxError
 from agent.host import system
-from agent.sandbox.frames import Kind, decode, encode, frame, pieces, read_frame
-from agent.sandbox.protocol import ExecResult, OnOutput, Sink
+from agent.sandbox.frames import COUNT, Kind, count, decode, encode, frame, pieces, read_frame
+from agent.sandbox.protocol import ExecResult, OnOutput, Sink, Size, Stream
 
 LIMITS = {
     "output_head": limits.OUTPUT_HEAD_BYTES,
@@ -72,6 +73,9 @@ class _Request:
     answer_room: int = limits.MESSAGE_MAX_BYTES
     muted: bool = False
     ended: bool = False
+    # How much more may be sent to a program that reads while it runs.
+    window: int = 0
+    widened: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ToolboxClient:
@@ -141,6 +145,23 @@ class ToolboxClient:
             await self._data(request, [stdin])
             answer = await self._answer(request, patience)
         return _result(answer, bytes(output))
+
+    @contextlib.asynccontextmanager
+    async def interact(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], terminal: Size | None
+    ) -> AsyncGenerator[Interaction]:
+        """Run a program and hold its streams; see `protocol.Sandbox.interact`."""
+        window = limits.STREAM_WINDOW_BYTES
+        arguments = {
+            "argv": list(argv),
+            "cwd": cwd,
+            "env": dict(env),
+            "terminal": None if terminal is None else [terminal.rows, terminal.columns],
+            "window": window,
+        }
+        async with self._request(room=window, live_room=window, window=window) as request:
+            await self._ask(request, "interact", arguments)
+            yield Interaction(request, self._send, self._still_there)
 
     async def put(self, path: str, data: bytes | Iterable[bytes], mode: int) -> None:
         """Write a file; see `protocol.Sandbox.put`."""
@@ -262,6 +283,10 @@ class ToolboxClient:
         if request is None or not payload:
             raise ToolboxError("the toolbox answered what was not asked")
         match kind:
+            case Kind.CREDIT:
+                request.window = min(request.window + count(payload), limits.STREAM_WINDOW_BYTES)
+                request.widened.set()
+                return
             case Kind.LIVE:
                 request.live_room -= len(payload)
             case Kind.DATA:
@@ -279,10 +304,88 @@ class ToolboxClient:
             self._writer.transport.abort()
             for request in self._requests.values():
                 request.arrived.put_nowait(None)
+                request.widened.set()
 
     def _still_there(self) -> None:
         if self._lost:
             raise SandboxLost(self._lost, "the files are kept; go on with `--continue`")
+
+
+class Interaction:
+    """A program whose streams we hold; see `protocol.Program`."""
+
+    def __init__(
+        self,
+        request: _Request,
+        send: Callable[[bytes], Awaitable[None]],
+        still_there: Callable[[], None],
+    ) -> None:
+        self._request = request
+        self._send = send
+        self._still_there = still_there
+        self._exit_code: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._exit_code
+
+    async def output(self) -> AsyncGenerator[tuple[Stream, bytes]]:
+        request = self._request
+        while not request.ended:
+            arrived = await request.arrived.get()
+            if arrived is None:
+                self._still_there()
+                continue
+            kind, payload = arrived
+            if kind not in (Kind.DATA, Kind.LIVE):
+                self._finish(kind, payload)
+                continue
+            yield "stdout" if kind is Kind.DATA else "stderr", payload
+            if kind is Kind.DATA:
+                request.room += len(payload)
+            else:
+                request.live_room += len(payload)
+            await self._send(frame(Kind.CREDIT, request.number, COUNT.pack(len(payload))))
+
+    def _finish(self, kind: Kind, payload: bytes) -> None:
+        request = self._request
+        request.answer += payload
+        request.ended = kind in (Kind.ANSWER_END, Kind.FAILED)
+        request.widened.set()
+        if kind is Kind.FAILED:
+            reason = payload.decode("utf-8", "replace")
+            raise ToolboxError(f"the toolbox could not do it: {reason}")
+        if request.ended:
+            code = decode(bytes(request.answer)).get("exit_code")
+            if not isinstance(code, int):
+                raise ToolboxError("the toolbox answered `interact` without an exit code")
+            self._exit_code = code
+
+    async def send(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view and not self._request.ended:
+            size = min(len(view), self._request.window, limits.FRAME_PAYLOAD_MAX_BYTES)
+            if size:
+                self._request.window -= size
+                await self._send(frame(Kind.DATA, self._request.number, view[:size]))
+                view = view[size:]
+            else:
+                self._request.widened.clear()
+                await self._request.widened.wait()
+                self._still_there()
+
+    async def end(self) -> None:
+        await self._send(frame(Kind.DATA_END, self._request.number))
+
+    async def resize(self, size: Size) -> None:
+        await self._tune({"size": [size.rows, size.columns]})
+
+    async def signal(self, number: int) -> None:
+        await self._tune({"signal": number})
+
+    async def _tune(self, change: dict[str, Any]) -> None:
+        data = json.dumps(change).encode("ascii")
+        await self._send(frame(Kind.TUNE, self._request.number, data))
 
 
 def _result(answer: dict[str, Any], output: bytes) -> ExecResult:

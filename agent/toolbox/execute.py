@@ -69,7 +69,7 @@ class Execution(Job):
 
     def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            _signal_group(self._process.pid, signal.SIGKILL)
+            signal_group(self._process.pid, signal.SIGKILL)
 
     def run(self) -> None:
         started = time.monotonic()
@@ -113,7 +113,7 @@ class Execution(Job):
                 env=dict(os.environ, PWD=cwd, **self.arguments["env"]),
                 start_new_session=True,
             )
-            return reading, _exit_descriptor(self._process.pid)
+            return reading, exit_descriptor(self._process.pid)
         except BaseException:
             os.close(reading)
             raise
@@ -208,13 +208,13 @@ class Execution(Job):
         assert self._process is not None
         group = self._process.pid
         until = time.monotonic() + self.limits["kill_grace"]
-        _signal_group(group, signal.SIGTERM)
+        signal_group(group, signal.SIGTERM)
         if self._pump(reading, exited, until, -1) == "exit":
             # Reap the leader, so that what answers now is the rest of the group.
             self._process.wait()
-            while _signal_group(group, 0) and time.monotonic() < until:
+            while signal_group(group, 0) and time.monotonic() < until:
                 time.sleep(0.02)
-        _signal_group(group, signal.SIGKILL)
+        signal_group(group, signal.SIGKILL)
         self._pump(reading, exited, math.inf, -1)
 
     # Ending.
@@ -258,7 +258,7 @@ class Lingering:
     def kill(self) -> None:
         """End the groups of all programs that still write here."""
         for group in list(self._pipes.values()):
-            _signal_group(group, signal.SIGKILL)
+            signal_group(group, signal.SIGKILL)
 
     def _drain(self) -> None:
         while True:
@@ -270,7 +270,7 @@ class Lingering:
                         os.close(reading)
 
 
-def _signal_group(group: int, number: int) -> bool:
+def signal_group(group: int, number: int) -> bool:
     """Send a signal to a process group; False when nobody is left in it."""
     try:
         os.killpg(group, number)
@@ -281,7 +281,7 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _exit_descriptor(pid: int) -> int:
+def exit_descriptor(pid: int) -> int:
     """A descriptor that becomes readable when the child `pid` ends; it is not reaped."""
     try:
         return os.pidfd_open(pid)

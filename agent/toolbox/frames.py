@@ -5,6 +5,10 @@
 
 ASK and ANSWER carry pieces of one JSON object, LIVE live output, DATA bytes, FAILED a reason.
 Requests may overlap; each ends with exactly one ANSWER_END or FAILED.
+
+A request that streams (`interact`) takes DATA and DATA_END while it runs. Each end may send as many
+bytes as the window that was asked for, and as many more as CREDIT says the other end has consumed.
+TUNE carries a JSON object that changes something about what runs (window size, a signal).
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ HEADER = struct.Struct("!IBQ")
 PAYLOAD_MAX_BYTES = 1_000_000
 MESSAGE_MAX_BYTES = 64_000_000
 
-ASK, ASK_END, DATA, DATA_END, CANCEL, LIVE, ANSWER, ANSWER_END, FAILED = range(1, 10)
+ASK, ASK_END, DATA, DATA_END, CANCEL, LIVE, ANSWER, ANSWER_END, FAILED, CREDIT, TUNE = range(1, 12)
+FROM_HOST = (ASK, ASK_END, DATA, DATA_END, CANCEL, CREDIT, TUNE)
+COUNT = struct.Struct("!Q")
 
 Frame = Tuple[int, int, bytes]
 
@@ -34,7 +40,7 @@ def read_frame(descriptor: int) -> Optional[Frame]:
     if header is None:
         return None
     size, kind, request = HEADER.unpack(header)
-    if size > PAYLOAD_MAX_BYTES or not ASK <= kind <= CANCEL:
+    if size > PAYLOAD_MAX_BYTES or kind not in FROM_HOST:
         raise BadFrame("frame of kind %d with %d bytes" % (kind, size))
     payload = _exactly(descriptor, size)
     return None if payload is None else (kind, request, payload)
@@ -62,6 +68,13 @@ def decode(data: bytes) -> Dict[str, Any]:
     if not isinstance(value, dict):
         raise BadFrame("no JSON object")
     return value  # type: ignore[no-any-return]
+
+
+def count(payload: bytes) -> int:
+    """The number in a CREDIT."""
+    if len(payload) != COUNT.size:
+        raise BadFrame("a number of %d bytes" % len(payload))
+    return int(COUNT.unpack(payload)[0])
 
 
 def asked(ask: Dict[str, Any]) -> Tuple[str, Dict[str, Any]]:
@@ -100,6 +113,10 @@ class Outgoing:
     def answer(self, request: int, value: Dict[str, Any]) -> None:
         """End a request with its answer."""
         self.send_pieces(ANSWER, ANSWER_END, request, json.dumps(value).encode("ascii"))
+
+    def credit(self, request: int, count: int) -> None:
+        """Say that `count` bytes of the input are consumed."""
+        self.send(CREDIT, request, COUNT.pack(count))
 
     def fail(self, request: int, reason: str) -> None:
         """End a request that could not be served at all."""

@@ -26,6 +26,9 @@ class Reply:
     def data(self, data: bytes) -> None:
         self._out.send_pieces(frames.DATA, frames.DATA, self._number, data)
 
+    def credit(self, count: int) -> None:
+        self._out.credit(self._number, count)
+
     def answer(self, value: Dict[str, Any]) -> None:
         if self._finish():
             self._out.answer(self._number, value)
@@ -43,6 +46,8 @@ class Reply:
 class Job:
     """Base of all jobs: without input, not cancellable."""
 
+    streams = False  # whether input comes while it runs
+
     def __init__(self, reply: Reply, arguments: Dict[str, Any], limits: Dict[str, Any]) -> None:
         self.reply = reply
         self.arguments = arguments
@@ -51,6 +56,16 @@ class Job:
 
     def data(self, piece: bytes) -> None:
         """Take a piece of the input. Runs in the server's loop: must not block."""
+
+    def end(self) -> None:
+        """No more input will come."""
+        self.start()
+
+    def credit(self, count: int) -> None:
+        """The host has consumed so many bytes of the output."""
+
+    def tune(self, change: Dict[str, Any]) -> None:
+        """Change something about what runs. Runs in the server's loop: must not block."""
 
     def start(self) -> None:
         """All input has come: do the work in a thread."""

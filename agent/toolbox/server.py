@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional
 from agent.toolbox import confine, edits, files, frames
 from agent.toolbox.execute import Execution, Lingering
 from agent.toolbox.frames import BadFrame, Outgoing
+from agent.toolbox.interact import Interaction
 from agent.toolbox.jobs import Call, Job, Reply
 from agent.toolbox.transfer import Get, Put
 
@@ -55,11 +56,15 @@ class Server:
         elif request is None or request.job is None:
             return  # data or a cancel for something that has already ended
         elif kind == frames.DATA:
-            if request.job.started:
+            if request.job.started and not request.job.streams:
                 raise BadFrame("data after its end")
             request.job.data(payload)
         elif kind == frames.DATA_END:
-            request.job.start()
+            request.job.end()
+        elif kind == frames.CREDIT:
+            request.job.credit(frames.count(payload))
+        elif kind == frames.TUNE:
+            request.job.tune(frames.decode(payload))
         elif request.job.started:
             request.job.cancel()
         else:
@@ -87,6 +92,8 @@ class Server:
             raise BadFrame("request before hello")
         if op == "exec":
             return Execution(reply, arguments, self._limits, self._lingering)
+        if op == "interact":
+            return Interaction(reply, arguments, self._limits, self._lingering)
         if op == "put":
             return Put(reply, arguments, self._limits)
         if op == "get":

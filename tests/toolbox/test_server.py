@@ -57,6 +57,8 @@ def test_both_ends_have_the_same_wire() -> None:
         "ANSWER",
         "ANSWER_END",
         "FAILED",
+        "CREDIT",
+        "TUNE",
     )
     assert {n: getattr(frames, n) for n in names} == dict(host_frames.Kind.__members__)
 
