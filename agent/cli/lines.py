@@ -5,6 +5,8 @@ Whatever its source, text passes `terminal_safe` here, at the last moment before
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent.core.events import (
     AnyEvent,
     CallFinished,
@@ -40,12 +42,12 @@ def line_of(event: AnyEvent) -> str | None:
         case Seeded(base=base, tip=tip):
             extra = "" if base == tip else " and your uncommitted work"
             return f"· the repository is inside: {base[:10]}{extra}"
-        case SyncFinished(problem=problem) if problem is not None:
-            return f"✗ not mirrored: {problem_text(problem)}"
-        case SyncFinished():
-            return synced(event)
-        case Undone(commit=commit):
-            return f"✓ undone; the branch is back at {commit[:10] or 'its start'}"
+        case SyncFinished(problem=problem, notes=notes) if problem is not None:
+            return f"✗ not mirrored: {problem_text(problem)}" + _notes(notes)
+        case SyncFinished(notes=notes):
+            return synced(event) + _notes(notes)
+        case Undone(commit=commit, notes=notes):
+            return f"✓ undone; the branch is back at {commit[:10] or 'its start'}" + _notes(notes)
         case TurnFinished(problem=problem) if problem is not None:
             return f"✗ {problem_text(problem)}"
         case TurnFinished(outcome="interrupted"):
@@ -71,6 +73,10 @@ def cost_text(usage: Usage) -> str:
     """Tokens and money; a price that is not known says so."""
     money = "cost unknown" if usage.cost is None else f"${usage.cost:.4f}"
     return f"{usage.prompt + usage.completion:,} tokens, {money}"
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "".join(f"\n! {terminal_safe(note)}" for note in notes)
 
 
 def _hint(hint: str) -> str:
