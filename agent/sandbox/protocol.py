@@ -14,6 +14,10 @@ from typing import Any, Literal, Protocol
 OnOutput = Callable[[bytes], None]
 Sink = Callable[[bytes], None]
 
+POLICIES = ("none", "list", "registries", "open")
+"""What a sandbox may reach: nothing, hosts that were named, those of the user's package managers
+besides, or every public host."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
@@ -52,12 +56,49 @@ class Facts:
     programs: tuple[str, ...] = ()
 
 
+class Gate(Protocol):
+    """The way out of one sandbox: a proxy on the host that enforces the network policy.
+
+    A backend opens it before what is inside starts, makes its socket reachable inside, gives the
+    toolbox `forwards`, and closes it with the sandbox. Closed, or dead, means no network.
+    """
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables with which programs inside find the proxy, registries and certificates."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """Files that these variables name, by their path inside."""
+        ...
+
+    @property
+    def forwards(self) -> tuple[int, ...]:
+        """Ports of the host's loopback that are offered on the one inside."""
+        ...
+
+    async def open(self, socket: str, owner: int | None = None) -> None:
+        """Answer at a unix socket, which `owner` alone may use. Raises `SandboxUnavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Cut every connection and answer no more. Safe to call twice; `open` may follow."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """What to make: `session` is `[a-z0-9]+` and names it; `environment` is all that is visible."""
+    """What to make: `session` is `[a-z0-9]+` and names it; `environment` is all that is visible.
+
+    `network` is one of `POLICIES`, `hosts` what it allows by name, in the form of
+    `egress.names.rule_of`. With a `gate` that one decides; a backend makes its own otherwise.
+    """
 
     session: str
     network: str = "none"
+    hosts: tuple[str, ...] = ()
+    gate: Gate | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
