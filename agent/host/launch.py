@@ -113,10 +113,12 @@ async def launch(
     pass_fds: Sequence[int],
     env: Mapping[str, str],
     user: int | None = None,
+    channel: int = subprocess.DEVNULL,
 ) -> Child:
     """Start `argv` in a session of its own with exactly `env`, `pass_fds`, no stdin and no stdout.
 
-    `user` (root only) is the user and group id it runs with, without supplementary groups.
+    `channel` is a descriptor to be both of them instead. `user` (root only) is the user and group
+    id it runs with, without supplementary groups.
     """
 
     def start() -> subprocess.Popen[bytes]:
@@ -125,8 +127,8 @@ async def launch(
             env=dict(env),
             pass_fds=tuple(pass_fds),
             cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdin=channel,
+            stdout=channel,
             stderr=subprocess.PIPE,
             start_new_session=True,
             user=user,

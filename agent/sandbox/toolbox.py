@@ -90,10 +90,19 @@ class ToolboxClient:
         self._lost = ""
         self._reading: asyncio.Task[None] | None = None
 
-    async def start(self, *, bounds: Mapping[str, int] | None = None) -> None:
-        """Greet the toolbox: what it may use, and what programs in there are limited to."""
+    async def start(
+        self,
+        *,
+        bounds: Mapping[str, int] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Greet the toolbox: what it may use, and what programs in there are limited to.
+
+        `environment` is all that they will see; without it they see what the toolbox sees.
+        """
         self._reading = asyncio.create_task(self._read(), name="toolbox")
-        await self.call("hello", limits=LIMITS, bounds=dict(bounds or {}))
+        given = {} if environment is None else {"environment": dict(environment)}
+        await self.call("hello", limits=LIMITS, bounds=dict(bounds or {}), **given)
 
     async def close(self) -> None:
         """End the connection; open requests raise `SandboxLost`. Safe to call twice."""

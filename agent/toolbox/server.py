@@ -107,4 +107,8 @@ class Server:
         self._limits = dict(arguments["limits"], workdir=os.getcwd())
         if arguments["bounds"]:
             confine.bound(arguments["bounds"])
+        if arguments.get("environment") is not None:
+            # Where whoever started us could not choose it: an image has variables of its own.
+            os.environ.clear()
+            os.environ.update(arguments["environment"])
         reply.answer({"ok": True, "python": list(sys.version_info[:3])})
