@@ -88,11 +88,39 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a sandbox may use of its machine; 0 leaves it to the backend."""
+
+    memory_bytes: int = 0
+    processes: int = 0
+    open_files: int = 0
+    disk_bytes: int = 0
+    cpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do and cannot, said honestly.
+
+    `policies` are the network policies it enforces, `limits` the fields of `Limits`. `notes` is
+    text for people.
+    """
+
+    policies: tuple[str, ...] = ("none",)
+    expose: bool = False
+    fork: bool = False
+    stop: bool = True
+    limits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """What to make: `session` is `[a-z0-9]+` and names it; `environment` is all that is visible.
 
     `network` is one of `POLICIES`, `hosts` what it allows by name, in the form of
     `egress.names.rule_of`. With a `gate` that one decides; a backend makes its own otherwise.
+    `image` is what it is made of, `engine` the container engine, where there are such things.
     """
 
     session: str
@@ -101,6 +129,9 @@ class SandboxSpec:
     gate: Gate | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    limits: Limits = Limits()
+    image: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
