@@ -54,14 +54,15 @@ class Mirror:
         done = await self._git.run("cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128))
         return done.exit_code == 0
 
-    async def adopt(self, private: Git, commit: str, name: str) -> None:
+    async def adopt(self, private: Git, commit: str, name: str, *, replaces: bool = False) -> None:
         """Bring `commit`, which a private repository offers, here as the private ref `name`.
 
         git's own fetch does it: it checks every object again and holds off a gc that runs now.
-        Raises `SyncError` when the ref would not move forward.
+        Raises `SyncError` when the ref would not move forward, unless it `replaces` what is there.
         """
         ref = f"{self._refs}/{name}"
-        await self._git.run("fetch", *FETCH_OPTIONS, str(private.git_dir), f"{CARRIED}:{ref}")
+        refspec = f"{'+' if replaces else ''}{CARRIED}:{ref}"
+        await self._git.run("fetch", *FETCH_OPTIONS, str(private.git_dir), refspec)
         if await self._value(ref) != commit:
             raise SyncError(f"`{ref}` did not become {commit}", "sync again")
 

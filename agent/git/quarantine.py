@@ -30,6 +30,7 @@ from agent.git.trees import check_trees
 from agent.host import disk
 
 _REFUSED = "the work is still inside; nothing in this repository was changed"
+_TOO_BIG = "have the agent take big files out of its commits, and have git ignore them"
 _OID_LINE = 41
 
 
@@ -122,10 +123,10 @@ def _check_sizes(facts: Sequence[tuple[str, int]]) -> None:
     limits = {"blob": IMPORT_FILE_MAX_BYTES, "commit": IMPORT_COMMIT_MAX_BYTES}
     for kind, size in facts:
         if size > limits.get(kind, IMPORT_TREES_MAX_BYTES):
-            raise SyncError(f"the bundle holds a {kind} of {size} bytes", _REFUSED)
+            raise SyncError(f"the bundle holds a {kind} of {size} bytes", _TOO_BIG)
     trees = sum(size for kind, size in facts if kind == "tree")
     if sum(size for _, size in facts) > IMPORT_TOTAL_MAX_BYTES or trees > IMPORT_TREES_MAX_BYTES:
-        raise SyncError("the bundle unpacks to more than can be brought home at once", _REFUSED)
+        raise SyncError("the bundle unpacks to more than can be brought home at once", _TOO_BIG)
 
 
 async def _read_trees(git: Git, oids: Sequence[str]) -> dict[str, bytes]:

@@ -58,10 +58,10 @@ class Sync:
 
     async def _seed(self, sandbox: Sandbox, packed: Seed) -> Seeded:
         # The snapshot is pinned here first: it is what the first bundle builds on.
-        if not await self._mirror.private("seed"):
-            await self._mirror.adopt(packed.private, packed.tip, "seed")
+        await self._mirror.adopt(packed.private, packed.tip, "seed", replaces=True)
         old = await self._mirror.private("tip")
         if old != packed.tip:
+            await self._keep(old)
             await self._mirror.set_private("tip", packed.tip, old)
         await Workspace(sandbox).plant(packed, self.branch)
         return Seeded(packed.base, packed.tip, packed.left_out)
@@ -131,9 +131,7 @@ class Sync:
         was, notes = carried.tip, list(carried.notes)
         if not await self._mirror.has(to):
             raise SyncError(f"{to} is not in this repository any more", "undo fewer turns")
-        await self._mirror.set_private(
-            f"undone/{was}", was, await self._mirror.private(f"undone/{was}")
-        )
+        await self._keep(was)
         await workspace.keep(f"refs/glovebox/undone/{was}", was)
         await workspace.reset(to)
         await workspace.keep(OUT, to)
@@ -142,6 +140,11 @@ class Sync:
             refusal = await self._mirror.move(self.branch, to, (was, carried.since))
             notes += [f"{refusal}; it was left at {value[:10]}"] if refusal else []
         return Undone(was, to, tuple(notes))
+
+    async def _keep(self, was: str) -> None:
+        """Keep a former tip from being collected."""
+        if was and not await self._mirror.private(f"undone/{was}"):
+            await self._mirror.set_private(f"undone/{was}", was, "")
 
     async def diff(self, sandbox: Sandbox, *, base: str) -> str:
         """All that differs inside from the commit `base`, committed or not. Raises `SyncError`."""

@@ -35,6 +35,14 @@ class Pack:
         lines += [b"author " + PERSON, b"committer " + PERSON]
         return self.put("commit", b"\n".join(lines) + b"\n" + head + b"\n" + message)
 
+    def doubled(self, oid: str, size: int, content: str) -> str:
+        """A blob that is `oid` (`size` bytes) twice, in a few bytes; `content` is its id."""
+        ops = b"".join(_copy(at, min(_COPY_MAX, size - at)) for at in range(0, size, _COPY_MAX))
+        delta = _number(size) + _number(2 * size) + ops + ops
+        entry = _size(7, len(delta)) + bytes.fromhex(oid) + zlib.compress(delta)
+        self._entries[content] = entry
+        return content
+
     def pack(self, *, claims: int | None = None) -> bytes:
         count = len(self._entries) if claims is None else claims
         data = b"PACK" + (2).to_bytes(4, "big") + count.to_bytes(4, "big")
@@ -45,6 +53,22 @@ class Pack:
         lines = [f"-{oid} x" for oid in needs] + [f"{tip} {ref}"]
         head = "# v2 git bundle\n" + "".join(f"{line}\n" for line in lines)
         return head.encode() + b"\n" + self.pack(**kwargs)
+
+
+_COPY_MAX = 0xFFFFFF
+
+
+def _copy(offset: int, size: int) -> bytes:
+    """The instruction of a delta that copies from its base."""
+    return b"\xff" + offset.to_bytes(4, "little") + size.to_bytes(3, "little")
+
+
+def _number(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
 
 
 def _size(kind: int, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,12 @@ from typing import Any
 import pytest
 
 from agent.core.errors import SandboxError, SyncError
-from agent.core.limits import BUNDLE_MAX_BYTES, IMPORT_MEMORY_BYTES, IMPORT_SECONDS
+from agent.core.limits import (
+    BUNDLE_MAX_BYTES,
+    IMPORT_FILE_MAX_BYTES,
+    IMPORT_MEMORY_BYTES,
+    IMPORT_SECONDS,
+)
 from agent.git import quarantine, trees
 from agent.git.guard import Git
 from agent.git.mirror import Mirror
@@ -279,6 +285,24 @@ async def test_a_file_bigger_than_the_cap_is_refused(
     target, pack = await at(user, tmp_path), Pack()
     tip = pack.commit(pack.tree((FILE, b"x", pack.blob(bytes(1_000_001)))), target.head)
     await target.refuses(pack.bundle(tip, target.head), tip, "blob of 1000001 bytes")
+
+
+@pytest.mark.slow
+async def test_deltas_that_double_to_gigabytes_are_refused(user: User, tmp_path: Path) -> None:
+    target, pack = await at(user, tmp_path), Pack()
+    size = 4_000_000
+    oid = pack.blob(b"A" * size)
+    digest = hashlib.sha1()
+    while size <= IMPORT_FILE_MAX_BYTES:
+        digest = hashlib.sha1(b"blob %d\0" % (2 * size))
+        for _ in range(2 * size // 4_000_000):
+            digest.update(b"A" * 4_000_000)
+        oid = pack.doubled(oid, size, digest.hexdigest())
+        size *= 2
+    tip = pack.commit(pack.tree((FILE, b"x", oid)), target.head)
+    data = pack.bundle(tip, target.head)
+    assert len(data) < 10_000
+    await target.refuses(data, tip, f"blob of {size} bytes")
 
 
 async def test_more_objects_than_the_cap_are_refused(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,35 @@ async def test_a_turn_that_changed_nothing_makes_no_branch(user: User, start: St
 
     assert (done.branch, done.commit, done.files, done.problem) == ("", run.seeded.tip, 0, None)
     assert user.git("branch", "--list", "glovebox/*") == ""
+
+
+async def test_a_second_seed_takes_the_place_of_the_first_and_loses_nothing(
+    user: User, start: Start
+) -> None:
+    user.write("new.txt", "1\n")
+    lost = await start(user)
+    lost.agent.write("made.txt", "1\n")
+    first = await synced(lost, user)
+    user.git("branch", "-D", "glovebox/1")
+    user.write("new.txt", "2\n")
+
+    run = await start(user)
+
+    assert run.agent.path("new.txt").read_text() == "2\n"
+    run.agent.write("made.txt", "2\n")
+    await synced(run, user)
+    assert user.refs()[f"refs/glovebox/s1/undone/{first}"] == first
+
+
+async def test_sessions_that_sync_at_once_do_not_meet(user: User, start: Start) -> None:
+    runs = [await start(user, session=f"s{n}", number=n) for n in range(1, 7)]
+    for turn in range(2):
+        for n, run in enumerate(runs):
+            run.agent.write("made.txt", f"{n} {turn}\n")
+        done = await asyncio.gather(*(run.go() for run in runs))
+        assert [one.problem for one in done] == [None] * 6
+        assert [user.git("rev-parse", one.branch) for one in done] == [one.commit for one in done]
+    user.git("fsck", "--strict")
 
 
 async def test_each_turn_carries_only_what_is_new(user: User, start: Start) -> None:
@@ -304,6 +334,37 @@ async def test_work_goes_on_from_what_an_undo_of_an_undo_brought_back(
     run.agent.git("gc", "--quiet", "--prune=now")
 
     assert grows(user, second, await synced(run, user))
+
+
+async def test_undo_ends_a_rebase_that_was_under_way(user: User, start: Start) -> None:
+    run = await start(user)
+    run.agent.commit("mine", **{"a.txt": "agent\n"})
+    await synced(run, user)
+    run.agent.git("-c", "sequence.editor=sed -i s/pick/edit/", "rebase", "-i", "main~1", ok=False)
+    assert (run.inside.work / ".git/rebase-merge").exists()
+
+    await run.undo(run.seeded.tip)
+
+    assert not (run.inside.work / ".git/rebase-merge").exists()
+    assert run.agent.git("status", "--porcelain") == ""
+
+
+async def test_work_that_moves_on_while_it_is_carried_is_not_called_synced(
+    user: User, start: Start
+) -> None:
+    run = await start(user)
+    run.agent.write("made.txt")
+    run.inside.replace_git(
+        '#!/bin/sh\n/usr/bin/git "$@" || exit\ncase " $* " in *" bundle "*)'
+        " exec /usr/bin/git commit --quiet --allow-empty -m sneaked;; esac\n"
+    )
+
+    done = await run.go()
+
+    assert done.problem is not None
+    assert "inside stands at" in done.problem.message
+    run.inside.replace_git('#!/bin/sh\nexec /usr/bin/git "$@"\n')
+    assert user.git("log", "-1", "--format=%s", await synced(run, user)) == "sneaked"
 
 
 async def test_undo_of_the_first_turn_returns_to_the_seed(user: User, start: Start) -> None:
