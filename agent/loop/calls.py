@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from agent.core.errors import GloveboxError, SandboxError, ToolboxError
+from agent.core.errors import SandboxError, ToolboxError
 from agent.core.events import AnyEvent, CallFinished, CallOutput, CallStarted
 from agent.core.limits import OUTPUT_TAIL_BYTES, PARALLEL_CALLS_MAX
 from agent.core.messages import ToolCall, ToolResult
@@ -61,9 +61,10 @@ async def _together(jobs: Iterable[Awaitable[None]]) -> None:
         async with asyncio.TaskGroup() as group:
             for job in list(jobs):
                 group.create_task(limited(job))
-    except* GloveboxError as group_error:
-        # One cause is enough for the caller, and it wants the plain exception.
-        raise group_error.exceptions[0] from None
+    except ExceptionGroup as failed:
+        # One cause is enough for the caller, and it wants the plain exception. (Not `except*`:
+        # before Python 3.11.4 what is raised in there is wrapped in a group again.)
+        raise failed.exceptions[0] from None
 
 
 class _Batch:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.rig import MODEL, User
+from tests.e2e.rig import MODEL, User, traces
 from tests.servers.openai import OpenAIServer
 from tests.terminal import Terminal
 
@@ -75,9 +74,7 @@ def kill(tty: Terminal, user: User, number: signal.Signals) -> None:
 
 def bubblewraps(user: User) -> list[str]:
     """Sandboxes of this user that still run."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    home = str(user.home)
-    return [row for row in listed.stdout.splitlines() if "bwrap" in row and home in row]
+    return [command for command in traces(user) if "bwrap" in command]
 
 
 def history(user: User) -> Path:

@@ -196,6 +196,26 @@ def big_repository(user: User, *, files: int = 3000) -> None:
     hook.chmod(0o755)
 
 
+def traces(user: User) -> list[str]:
+    """The command lines of all processes that have anything to do with this user's files."""
+    mark = os.fsencode(user.home)
+    found: list[str] = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            command = (process / "cmdline").read_bytes()
+            if not command:
+                continue  # a zombie, which its parent is about to reap
+            seen = command + (process / "mountinfo").read_bytes()
+            seen += (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in seen:
+            found.append(command.replace(b"\0", b" ").decode("utf-8", "replace"))
+    return found
+
+
 async def destroy_sandboxes(root: Path) -> None:
     """Free what a test's sessions left, through the backend's own door."""
     backend = open_backend("local", root)

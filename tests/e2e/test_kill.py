@@ -7,14 +7,13 @@ import random
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from agent.core.events import CallFinished, SyncFinished
 from agent.session import journal
 from agent.session.state import State
-from tests.e2e.rig import User
+from tests.e2e.rig import User, traces
 from tests.e2e.worker import STEPS
 from tests.nesting import assert_nested
 
@@ -32,26 +31,6 @@ def work(user: User, *more: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-
-
-def traces(user: User) -> list[str]:
-    """The command lines of all processes that have anything to do with this user's files."""
-    mark = os.fsencode(user.home)
-    found: list[str] = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit() or int(process.name) == os.getpid():
-            continue
-        try:
-            command = (process / "cmdline").read_bytes()
-            if not command:
-                continue  # a zombie, which its parent is about to reap
-            seen = command + (process / "mountinfo").read_bytes()
-            seen += (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if mark in seen:
-            found.append(command.replace(b"\0", b" ").decode("utf-8", "replace"))
-    return found
 
 
 def assert_nothing_runs(user: User) -> None:
