@@ -395,8 +395,11 @@ def places_to_write(allowed):
     return ", ".join(found)
 
 
-def memory_through_files(limit):
-    """Writable file systems in memory that hold more than `limit` bytes."""
+def memory_through_files(limit, own=""):
+    """Writable file systems in memory that hold more than `limit` bytes.
+
+    Those at `own` are the session's directories, which lie on whatever the host keeps them on.
+    """
     found = []
     for line in reads("/proc/self/mountinfo", 10**6).decode().splitlines():
         words = line.split()
@@ -404,7 +407,7 @@ def memory_through_files(limit):
         if kind not in ("tmpfs", "devtmpfs") or "ro" in words[5].split(","):
             continue
         size = os.statvfs(place).f_blocks * os.statvfs(place).f_frsize
-        if os.path.isdir(place) and size > int(limit):
+        if os.path.isdir(place) and size > int(limit) and place not in own.split(":"):
             found.append(f"{place} {size}")
     return ", ".join(found)
 

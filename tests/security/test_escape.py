@@ -46,14 +46,16 @@ def succeeds(probe: str, *arguments: str, **more: object) -> None:
 
 
 @pytest.fixture
-def canary() -> Generator[Path]:
+def canary(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     """A secret in the home of the user, readable by all: what keeps it is not its mode."""
-    home = Path(os.environ["HOME"])
-    (home / ".ssh").mkdir(mode=0o755)
-    path = home / ".ssh" / f"id_{secrets.token_hex(8)}"
-    path.write_text("canary")
-    path.chmod(0o644)
-    yield path
+    with files.temporary_dir() as home:
+        home.chmod(0o755)
+        monkeypatch.setenv("HOME", str(home))
+        (home / ".ssh").mkdir(mode=0o755)
+        path = home / ".ssh" / f"id_{secrets.token_hex(8)}"
+        path.write_text("canary")
+        path.chmod(0o644)
+        yield path
 
 
 async def test_files_of_the_host(canary: Path) -> None:
@@ -226,7 +228,12 @@ PROBES: list[tuple[str, tuple[str, ...], tuple[str, ...], Callable[[], bool]]] =
     ("system_tree", (), (), lambda: True),
     ("interfaces", (), (), lambda: len(os.listdir("/sys/class/net")) > 1),
     ("places_to_write", ("/nowhere",), (OWN_PLACES,), lambda: True),
-    ("memory_through_files", ("0",), (str(limits.SANDBOX_SHM_BYTES + 4096),), lambda: True),
+    (
+        "memory_through_files",
+        ("0",),
+        (str(limits.SANDBOX_SHM_BYTES + 4096), "/workspace:/home/agent:/tmp"),
+        lambda: True,
+    ),
     ("many_processes", ("40",), ("40",), lambda: ROOT),
     (
         "limits",
