@@ -10,15 +10,16 @@ from pathlib import Path
 
 from agent.config import Settings, require_model
 from agent.core.errors import UserError
-from agent.core.events import (
-    SessionStarted,
-)
+from agent.core.events import Notice, SessionStarted
 from agent.git.repository import Repository
 from agent.git.sync import Sync, allocate_number
 from agent.host import env, files
+from agent.host.owner import owner_id
+from agent.llm.absent import Absent
 from agent.llm.protocol import Llm, ToolSchema
 from agent.llm.replay import Recorder, Replay
 from agent.prompting.builder import GitFacts, system_prompt
+from agent.sandbox.auto import AUTO, choose
 from agent.sandbox.protocol import Backend, Facts, SandboxSpec
 from agent.sandbox.registry import open_backend
 from agent.session.catalog import Catalog
@@ -31,6 +32,7 @@ from agent.workplace import Workplace
 
 REPLAY_PREFIX = "replay:"
 SYSTEM_FILE = "system.md"
+OWNER = "glovebox.owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Options:
     """What a front end asks for.
 
     `resume` names a session, "" the one used last, None a new one. `state` takes the place of the
-    user's own state directory.
+    user's own state directory. Without `needs_model` a session that no model answers is fine.
     """
 
     directory: Path
@@ -46,6 +48,7 @@ class Options:
     record: Path | None = None
     resume: str | None = None
     state: Path | None = None
+    needs_model: bool = True
 
 
 async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
@@ -58,18 +61,25 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
     project = await repository.project_id()
     catalog = Catalog(options.state or env.state_dir())
     if options.resume is None:
-        require_model(options.settings)
+        if options.needs_model:
+            require_model(options.settings)
         parts = _parts(options, options.settings.model, llm)
-        backend = open_backend(options.settings.sandbox, env.sandbox_dir(options.state))
-        journal, state = await _begin(catalog, repository, project, options.settings)
-        return _assemble(parts, backend, repository, journal, state)
+        name, notice = await _backend_of(options, catalog.root)
+        backend = open_backend(name, env.sandbox_dir(options.state))
+        journal, state = await _begin(catalog, repository, project, options.settings, name)
+        session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
+        if notice is not None:
+            session.emit(notice)
+        return session
     journal, state = _resume(catalog, catalog.find(project, options.resume).id)
     try:
         started = state.started
         assert started is not None
+        if options.needs_model and not started.model:
+            require_model(options.settings)
         parts = _parts(options, options.settings.model or started.model, llm)
         backend = open_backend(started.sandbox, env.sandbox_dir(options.state))
-        return _assemble(parts, backend, repository, journal, state)
+        return _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
     except BaseException:
         journal.close()
         raise
@@ -82,15 +92,24 @@ async def shutdown() -> None:
     await client.close()
 
 
+async def _backend_of(options: Options, state: Path) -> tuple[str, Notice | None]:
+    """The backend a new session gets and keeps, and what there is to say about it."""
+    settings = options.settings
+    if settings.sandbox != AUTO:
+        return settings.sandbox, None
+    labels = {OWNER: owner_id(state)}
+    spec = SandboxSpec(session="trial", network=settings.network, labels=labels)
+    choice = await choose(spec, env.sandbox_dir(options.state))
+    return choice.backend, choice.notice()
+
+
 async def _begin(
-    catalog: Catalog, repository: Repository, project: str, settings: Settings
+    catalog: Catalog, repository: Repository, project: str, settings: Settings, backend: str
 ) -> tuple[Journal, State]:
     number = await allocate_number(repository, catalog.root)
     identity = catalog.new_id()
     journal, state = Journal(catalog.journal(identity)), State()
-    started = SessionStarted(
-        identity, number, project, settings.model, settings.sandbox, settings.network
-    )
+    started = SessionStarted(identity, number, project, settings.model, backend, settings.network)
     state.apply(journal.append(0, started))
     catalog.record(project, number, identity)
     return journal, state
@@ -127,11 +146,16 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
 
 
 def _assemble(
-    made: _Made, backend: Backend, repository: Repository, journal: Journal, state: State
+    made: _Made,
+    backend: Backend,
+    repository: Repository,
+    journal: Journal,
+    state: State,
+    owner: str,
 ) -> Session:
     started = state.started
     assert started is not None
-    spec = SandboxSpec(session=started.id, network=started.network, labels=_labels(started))
+    spec = SandboxSpec(session=started.id, network=started.network, labels=_labels(started, owner))
     session = Session(journal, state)
     sync = Sync(repository, session=started.id, number=started.number)
     place = Workplace(backend, spec, sync, state, session.emit)
@@ -150,8 +174,8 @@ def _assemble(
     return session
 
 
-def _labels(started: SessionStarted) -> Mapping[str, str]:
-    return {"glovebox.session": started.id, "glovebox.project": started.project}
+def _labels(started: SessionStarted, owner: str) -> Mapping[str, str]:
+    return {"glovebox.session": started.id, "glovebox.project": started.project, OWNER: owner}
 
 
 def _below(texts: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -172,6 +196,8 @@ def _system(place: Path, made: _Made, facts: Facts, git: GitFacts) -> str:
 
 
 def _llm(model: str, settings: Settings) -> Llm:
+    if not model:
+        return Absent()
     if model.startswith(REPLAY_PREFIX):
         return Replay(Path(model.removeprefix(REPLAY_PREFIX)))
     from agent.llm import client

@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set. Every field is a key of the files, a `GLOVEBOX_` variable and a flag."""
 
     model: str = ""
-    sandbox: str = "local"
+    sandbox: str = "auto"
     network: Network = "none"
     steps: int = STEPS_MAX
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])

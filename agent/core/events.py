@@ -10,7 +10,8 @@ Events come in nested pairs; every started has its finished, also on failure and
     TurnFinished
     SyncStarted  SyncFinished
 
-`SandboxState` and `Notice` may come at any time. Journal and `--json` carry `Record`.
+`SandboxState`, `Notice` and the pair `EgressAsked`, `EgressAnswered` may come at any time. Journal
+and `--json` carry `Record`.
 """
 
 from __future__ import annotations
@@ -154,6 +155,12 @@ class SyncFinished(Event, frozen=True, tag=True):
     notes: tuple[str, ...] = ()
 
 
+class Entered(Event, frozen=True, tag=True):
+    """A person's own program runs in the sandbox: until the next sync its work is inside only."""
+
+    command: str
+
+
 class Undone(Event, frozen=True, tag=True):
     """The last turn was taken back: its messages, and its changes, whose old tip is `was`."""
 
@@ -168,6 +175,28 @@ class Notice(Event, frozen=True, tag=True):
     level: Level
     text: str
     hint: str = ""
+
+
+class EgressAsked(Event, frozen=True, tag=True):
+    """Something inside wants to reach `host` (its canonical name) at `port`, and is waiting.
+
+    A front end that can ask a person answers by `Session.answer_egress`; `EgressAnswered` follows
+    in every case, also when nobody answers in time.
+    """
+
+    id: str
+    host: str
+    port: int
+
+
+class EgressAnswered(Event, frozen=True, tag=True):
+    """What was decided; with `remember` it holds for the whole session."""
+
+    id: str
+    host: str
+    port: int
+    allowed: bool
+    remember: bool = False
 
 
 class Result(Event, frozen=True, tag=True):
@@ -199,8 +228,11 @@ AnyEvent = (
     | Seeded
     | SyncStarted
     | SyncFinished
+    | Entered
     | Undone
     | Notice
+    | EgressAsked
+    | EgressAnswered
     | Result
 )
 

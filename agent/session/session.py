@@ -20,6 +20,7 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    Entered,
     Outcome,
     Problem,
     Record,
@@ -185,9 +186,9 @@ class Session:
         """
         return self._run(lambda: self._take_turn(text))
 
-    def sync(self) -> AsyncGenerator[Record]:
-        """Bring home what an earlier turn left behind, and yield the records of it."""
-        return self._run(lambda: self._sync("Work of an interrupted turn"))
+    def sync(self, about: str = "Work of an interrupted turn") -> AsyncGenerator[Record]:
+        """Bring home what is only inside, and yield the records of it."""
+        return self._run(lambda: self._sync(about))
 
     async def between(self) -> AsyncGenerator[Record]:
         """Yield what happens while no turn runs; leave the iteration before the next `send`."""
@@ -201,6 +202,16 @@ class Session:
         `SandboxError` and `SyncError`, as a turn would.
         """
         return await self._equipped[1].context(ToolCall("front-end", "", None), lambda _: None)
+
+    async def visit(self, command: str) -> ToolContext:
+        """The sandbox, ready, for a person's own program, whose work `sync` brings home.
+
+        It is brought home later if this process dies before.
+        """
+        context = await self.enter()
+        self.emit(Entered(command))
+        self._used = True
+        return context
 
     def undo(self) -> AsyncGenerator[Record]:
         """Take the newest turn back: its messages, its file changes, its commits on the branch.

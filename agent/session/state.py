@@ -8,6 +8,7 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    Entered,
     MessageFinished,
     Record,
     SandboxState,
@@ -81,6 +82,8 @@ class State:
             case CallFinished(result=result):
                 self.running.discard(result.call_id)
                 self.seen.note(result.details)
+                self.sync = "ahead"
+            case Entered():
                 self.sync = "ahead"
             case SandboxState(state=state, ref=ref):
                 self.sandbox = state
