@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from agent.host.process import kill_group
+
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _JOIN_SESSION_KEYRING = 1
 
@@ -141,7 +143,8 @@ async def launch(
     cancelled = await settled(started)
     child = Child(started.result())
     if cancelled:
-        child.kill()
+        # The group it leads, not it alone: it may have started something already.
+        kill_group(started.result().pid)
         await settled(asyncio.ensure_future(child.wait()))
         raise asyncio.CancelledError
     return child

@@ -76,6 +76,7 @@ def test_each_wall_is_asked_for(steps: list[tuple[str, ...]], flag: str) -> None
 def test_the_filter_comes_last_and_capabilities_go(steps: list[tuple[str, ...]]) -> None:
     assert steps[-1] == ("--seccomp", "9")
     assert ("--cap-drop", "ALL") in steps
+    assert ("--ro-bind", "/dev/null", "/proc/keys") in steps
 
 
 def test_the_environment_is_ours_plus_what_is_given(steps: list[tuple[str, ...]]) -> None:

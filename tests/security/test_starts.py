@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
@@ -131,7 +130,7 @@ async def test_nothing_survives_a_host_that_is_killed_at_any_moment() -> None:
             if n % 5 == 0:
                 assert host.stdout.readline() == b"up\n"
             else:
-                await _until(lambda: (folder / "root" / session).exists(), host)
+                await _until((folder / "root" / session).exists, host)
                 await asyncio.sleep(chance.uniform(0, 0.15))
             host.send_signal(signal.SIGKILL)
             host.wait()

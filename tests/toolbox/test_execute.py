@@ -39,6 +39,27 @@ async def test_a_program_leads_a_session_of_its_own(tmp_path: Path) -> None:
         assert (await run(toolbox, "python3", "-I", "-c", script)).output == b"True\n"
 
 
+LAST_WORDS = """
+import fcntl, os, signal
+toolbox, me = os.getppid(), os.getpid()
+fcntl.fcntl(1, 1031, 1 << 20)  # a pipe that holds more than one read takes
+if os.fork() == 0:
+    while os.getppid() == me: pass
+    os.kill(toolbox, signal.SIGCONT)
+    os._exit(0)
+os.kill(toolbox, signal.SIGSTOP)
+os.write(1, b"x" * 900_000)
+os._exit(0)
+"""
+
+
+async def test_what_was_written_before_the_end_is_all_there(tmp_path: Path) -> None:
+    # The toolbox sleeps meanwhile and then sees the output and the end at the same time.
+    async with bare_toolbox(tmp_path) as toolbox:
+        result = await run(toolbox, "python3", "-I", "-c", LAST_WORDS)
+    assert result.dropped == 900_000 - OUTPUT_HEAD_BYTES - OUTPUT_TAIL_BYTES
+
+
 async def test_programs_end_when_the_host_goes_away(tmp_path: Path) -> None:
     script = "echo $$ >pid; (while :; do echo; sleep 0.01; done) & exec sleep 86391"
     async with bare_toolbox(tmp_path) as toolbox:
