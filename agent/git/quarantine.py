@@ -167,8 +167,8 @@ def _count(fields: Sequence[bytes]) -> Change:
     gitlinks: list[str] = []
     for n, entry in enumerate(fields):
         if entry.startswith(b":"):  # `:old new id id S`, and the path as the next field
-            old, new = entry[1:].split(b" ")[:2]
-            if new == b"160000" and old != b"160000":
+            new = entry.split(b" ", 2)[1]
+            if new == b"160000":
                 gitlinks.append(one_line(fields[n + 1].decode("utf-8", "replace"), 200))
         elif entry.count(b"\t") >= 2:
             more, less, _ = entry.split(b"\t", 2)

@@ -1,8 +1,6 @@
 """The repository inside a sandbox, worked by the sandbox's own git through the sandbox port alone.
 
-Everything that comes back is hostile: git inside may be a script that prints what it likes for as
-long as it likes. So an answer is an id of exactly forty hex digits or an error, sizes are capped,
-and nothing read here is believed before `mirror` has checked it.
+Nothing read here is believed before `quarantine` has checked it; see `inside` for how it is read.
 
 A plant fails with `SandboxError`; after that every failure is a `SyncError` (or `SandboxLost`).
 """
@@ -10,7 +8,6 @@ A plant fails with `SandboxError`; after that every failure is a `SyncError` (or
 from __future__ import annotations
 
 import posixpath
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,40 +16,31 @@ from pathlib import Path
 from agent.core.errors import SandboxError, SandboxLost, SyncError
 from agent.core.limits import BUNDLE_MAX_BYTES, WORK_DIFF_MAX_BYTES
 from agent.core.text import one_line
+from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, commit_id, said
 from agent.git.repository import Identity
 from agent.git.seed import Seed
 from agent.host import disk
 from agent.host.files import AppendFile
-from agent.sandbox.protocol import ExecResult, Sandbox
+from agent.sandbox.protocol import Sandbox
 
 OUT = "refs/glovebox/out"
 """What last went out; keeps it from being collected when the agent rewrites history."""
 
 REWRITTEN = "Keep the history that was rewritten"
-NESTED_MAX_BYTES = 20_000
+STRANGERS_MAX_BYTES = 20_000
 
-_OID = re.compile(rb"([0-9a-f]{40})\n?")
-_SECONDS = 300.0
-_ENVIRONMENT = {
-    "LC_ALL": "C",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_PAGER": "cat",
-    "GIT_EDITOR": "true",
-}
-# The agent may set up hooks, signing and excludes for its own commits; ours must not meet them.
-_GIT = (
-    *("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
-    *("-c", "commit.gpgSign=false", "-c", "i18n.commitEncoding=utf-8", "-c", "gc.auto=0"),
-    *("-c", "maintenance.auto=false", "-c", "core.safecrlf=false", "-c", "safe.directory=*"),
-)
-_QUIET = 'exec "$@" 2>/dev/null'
-# `head` because a git that was replaced can write without end, and grep waits for a NUL.
-_NESTED = """\
+# Repositories in the repository as `name/`, tracked as bare ids or not; then files in the place of
+# a submodule as `./name/file`. `head` because a git that was replaced can write without end, and
+# grep waits for a NUL.
+_STRANGERS = """\
 "$@" ls-files -z --others --exclude-standard 2>/dev/null | head -c 20000000 | grep -z "/$"
+"$@" ls-files -z --stage 2>/dev/null | head -c 200000000 | sed -z -n "s/^160000 [^\t]*\t//p" |
+  xargs -0 -r -I{} sh -c '
+    if test -e "./$1/.git"
+    then printf "%s/\\0" "$1"
+    else find "./$1" -mindepth 1 -maxdepth 1 -print0 -quit
+    fi' sh {} 2>/dev/null
 """
-_UNLOCK = 'rm -f "$1/index.lock" "$1/HEAD.lock"; find "$1/refs" -name "*.lock" -delete'
 _DIFF = """\
 file=$1 limit=$2 base=$3; shift 3
 cp "$("$@" rev-parse --git-path index)" "$file.index" 2>/dev/null
@@ -86,6 +74,7 @@ class Workspace:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+        self._inside = Inside(sandbox)
         self._dir = sandbox.workdir
 
     async def plant(self, seed: Seed, branch: str) -> None:
@@ -104,47 +93,49 @@ class Workspace:
             )
 
     async def _plant(self, seed: Seed, branch: str) -> None:
-        await self._do("init", "--quiet", "--template=", self._dir)
+        await self._inside.do("init", "--quiet", "--template=", self._dir)
         if seed.shallow:
             cuts = "".join(f"{commit}\n" for commit in seed.shallow).encode()
             await self._sandbox.put(self._path(".git/shallow"), cuts)
         pack = self._path(f".git/objects/pack/{seed.pack.name}")
         await self._sandbox.put(pack, disk.pieces(seed.pack), mode=0o444)
-        await self._do("index-pack", pack)
+        await self._inside.do("index-pack", pack)
         for key, value in _settings(seed.identity):
-            await self._do("config", key, value)
-        await self._do("update-ref", OUT, seed.tip)
+            await self._inside.do("config", key, value)
+        await self._inside.do("update-ref", OUT, seed.tip)
         if _can_be_branch(seed.branch) and seed.branch != branch:
-            await self._do("update-ref", f"refs/heads/{seed.branch}", seed.base)
-        await self._do("update-ref", f"refs/heads/{branch}", seed.tip)
-        await self._do("symbolic-ref", "HEAD", f"refs/heads/{branch}")
-        await self._do("reset", "--quiet", "--hard")
+            await self._inside.do("update-ref", f"refs/heads/{seed.branch}", seed.base)
+        await self._inside.do("update-ref", f"refs/heads/{branch}", seed.tip)
+        await self._inside.do("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        await self._inside.do("reset", "--quiet", "--hard")
 
     async def head(self) -> str:
         """The commit HEAD stands at. Raises `SyncError` when there is none."""
         if head := await self._born():
             return head
-        raise SyncError("HEAD of the repository inside is at no commit", _LOOK_INSIDE)
+        raise SyncError("HEAD of the repository inside is at no commit", LOOK_INSIDE)
 
     async def _born(self) -> str:
-        done = await self._ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
+        done = await self._inside.ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
         if done.exit_code == 0:
-            return _oid(done)
+            return commit_id(done)
         await self._require_repository()
         return ""
 
     async def commit(self, words: Words) -> Committed:
         """Commit whatever changed, ignored files left alone; the agent's own commits stay as is."""
         born = await self._born()
-        nested = await self._nested()
-        notes = [nested_note(name.decode("utf-8", "replace").rstrip("/")) for name in nested]
+        strangers = await self._strangers()
+        nested = [name[:-1] for name in strangers if name.endswith(b"/")]
+        notes = [nested_note(name.decode("utf-8", "replace")) for name in nested]
+        notes += [_submodule_note(name) for name in strangers if name.startswith(b"./")]
         if problem := await self._add(nested):
             notes.append(f"not everything could be committed: {problem}")
         if born:
-            same = await self._ask("diff-index", "--cached", "--quiet", "HEAD", "--")
+            same = await self._inside.ask("diff-index", "--cached", "--quiet", "HEAD", "--")
             if same.exit_code == 0:
                 return Committed(born, tuple(notes))
-        await self._do(
+        await self._inside.do(
             *("commit", "--quiet", "--no-verify", "--allow-empty", "--cleanup=verbatim", "-F", "-"),
             stdin=_message(words.message, words.trailers),
             env=words.author.environment(),
@@ -161,20 +152,20 @@ class Workspace:
         if head == last or await self._is_ancestor(last, head):
             return head
         others = () if await self._is_ancestor(head, last) else ("-p", head)
-        done = await self._ask(
+        done = await self._inside.ask(
             *("commit-tree", f"{head}^{{tree}}", "-p", last, *others, "-F", "-"),
             stdin=_message(REWRITTEN, words.trailers),
             env=words.author.environment(),
         )
-        joined = _oid(done)
-        await self._do("update-ref", "HEAD", joined, head)
+        joined = commit_id(done)
+        await self._inside.do("update-ref", "HEAD", joined, head)
         return joined
 
     async def bundle(self, tip: str, since: str, target: Path) -> None:
         """Carry `since..tip` out into the host file `target`, as the one ref `OUT`."""
         path = self._scratch("bundle")
-        await self._do("update-ref", OUT, tip)
-        await self._do("bundle", "create", "--quiet", path, OUT, f"^{since}")
+        await self._inside.do("update-ref", OUT, tip)
+        await self._inside.do("bundle", "create", "--quiet", path, OUT, f"^{since}")
         file = AppendFile(target)
         try:
             await self._sandbox.get(path, limit=BUNDLE_MAX_BYTES, sink=file.append)
@@ -187,40 +178,40 @@ class Workspace:
             ) from error
         finally:
             file.close()
-            await self._sandbox.exec(["rm", "-f", path], seconds=_SECONDS)
+            await self._sandbox.exec(["rm", "-f", path], seconds=SECONDS)
 
     async def keep(self, ref: str, commit: str) -> None:
         """Point a ref inside at `commit`, so that git inside does not collect it."""
-        await self._do("update-ref", ref, commit)
+        await self._inside.do("update-ref", ref, commit)
 
     async def reset(self, commit: str) -> None:
         """Put branch, index and files back to `commit`; ignored files are left alone."""
-        await self._ask("rebase", "--quit")  # one in progress would go on from here
-        await self._do("reset", "--quiet", "--hard", commit)
-        await self._do("clean", "--quiet", "-d", "--force")
+        await self._inside.ask("rebase", "--quit")  # one in progress would go on from here
+        await self._inside.do("reset", "--quiet", "--hard", commit)
+        await self._inside.do("clean", "--quiet", "-d", "--force")
         if (head := await self.head()) != commit:
             raise SyncError(f"the repository inside stands at {head} and not at {commit}")
 
     async def diff(self, since: str) -> str:
         """Everything that differs from `since`, committed or not, as a unified diff, capped."""
         path = self._scratch("diff")
-        argv = ["sh", "-c", _DIFF, "sh", path, str(WORK_DIFF_MAX_BYTES), since, *_GIT]
+        argv = ["sh", "-c", _DIFF, "sh", path, str(WORK_DIFF_MAX_BYTES), since, *GIT]
         try:
-            await self._exec(argv)
+            await self._inside.run(argv)
             data = await self._sandbox.get(path, limit=WORK_DIFF_MAX_BYTES)
         except SandboxLost:
             raise
         except SandboxError as error:
-            raise SyncError(f"the diff could not be made: {error.message}", _LOOK_INSIDE) from error
+            raise SyncError(f"the diff could not be made: {error.message}", LOOK_INSIDE) from error
         finally:
-            await self._sandbox.exec(["rm", "-f", path], seconds=_SECONDS)
+            await self._sandbox.exec(["rm", "-f", path], seconds=SECONDS)
         text = data.decode("utf-8", "replace")
         if len(data) < WORK_DIFF_MAX_BYTES:
             return text
         return f"{text}\n… cut at {WORK_DIFF_MAX_BYTES} bytes; ask for the diff of single files\n"
 
     async def _require_repository(self) -> None:
-        done = await self._ask("rev-parse", "--git-dir")
+        done = await self._inside.ask("rev-parse", "--git-dir")
         if done.exit_code != 0:
             raise SyncError(
                 f"there is no git repository at `{self._dir}` inside any more",
@@ -228,76 +219,31 @@ class Workspace:
                 " from it, or have the agent restore `.git`",
             )
 
-    async def _nested(self) -> tuple[bytes, ...]:
-        # `git add` would take such a directory as a bare commit id and lose its files, or fail
-        # altogether when it has no commit.
-        done = await self._exec(["sh", "-c", _NESTED, "sh", *_GIT])
-        if done.exit_code != 0 or len(done.output) > NESTED_MAX_BYTES or done.dropped:
+    async def _strangers(self) -> tuple[bytes, ...]:
+        done = await self._inside.run(["sh", "-c", _STRANGERS, "sh", *GIT])
+        if len(done.output) > STRANGERS_MAX_BYTES or done.dropped:
             return ()
         return tuple(name for name in done.output.split(b"\0") if name)
 
     async def _add(self, nested: Sequence[bytes]) -> str:
-        names = (name.rstrip(b"/").decode("utf-8", "surrogateescape") for name in nested)
+        # Left in, a nested repository becomes a bare commit id and its files are lost, or the
+        # whole `git add` fails because it has no commit.
+        names = (name.decode("utf-8", "surrogateescape") for name in nested)
         spec = (".", *(f":(exclude,top,literal){name}" for name in names))
-        args = ("add", "-A", "--ignore-errors", "--", *spec)
-        done = await self._git(*args)
-        return "" if done.exit_code == 0 else _said(done)
+        done = await self._inside.git("add", "-A", "--ignore-errors", "--", *spec)
+        return "" if done.exit_code == 0 else said(done)
 
     async def _is_ancestor(self, old: str, new: str) -> bool:
-        done = await self._ask("merge-base", "--is-ancestor", old, new)
+        done = await self._inside.ask("merge-base", "--is-ancestor", old, new)
         if done.exit_code not in (0, 1):
-            raise SyncError(f"the repository inside has lost {old} or {new}", _LOOK_INSIDE)
+            raise SyncError(f"the repository inside has lost {old} or {new}", LOOK_INSIDE)
         return done.exit_code == 0
-
-    async def _do(
-        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
-    ) -> ExecResult:
-        done = await self._git(*args, stdin=stdin, env=env)
-        if done.exit_code == 127:
-            raise SyncError("git is not installed in the sandbox", "use a sandbox that has git")
-        if done.exit_code != 0:
-            raise SyncError(f"`git {args[0]}` failed inside: {_said(done)}", _LOOK_INSIDE)
-        return done
-
-    async def _git(
-        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
-    ) -> ExecResult:
-        done = await self._exec([*_GIT, *args], stdin=stdin, env=env)
-        if done.exit_code != 0 and b".lock'" in done.output:
-            # A git that was killed at a deadline leaves its lock; the agent is idle now.
-            await self._exec(["sh", "-c", _UNLOCK, "sh", self._path(".git")])
-            done = await self._exec([*_GIT, *args], stdin=stdin, env=env)
-        return done
-
-    async def _ask(
-        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
-    ) -> ExecResult:
-        # Without stderr, whose warnings would stand among the answer.
-        return await self._exec(["sh", "-c", _QUIET, "sh", *_GIT, *args], stdin=stdin, env=env)
-
-    async def _exec(
-        self, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
-    ) -> ExecResult:
-        ceiling = {"GIT_CEILING_DIRECTORIES": posixpath.dirname(self._dir)}
-        done = await self._sandbox.exec(
-            argv,
-            cwd=self._dir,
-            env=_ENVIRONMENT | ceiling | dict(env or {}),
-            stdin=stdin,
-            seconds=_SECONDS,
-        )
-        if done.exit_code is None:
-            raise SyncError(f"git inside did not end within {_SECONDS:g} seconds", _LOOK_INSIDE)
-        return done
 
     def _path(self, name: str) -> str:
         return posixpath.join(self._dir, name)
 
     def _scratch(self, kind: str) -> str:
         return f"/tmp/glovebox-{secrets.token_hex(8)}.{kind}"
-
-
-_LOOK_INSIDE = "ask the agent what `git status` says, then sync again"
 
 
 def _settings(identity: Identity) -> tuple[tuple[str, str], ...]:
@@ -314,21 +260,6 @@ def _can_be_branch(name: str) -> bool:
     return bool(name) and name.isprintable() and not name.startswith("-")
 
 
-def _oid(done: ExecResult) -> str:
-    found = _OID.fullmatch(done.output) if not done.dropped else None
-    if done.exit_code != 0 or not found:
-        raise SyncError(
-            f"git inside answered with no commit id: {_said(done)}",
-            "the git in this sandbox may have been replaced; start a new session",
-        )
-    return found[1].decode()
-
-
-def _said(done: ExecResult) -> str:
-    text = one_line(done.output[-2000:].decode("utf-8", "replace"), 300)
-    return text or f"exit code {done.exit_code}"
-
-
 def _message(message: str, trailers: Mapping[str, str]) -> bytes:
     lines = "".join(f"{key}: {value}\n" for key, value in trailers.items())
     text = message.replace("\0", "").strip() or "Work of the agent"
@@ -340,4 +271,12 @@ def nested_note(name: str) -> str:
     return (
         f"`{one_line(name, 200)}` is a git repository of its own, so its files stayed inside;"
         f" remove its `.git` to have them come along"
+    )
+
+
+def _submodule_note(name: bytes) -> str:
+    place = name.decode("utf-8", "replace").removeprefix("./").rpartition("/")[0]
+    return (
+        f"`{one_line(place, 200)}` is the place of a submodule, so the files put there stayed"
+        " inside; have them written elsewhere"
     )

@@ -107,6 +107,9 @@ class HostDir:
         sink(data)
         return b""
 
+    def interact(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
     async def expose(self, port: int) -> Endpoint:
         raise SandboxError("no ports here")
 

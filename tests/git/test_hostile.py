@@ -376,7 +376,7 @@ SCRIPTS = {
 async def test_a_git_inside_that_is_a_script_yields_a_problem(
     user: User, start: Start, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.git.workspace._SECONDS", 2.0)
+    monkeypatch.setattr("agent.git.inside.SECONDS", 2.0)
     run = await start(user)
     run.agent.write("made.txt")
     run.inside.replace_git(f"#!/bin/sh\n{SCRIPTS[case]}\n")

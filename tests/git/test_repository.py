@@ -159,10 +159,14 @@ async def test_processes_that_allocate_at_once_get_different_numbers(
     assert sorted(numbers) == list(range(1, 21))
 
 
+def _nothing(_: Path) -> tuple[str, ...]:
+    return ()
+
+
 async def test_a_number_taken_since_the_look_is_passed_over(
     user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "names_in", lambda path: ())  # what another process saw before us
+    monkeypatch.setattr(disk, "names_in", _nothing)  # as if others claimed since the look
     repository = await Repository.find(user.root)
     assert [await allocate_number(repository, tmp_path / "state") for _ in range(3)] == [1, 2, 3]
 

@@ -241,6 +241,25 @@ async def test_a_repository_the_agent_committed_as_such_is_named(user: User, sta
 
     assert done.problem is None
     assert "`sub` is a git repository of its own" in done.notes[0]
+    run.agent.write("sub/more.txt")
+    assert (await run.go()).notes == done.notes
+
+
+async def test_files_in_the_place_of_a_submodule_are_named(user: User, start: Start) -> None:
+    for name in ("sub one", "sub/two"):
+        user.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},{name}")
+        user.path(name).mkdir(parents=True)
+    user.git("commit", "--quiet", "-m", "submodules")
+    run = await start(user)
+    run.agent.write("sub one/file.txt")
+    run.agent.write("made.txt")
+
+    done = await run.go()
+
+    assert done.problem is None
+    assert len(done.notes) == 1
+    assert "`sub one` is the place of a submodule" in done.notes[0]
+    assert "made.txt" in user.tree(done.commit)
 
 
 @pytest.mark.parametrize("lock", ["index.lock", "HEAD.lock", "refs/heads/glovebox/1.lock"])
@@ -430,6 +449,7 @@ async def test_the_diff_shows_committed_and_loose_work(user: User, start: Start)
     run = await start(user)
     run.agent.commit("mine", **{"committed.txt": "c\n"})
     run.agent.write("loose.txt", "l\n")
+    User.start(run.inside.work / "a nested one")
     run.agent.path("dir/b.txt").unlink()
     status = run.agent.git("status", "--porcelain")
 
