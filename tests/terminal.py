@@ -60,6 +60,10 @@ class Terminal:
         self._run("set-buffer", "--", text)
         self._run("paste-buffer", "-p", "-r")
 
+    def resize(self, columns: int, rows: int) -> None:
+        """What happens when a person drags the corner of the window."""
+        self._run("resize-window", "-x", str(columns), "-y", str(rows))
+
     def screen(self) -> str:
         """What is visible now."""
         return self._run("capture-pane", "-p")

@@ -29,7 +29,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("-m", "--message", help="Run one turn with this message and exit.")
 @click.option("--message-file", type=_FILE, help="The same, with the message from a file.")
 @click.option("--model", help="PROVIDER/NAME as litellm spells it, or replay:FILE.")
-@click.option("--sandbox", help="Where the tools run: local.")
+@click.option("--sandbox", help="Where the tools run: auto, local.")
 @click.option("--network", help="What the sandbox may reach: none.")
 @click.option("--steps", type=int, help="Stop a turn after this many model requests.")
 @click.option("--continue", "latest", is_flag=True, help="Go on with the session used last.")
@@ -77,14 +77,39 @@ def paths() -> Any:
     return Exit.DONE
 
 
+@main.command()
+@click.argument("words", nargs=-1, metavar="N [-- COMMAND…]", type=click.UNPROCESSED)
+@click.option("--new", is_flag=True, help="In a new session.")
+@click.option("-t", "--tty", is_flag=True, help="Give COMMAND a terminal of its own.")
+@click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
+@click.option("--sandbox", help="Where a new session's sandbox is: auto, or a backend.")
+@click.option("--network", help="What a new session's sandbox may reach.")
+@click.pass_obj
+def shell(obj: Any, words: tuple[str, ...], new: bool, tty: bool, **flags: Any) -> Any:
+    """Be in a session's sandbox: a shell, or COMMAND with its exit code and its output.
+
+    N is a session's number or id; with nothing at all it is the one used last. Work is brought
+    home at the end.
+    No model is needed.
+    """
+    from agent.cli.shell import Shell, session_and_command
+
+    directory, general = obj
+    resume, command = session_and_command(words, new=new)
+    merged = general | {key: flags[key] for key in ("sandbox", "network") if flags[key]}
+    settings = config.load(flags["at"] or directory, {key: merged.get(key) for key in config.KEYS})
+    options = Options(flags["at"] or directory, settings, resume=resume, needs_model=False)
+    return _run(Shell(command, tty=tty).run(options))
+
+
 def _options(directory: Path, flags: dict[str, Any]) -> Options:
     settings = config.load(directory, {key: flags.get(key) for key in config.KEYS})
     resume = flags["resume"] if flags["resume"] is not None else ("" if flags["latest"] else None)
     return Options(directory, settings, record=flags["record"], resume=resume)
 
 
-def _run(job: Coroutine[Any, Any, Exit]) -> Exit:
-    async def whole() -> Exit:
+def _run(job: Coroutine[Any, Any, int]) -> int:
+    async def whole() -> int:
         try:
             return await job
         finally:

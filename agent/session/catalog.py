@@ -18,6 +18,7 @@ from agent.core.errors import UserError
 from agent.host import files
 
 _ID = re.compile(r"[a-z0-9]{4,32}")
+_SHORTEST_BEGINNING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ class Catalog:
         if not wanted:
             return entries[-1]
         exact = [e for e in entries if wanted in (str(e.number), e.id)]
-        fits = exact or [e for e in entries if e.id.startswith(wanted)]
+        # A short number that no session has must not fit one whose random id happens to begin so.
+        number = wanted.isdigit() and len(wanted) < _SHORTEST_BEGINNING
+        fits = exact or [e for e in entries if e.id.startswith(wanted) and not number]
         if len(fits) == 1:
             return fits[0]
         known = ", ".join(f"{e.number} ({e.id})" for e in sorted(entries, key=lambda e: e.number))

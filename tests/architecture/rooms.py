@@ -84,7 +84,15 @@ ROOMS = (
     Room("agent.app", (*_LOWER, "agent.workplace"), (PATHS,)),
     Room(
         "agent.cli",
-        ("agent", "agent.core", "agent.config", "agent.session", "agent.app", "agent.host"),
+        (
+            "agent",
+            "agent.core",
+            "agent.config",
+            "agent.session",
+            "agent.app",
+            "agent.host",
+            "agent.sandbox.protocol",
+        ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
     ),
     Room("agent.testing", ("agent.core", *_PORTS), (PATHS,)),
