@@ -10,7 +10,10 @@ from typing import Any
 from agent.core.errors import UserError
 from agent.sandbox.protocol import Backend
 
-_CLASSES: Mapping[str, str] = {"local": "agent.sandbox.local:LocalBackend"}
+_CLASSES: Mapping[str, str] = {
+    "local": "agent.sandbox.local:LocalBackend",
+    "docker": "agent.sandbox.docker.backend:DockerBackend",
+}
 
 BACKENDS = tuple(_CLASSES)
 

@@ -72,12 +72,13 @@ _NUMBER_AT, _MACHINE_AT = 0, 4
 
 # Mount, cgroup, uts, ipc, user, pid, net. In `clone` 0x80 belongs to the exit signal, so the bit of
 # the time namespace can only be refused in `unshare`.
-_NAMESPACES = (
+NAMESPACES = (
     0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 )
-_TIME_NAMESPACE = 0x80
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
+TIME_NAMESPACE = 0x80
+TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+_UNIX, _INET, _INET6, NETLINK = 1, 2, 10, 16
+FAMILIES = (_UNIX, _INET, _INET6)
 _TYPE_MASK, _CHARACTER_DEVICE, _BLOCK_DEVICE = 0o170000, 0o020000, 0o060000
 
 
@@ -133,12 +134,12 @@ def _device(argument: int) -> list[bytes]:
     return [_load(argument), _op(_AND, _TYPE_MASK), *_either(_CHARACTER_DEVICE, _BLOCK_DEVICE)]
 
 
-_FAMILIES = [
+_SOCKETS = [
     _load(0),
     _op(_EQUAL, _UNIX, yes=6),
     _op(_EQUAL, _INET, yes=5),
     _op(_EQUAL, _INET6, yes=4),
-    _op(_EQUAL, _NETLINK, no=2),
+    _op(_EQUAL, NETLINK, no=2),
     _load(2),
     _op(_EQUAL, 0, yes=1),  # NETLINK_ROUTE, which lists the interfaces
     _op(_RETURN, EAFNOSUPPORT),
@@ -146,11 +147,11 @@ _FAMILIES = [
 ]
 
 _RULES: Mapping[str, list[bytes]] = {
-    "clone": _any_bit(0, _NAMESPACES),
-    "unshare": _any_bit(0, _NAMESPACES | _TIME_NAMESPACE),
-    "ioctl": [_load(1), *_either(_TIOCSTI, _TIOCLINUX)],
-    "socket": _FAMILIES,
-    "socketpair": _FAMILIES,
+    "clone": _any_bit(0, NAMESPACES),
+    "unshare": _any_bit(0, NAMESPACES | TIME_NAMESPACE),
+    "ioctl": [_load(1), *_either(TIOCSTI, TIOCLINUX)],
+    "socket": _SOCKETS,
+    "socketpair": _SOCKETS,
     "mknod": _device(1),
     "mknodat": _device(2),
 }

@@ -1,23 +1,22 @@
-"""The promises of the sandbox port, put to the local backend."""
+"""The promises of the sandbox port, put to every backend."""
 
 from __future__ import annotations
 
 import pytest
 
-from agent.sandbox.local import LocalBackend
 from agent.testing import contracts
-from tests.sandbox_fixtures import local_sandbox, new_spec, sandbox_root
+from tests.backends import Kind, Shared, every_kind, shared
 
-pytestmark = pytest.mark.sandbox
+__all__ = ["shared"]  # a fixture
 
 
 @pytest.mark.parametrize("promise", contracts.SANDBOX, ids=contracts.name)
-async def test_sandbox_promise(promise: contracts.Promise) -> None:
-    async with local_sandbox() as sandbox:
-        await promise(sandbox)
+def test_sandbox_promise(promise: contracts.Promise, shared: Shared) -> None:
+    shared.run(promise)
 
 
+@every_kind
 @pytest.mark.parametrize("promise", contracts.BACKEND, ids=contracts.name)
-async def test_backend_promise(promise: contracts.BackendPromise) -> None:
-    with sandbox_root() as root:
-        await promise(LocalBackend(root), new_spec())
+async def test_backend_promise(promise: contracts.BackendPromise, kind: Kind) -> None:
+    with kind.backend() as backend:
+        await promise(backend, kind.spec())

@@ -1,0 +1,1 @@
+"""Sandboxes in containers of docker or podman, driven through their command lines."""

@@ -1,0 +1,295 @@
+"""One container per session, its main process the toolbox, spoken to over its stdin and stdout.
+
+So nothing outlives us: when this process dies, the container's stdin closes, its main process ends
+and everything else in there with it. The stopped container keeps the files for `attach`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agent.core import limits
+from agent.core.errors import (
+    GloveboxError,
+    SandboxError,
+    SandboxLost,
+    SandboxUnavailable,
+)
+from agent.host import files
+from agent.host.handles import Channel, Handed
+from agent.host.launch import Child, launch, settled
+from agent.sandbox.bubblewrap import TOOLBOX, WORKDIR
+from agent.sandbox.docker import calls, inside, troubles
+from agent.sandbox.docker.engine import ENGINES, Engine
+from agent.sandbox.protocol import Capabilities, Endpoint, Facts, SandboxSpec
+from agent.sandbox.resident import Resident
+from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
+
+_T = TypeVar("_T")
+
+NAME = "docker"
+DEFAULT_IMAGE = "python:3.12-bookworm"
+
+SESSION = "glovebox.session"
+START = "glovebox.start"
+"""Carries a word that one `create` made up, to find what it left when it failed."""
+
+_GONE = ("no such container", "no container with", "is not running", "not running")
+_END_SECONDS = 15.0
+
+
+class DockerSandbox(Resident):
+    """One running container; see `protocol.Sandbox` for what it promises."""
+
+    def __init__(self, ref: str, engine: Engine, child: Child, toolbox: ToolboxClient) -> None:
+        super().__init__(ref, WORKDIR, toolbox)
+        self._engine = engine
+        self._child = child
+
+    async def expose(self, port: int) -> Endpoint:
+        raise SandboxError(
+            f"port {port} cannot be reached: the docker sandbox has no network",
+            "run what needs it inside the sandbox",
+        )
+
+    async def close(self) -> None:
+        await asyncio.shield(_end(self._engine, _name(self._ref), self._child, self._toolbox))
+
+
+class DockerBackend:
+    """Makes containers; nothing of them lies under `root`. See `protocol.Backend`."""
+
+    name = NAME
+    capabilities = Capabilities(
+        policies=("none",),
+        limits=("memory_bytes", "processes", "cpus"),
+        notes=(
+            "the engine has no quota for volumes: a single file is limited, the disk is not",
+            "files stay in volumes of the container until the session is removed",
+        ),
+    )
+
+    def __init__(self, root: Path) -> None:
+        self._engines: dict[str, Engine] = {}
+        self._running: dict[str, DockerSandbox] = {}
+
+    def facts(self, spec: SandboxSpec) -> Facts:
+        return Facts(
+            backend=NAME,
+            workdir=WORKDIR,
+            system=f"Linux (container image {spec.image or DEFAULT_IMAGE})",
+            network=spec.network,
+            programs=("git", "python3"),
+        )
+
+    async def create(self, spec: SandboxSpec) -> DockerSandbox:
+        _refuse_network(spec)
+        engine = self._engine(spec.engine)
+        token = secrets.token_hex(16)
+        try:
+            variables = await _whole(self._make(engine, spec, token))
+            return await self._start(engine, f"{engine.name}:{spec.session}", spec, variables)
+        except BaseException:
+            # Also when it failed: the engine may have made the container and then not answered.
+            await settled(asyncio.ensure_future(_remove_started(engine, token)))
+            raise
+
+    async def attach(self, ref: str, spec: SandboxSpec) -> DockerSandbox:
+        _refuse_network(spec)
+        if _session(ref) != spec.session:
+            raise SandboxError(f"`{ref}` is not the sandbox of session `{spec.session}`")
+        if ref in self._running:
+            await self._running.pop(ref).close()
+        engine = self._engine(spec.engine or ref.partition(":")[0])
+        await engine.machine()
+        known = await engine.inspect("container", _name(ref))
+        if known is None:
+            raise SandboxLost(f"the container of `{ref}` is gone", "start a new session")
+        if (_config(known).get("Labels") or {}).get(SESSION) != spec.session:
+            raise SandboxError(f"the container `{_name(ref)}` is not of this session")
+        if (known.get("State") or {}).get("Running"):
+            await _kill(engine, _name(ref))
+        # The toolbox of this version, wherever the container comes from.
+        await _put_toolbox(engine, _name(ref))
+        return await self._start(engine, ref, spec, _variables(known))
+
+    async def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        engine = self._engine("")
+        wanted = [f"label={SESSION}", *(f"label={key}={value}" for key, value in labels.items())]
+        filters = [word for label in wanted for word in ("--filter", label)]
+        listed = await engine.do("ps", "--all", "--format", "{{.Names}}", *filters)
+        names = [name for name in listed.splitlines() if re.fullmatch(r"glovebox-[a-z0-9]+", name)]
+        return tuple(f"{engine.name}:{name.removeprefix('glovebox-')}" for name in names)
+
+    async def destroy(self, ref: str) -> None:
+        name = _name(ref)
+        sandbox = self._running.pop(ref, None)
+        engine = self._engine(ref.partition(":")[0])
+        done = await engine.run("rm", "--force", "--volumes", name)
+        if done.exit_code and not any(sign in done.problem.lower() for sign in _GONE):
+            raise SandboxError(f"the container `{name}` cannot be removed: {done.problem}")
+        if sandbox is not None:
+            await sandbox.close()
+
+    def _engine(self, wanted: str) -> Engine:
+        if wanted not in self._engines:
+            engine = Engine.find(wanted)
+            self._engines[wanted] = self._engines.setdefault(engine.name, engine)
+        return self._engines[wanted]
+
+    async def _make(self, engine: Engine, spec: SandboxSpec, token: str) -> list[str]:
+        """Make and prepare the container; the variables of its image."""
+        machine = await engine.machine()
+        wanted = spec.image or DEFAULT_IMAGE
+        image = await engine.inspect("image", wanted)
+        if image is None:
+            raise troubles.no_image(engine.name, wanted)
+        with files.temporary_dir() as folder:
+            filter_file = folder / "seccomp.json"
+            files.write_whole(filter_file, calls.profile(machine.processor))
+            plan = inside.Plan(
+                name=_name(f"{NAME}:{spec.session}"),
+                # By its id: what was looked at is what is used.
+                image=str(image["Id"]),
+                user=inside.user_of(spec.session),
+                labels={**spec.labels, SESSION: spec.session, START: token},
+                limits=spec.limits,
+                machine=machine,
+                filter_file=str(filter_file),
+                podman=engine.is_podman,
+            )
+            await _create(engine, plan)
+            prepared = await engine.run("run", *inside.preparing(plan, inside.PREPARE))
+        if prepared.exit_code:
+            said = prepared.problem
+            if "lacks " in said:
+                raise troubles.lacking(wanted, " and ".join(said.partition("lacks ")[2].split()))
+            raise troubles.failed(said)
+        await _put_toolbox(engine, plan.name)
+        return _variables(image)
+
+    async def _start(
+        self, engine: Engine, ref: str, spec: SandboxSpec, variables: list[str]
+    ) -> DockerSandbox:
+        launching = asyncio.ensure_future(_launch(engine, _name(ref)))
+        cancelled = await settled(launching)
+        child, toolbox = launching.result()
+        sandbox = DockerSandbox(ref, engine, child, toolbox)
+        if cancelled:
+            await settled(asyncio.ensure_future(sandbox.close()))
+            raise asyncio.CancelledError
+        try:
+            async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
+                environment = inside.environment(variables, spec.environment)
+                await toolbox.start(bounds=BOUNDS, environment=environment)
+        except (GloveboxError, TimeoutError):
+            await sandbox.close()
+            raise troubles.failed(child.stderr) from None
+        except BaseException:
+            await settled(asyncio.ensure_future(sandbox.close()))
+            raise
+        self._running[ref] = sandbox
+        return sandbox
+
+
+async def _create(engine: Engine, plan: inside.Plan) -> None:
+    done = await engine.run("create", *inside.flags(plan))
+    if done.exit_code and "already in use" in done.problem:
+        raise SandboxError(f"there is already a sandbox named `{plan.labels[SESSION]}`")
+    if done.exit_code:
+        raise troubles.failed(done.problem)
+
+
+async def _put_toolbox(engine: Engine, name: str) -> None:
+    """Copy the toolbox to where only root can write, into a container that does not run."""
+    with files.temporary_dir() as folder:
+        archive = folder / "toolbox.zip"
+        files.write_whole(archive, bundle(), mode=0o444)
+        await engine.do("cp", str(archive), f"{name}:{TOOLBOX}")
+
+
+async def _launch(engine: Engine, name: str) -> tuple[Child, ToolboxClient]:
+    channel = Channel()
+    with Handed() as handed:
+        theirs = channel.theirs(handed)
+        try:
+            child = await launch(
+                engine.command("start", "--attach", "--interactive", name),
+                pass_fds=(),
+                env=engine.environment(),
+                channel=theirs,
+            )
+        except BaseException:
+            channel.close()
+            raise
+    return child, ToolboxClient(*await channel.streams())
+
+
+async def _end(engine: Engine, name: str, child: Child, toolbox: ToolboxClient) -> None:
+    """Stop everything; returns when all of it is gone. Safe to call twice."""
+    await toolbox.close()
+    if child.exit_code is None:
+        # The toolbox ends by itself now, unless something inside has stopped it.
+        await _kill(engine, name)
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await child.wait()
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+
+
+async def _kill(engine: Engine, name: str) -> None:
+    done = await engine.run("kill", name)
+    if done.exit_code and not any(sign in done.problem.lower() for sign in _GONE):
+        raise SandboxError(f"the container `{name}` cannot be stopped: {done.problem}")
+
+
+async def _remove_started(engine: Engine, token: str) -> None:
+    filters = ("--filter", f"label={START}={token}")
+    listed = await engine.run("ps", "--all", "--quiet", *filters)
+    for container in listed.text.split():
+        await engine.run("rm", "--force", "--volumes", container)
+
+
+async def _whole(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do `work` to its end although we are cancelled; the cancellation comes after it."""
+    task = asyncio.ensure_future(work)
+    if await settled(task):
+        raise asyncio.CancelledError
+    return task.result()
+
+
+def _config(known: Mapping[str, Any]) -> dict[str, Any]:
+    return known.get("Config") or {}
+
+
+def _variables(known: Mapping[str, Any]) -> list[str]:
+    return list(map(str, _config(known).get("Env") or []))
+
+
+def _refuse_network(spec: SandboxSpec) -> None:
+    if spec.network != "none":
+        raise SandboxUnavailable(
+            f"the docker sandbox cannot enforce the network policy `{spec.network}`",
+            "use `--network none`",
+        )
+
+
+def _name(ref: str) -> str:
+    return f"glovebox-{_session(ref)}"
+
+
+def _session(ref: str) -> str:
+    engine, _, session = ref.partition(":")
+    if engine not in ENGINES:
+        raise SandboxError(f"`{ref}` is not a docker sandbox")
+    # It becomes the name of a container, and part of a command line.
+    if not re.fullmatch(r"[a-z0-9]+", session):
+        raise SandboxError(f"`{session}` cannot name a sandbox")
+    return session

@@ -1,0 +1,81 @@
+"""Every backend that real sandboxes can be made with here, by name, for parametrised tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pytest
+
+from agent.sandbox.local import LocalBackend
+from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
+from tests.docker.engine import docker_backend, docker_spec
+from tests.sandbox_fixtures import new_spec, sandbox_root
+
+Result = TypeVar("Result")
+
+
+@contextlib.contextmanager
+def _local() -> Generator[Backend]:
+    with sandbox_root() as root:
+        yield LocalBackend(root)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A backend for a test to use, and specs for it."""
+
+    name: str
+    backend: Callable[[], AbstractContextManager[Backend]]
+    spec: Callable[[], SandboxSpec]
+
+    @contextlib.asynccontextmanager
+    async def sandbox(self) -> AsyncGenerator[Sandbox]:
+        """One running sandbox."""
+        with self.backend() as backend:
+            sandbox = await backend.create(self.spec())
+            try:
+                yield sandbox
+            finally:
+                await backend.destroy(sandbox.ref)
+
+
+KINDS = {
+    "local": Kind("local", _local, new_spec),
+    "docker": Kind("docker", docker_backend, docker_spec),
+}
+PARAMETERS = [
+    pytest.param(KINDS["local"], id="local", marks=pytest.mark.sandbox),
+    pytest.param(KINDS["docker"], id="docker", marks=[pytest.mark.docker, pytest.mark.sandbox]),
+]
+every_kind = pytest.mark.parametrize("kind", PARAMETERS)
+
+
+class Shared:
+    """One sandbox for several tests, each of which leaves it as it found it."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._runner = asyncio.Runner()
+        self._opened = contextlib.AsyncExitStack()
+        self._sandbox = self._runner.run(self._opened.enter_async_context(kind.sandbox()))
+
+    def run(self, work: Callable[[Sandbox], Coroutine[Any, Any, Result]]) -> Result:
+        """What `work` returns for the sandbox."""
+        return self._runner.run(work(self._sandbox))
+
+    def close(self) -> None:
+        """End the sandbox; it must not leave anything."""
+        with self._runner:
+            self._runner.run(self._opened.aclose())
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
+def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """A sandbox of every kind that the tests of a module share."""
+    sandbox = Shared(request.param)
+    yield sandbox
+    sandbox.close()
