@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 PUMP_BYTES = 262_144
-BACKLOG = 64
+BACKLOG = 256
 LOOKUPS_MAX = 8
 _PRIVATE_SOCKET = 0o600
 

@@ -8,7 +8,7 @@ there, and from the second start on those were made inside (A11).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core import limits
@@ -70,6 +70,8 @@ class Plan:
     environment: Mapping[str, str]
     toolbox: bytes
     seccomp: bytes
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    sockets: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 def options(plan: Plan, data: Data) -> list[str]:
@@ -81,6 +83,8 @@ def options(plan: Plan, data: Data) -> list[str]:
         *_etc(data),
         *_kernel(),
         *_file(TOOLBOX, plan.toolbox, data),
+        *(word for path, content in plan.files.items() for word in _file(path, content, data)),
+        *(word for path, own in plan.sockets.items() for word in ("--ro-bind", str(own), path)),
         *_own(plan.place),
         *("--remount-ro", "/dev", "--remount-ro", "/"),
         *_environment({**ENVIRONMENT, **plan.environment}),

@@ -18,6 +18,8 @@ from agent.host.env import is_root
 from agent.host.handles import Channel, Handed, Report
 from agent.host.launch import Child, launch, settled
 from agent.sandbox import bubblewrap, remedies, seccomp
+from agent.sandbox.egress.passage import SOCKET, Passage
+from agent.sandbox.egress.policy import in_words
 from agent.sandbox.protocol import (
     Endpoint,
     ExecResult,
@@ -126,7 +128,7 @@ class LocalBackend:
             backend=NAME,
             workdir=bubblewrap.WORKDIR,
             system=system.os_release().get("PRETTY_NAME", "Linux"),
-            network=spec.network,
+            network=in_words(spec),
             programs=tuple(name for name in PROGRAMS if _visible(name)),
         )
 
@@ -208,11 +210,7 @@ class _Starter:
             raise SandboxUnavailable(
                 "the local sandbox needs Linux", "run glovebox in a Linux virtual machine"
             )
-        if spec.network != "none":
-            raise SandboxUnavailable(
-                f"the local sandbox cannot enforce the network policy `{spec.network}`",
-                "use `--network none`",
-            )
+        self._passage = Passage(spec)
         self._bwrap = system.find_program("bwrap", bubblewrap.PROGRAM_PLACES)
         if not self._bwrap:
             raise remedies.missing(system.os_release())
@@ -225,6 +223,16 @@ class _Starter:
 
     async def start(self, place: Path) -> tuple[_Process, ToolboxClient]:
         """Start bubblewrap on the directories of `place`; leaves nothing running when it fails."""
+        try:
+            if self._passage.gated:
+                territory.add(self._socket(place).parent, self.owner)
+                await self._passage.open(str(self._socket(place)), self.owner)
+            return await self._start(place)
+        except BaseException:
+            await settled(asyncio.ensure_future(self._passage.close()))
+            raise
+
+    async def _start(self, place: Path) -> tuple[_Process, ToolboxClient]:
         launching = asyncio.ensure_future(self._launch(place))
         cancelled = await settled(launching)
         process, toolbox = launching.result()
@@ -233,7 +241,7 @@ class _Starter:
             raise asyncio.CancelledError
         try:
             async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
-                await toolbox.start(bounds=BOUNDS)
+                await toolbox.start(bounds=BOUNDS, ways=self._passage.ways)
         except (GloveboxError, TimeoutError):
             await process.end(toolbox)
             raise remedies.failed(process.stderr, process.exit_code) from None
@@ -244,7 +252,14 @@ class _Starter:
         return process, toolbox
 
     async def _launch(self, place: Path) -> tuple[_Process, ToolboxClient]:
-        plan = bubblewrap.Plan(place, self._environment, bundle(), self._seccomp)
+        plan = bubblewrap.Plan(
+            place,
+            {**self._passage.environment, **self._environment},
+            bundle(),
+            self._seccomp,
+            files=self._passage.files,
+            sockets={SOCKET: self._socket(place)} if self._passage.gated else {},
+        )
         channel = Channel()
         with contextlib.ExitStack() as failing, Handed() as handed:
             failing.callback(channel.close)
@@ -256,7 +271,12 @@ class _Starter:
             inside = str(channel.theirs(handed))
             child = await self._run(["--args", listed, "--", *self._toolbox(inside)], handed)
             failing.pop_all()
-        return _Process(child, report), ToolboxClient(*await channel.streams())
+        process = _Process(child, report, self._passage)
+        return process, ToolboxClient(*await channel.streams())
+
+    def _socket(self, place: Path) -> Path:
+        # In a directory of its own: bound as a file, so that nothing inside can replace it.
+        return place / "net" / "proxy"
 
     def _toolbox(self, channel: str) -> list[str]:
         return [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, channel]
@@ -278,8 +298,9 @@ class _Starter:
 class _Process:
     """A running bubblewrap, and the process inside without which nothing in there can live."""
 
-    def __init__(self, child: Child, report: Report) -> None:
+    def __init__(self, child: Child, report: Report, passage: Passage) -> None:
         self._child = child
+        self._passage = passage
         self._report: Report | None = report
 
     @property
@@ -304,6 +325,7 @@ class _Process:
         milliseconds would leave the inside running without a parent (B13).
         """
         self.look_inside()
+        await self._passage.close()
         await toolbox.close()
         self._child.kill()
         await self._child.wait()

@@ -95,13 +95,16 @@ class ToolboxClient:
         *,
         bounds: Mapping[str, int] | None = None,
         environment: Mapping[str, str] | None = None,
+        ways: Mapping[str, Any] | None = None,
     ) -> None:
         """Greet the toolbox: what it may use, and what programs in there are limited to.
 
-        `environment` is all that they will see; without it they see what the toolbox sees.
+        `environment` is all that they will see; without it they see what the toolbox sees. `ways`
+        is where they find the proxy, see `egress.passage`.
         """
         self._reading = asyncio.create_task(self._read(), name="toolbox")
         given = {} if environment is None else {"environment": dict(environment)}
+        given |= {} if ways is None else {"ways": dict(ways)}
         await self.call("hello", limits=LIMITS, bounds=dict(bounds or {}), **given)
 
     async def close(self) -> None:

@@ -26,6 +26,9 @@ BACKEND: list[BackendPromise] = []
 
 OWN_VARIABLES = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "PWD", "_", "SHLVL",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_USE_ENV_PROXY",
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    "PIP_RETRIES", "NPM_CONFIG_FETCH_RETRIES", "UV_HTTP_RETRIES", "CARGO_NET_RETRY",
 }  # fmt: skip
 HARD = (
     "plain", "", " ", "two words", "-x", "--", "'", '"', "\\", "$HOME", "`id`", "a\nb", "\t", "*",

@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 from agent.toolbox import confine, edits, files, frames
 from agent.toolbox.execute import Execution, Lingering
+from agent.toolbox.forward import Ways
 from agent.toolbox.frames import BadFrame, Outgoing
 from agent.toolbox.interact import Interaction
 from agent.toolbox.jobs import Call, Job, Reply
@@ -111,4 +112,6 @@ class Server:
             # Where whoever started us could not choose it: an image has variables of its own.
             os.environ.clear()
             os.environ.update(arguments["environment"])
+        if arguments.get("ways"):
+            self._ways = Ways(arguments["ways"])
         reply.answer({"ok": True, "python": list(sys.version_info[:3])})

@@ -137,16 +137,21 @@ def rebuilt(request: Request, target: bytes, host: str, extra: Headers = ()) -> 
     return b"\r\n".join([*lines, b"connection: close"]) + END
 
 
+def parse_status(head: bytes) -> int:
+    """The status of an answer. Raises `BadRequest`."""
+    match = _STATUS.fullmatch(_lines(head)[0])
+    if match is None:
+        raise BadRequest("what came back is no HTTP")
+    return int(match[1])
+
+
 def answer_rebuilt(head: bytes) -> tuple[int, bytes]:
     """Status and head of an answer, so that its reader knows that nothing follows on it.
 
     Raises `BadRequest` when it is no answer.
     """
     first, *rest = _lines(head)
-    match = _STATUS.fullmatch(first)
-    if match is None:
-        raise BadRequest("what came back is no HTTP")
-    status, headers = int(match[1]), _headers(rest)
+    status, headers = parse_status(head), _headers(rest)
     if status == 101:
         raise BadRequest("it wants another protocol")
     named = _hops(headers)

@@ -10,16 +10,22 @@ from agent.core import limits
 from agent.sandbox.egress.addresses import permitted, unmapped
 from agent.sandbox.egress.names import Rule
 
+NOT_PUBLIC = "its address is not public"
+
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """The seam to the system's resolver: all addresses of a name, none when it has none."""
 
 
 class Unreachable(Exception):
-    """A name leads nowhere, or nowhere that is allowed; the text says which."""
+    """A name leads nowhere, or nowhere that is allowed; the text says which.
 
-    def __init__(self, why: str, *, refused: bool) -> None:
+    `address` is what was refused, for people on the host: inside it would map their network.
+    """
+
+    def __init__(self, why: str, *, refused: bool, address: str = "") -> None:
         super().__init__(why)
         self.refused = refused
+        self.address = address
 
 
 async def addresses(name: str, rule: Rule, lookup: Lookup) -> tuple[str, ...]:
@@ -41,7 +47,7 @@ def _checked(answer: str, rule: Rule) -> str:
     try:
         address = unmapped(ipaddress.ip_address(answer))
     except ValueError:  # with a zone, as only link-local ones have
-        raise Unreachable("its address is not public", refused=True) from None
+        raise Unreachable(NOT_PUBLIC, refused=True, address=answer) from None
     if not permitted(address, rule.within, only=rule.only):
-        raise Unreachable(f"its address {address} is not public", refused=True)
+        raise Unreachable(NOT_PUBLIC, refused=True, address=str(address))
     return str(address)
