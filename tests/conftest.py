@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.host import files
+from tests.docker import ABSENT
 
 _KEPT = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "CI", "COVERAGE_PROCESS_START"}
 
@@ -55,3 +56,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments: dict[str, Any] = {n: pyfuncitem.funcargs[n] for n in names}
     asyncio.run(pyfuncitem.obj(**arguments))
     return True
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what was left out for want of a container engine: a skip that nobody sees is a lie."""
+    reasons = [
+        str(report.longrepr[2])
+        for report in terminalreporter.stats.get("skipped", ())
+        if isinstance(report.longrepr, tuple) and ABSENT in str(report.longrepr[2])
+    ]
+    if reasons:
+        why = reasons[0].removeprefix("Skipped: ")
+        terminalreporter.section("NOT TESTED: the docker backend", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(reasons)} tests were left out because there is {why}.")
+        terminalreporter.line("Start docker or podman, or type `.ci/engine`, and run them again.")

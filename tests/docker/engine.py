@@ -16,10 +16,10 @@ from agent.host import system
 from agent.sandbox.docker.backend import DockerBackend, DockerSandbox
 from agent.sandbox.docker.engine import ENGINES, PLACES
 from agent.sandbox.protocol import SandboxSpec
+from tests.docker import ABSENT
 from tests.docker.image import NoImage, image
 from tests.sandbox_fixtures import new_spec
 
-ABSENT = "no container engine"
 OWNER = f"test{os.getpid()}"
 ENGINE = os.environ.get("GB_ENGINE", "")
 """Which engine the tests take; the first that is found otherwise."""
