@@ -13,6 +13,7 @@ from agent.sandbox.protocol import Backend
 _CLASSES: Mapping[str, str] = {
     "local": "agent.sandbox.local:LocalBackend",
     "docker": "agent.sandbox.docker.backend:DockerBackend",
+    "daytona": "agent.sandbox.daytona.backend:DaytonaBackend",
 }
 
 BACKENDS = tuple(_CLASSES)

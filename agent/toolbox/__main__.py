@@ -1,4 +1,7 @@
-"""Start: `python3 -I -S toolbox.zip [DESCRIPTOR]`; without it stdin and stdout are the channel."""
+"""Start: `python3 -I -S toolbox.zip [DESCRIPTOR]`; without it stdin and stdout are the channel.
+
+`python3 -I -S toolbox.zip once REQUEST` answers a single request instead, see `once`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ OLDEST = (3, 8)
 def main() -> None:
     if sys.version_info[:2] < OLDEST:
         sys.exit("glovebox toolbox: python %d.%d or newer is needed" % OLDEST)
+
+    if sys.argv[1:2] == ["once"]:
+        from agent.toolbox.once import once
+
+        os._exit(once(sys.argv[2]))
 
     from agent.toolbox.confine import confine
     from agent.toolbox.server import Server

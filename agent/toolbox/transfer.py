@@ -21,15 +21,10 @@ class Put(Job):
         self._problem: Optional[OSError] = None
         self._new: Optional[paths.Replacement] = None
         try:
-            self._refuse_unless_plain()
+            require_replaceable(self._path)
             self._new = paths.Replacement(self._path)
         except OSError as error:
             self._problem = error
-
-    def _refuse_unless_plain(self) -> None:
-        status = paths.stat_of(self._path)
-        if status is not None and not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a regular file")
 
     def data(self, piece: bytes) -> None:
         if self._new is None or self._problem is not None:
@@ -92,6 +87,13 @@ class Get(Job):
                 return paths.refusal(path, "too_large", size=sent)
             self.reply.data(piece)
         return paths.refusal(path, "cancelled")
+
+
+def require_replaceable(path: str) -> None:
+    """Raise OSError when something other than a regular file is at `path`."""
+    status = paths.stat_of(path)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "not a regular file")
 
 
 def open_regular(path: str) -> int:

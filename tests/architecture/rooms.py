@@ -54,6 +54,7 @@ ROOMS = (
     Room("agent.__main__", ("agent", "agent.cli"), (TERMINAL,)),
     Room("agent.core"),
     Room("agent.toolbox", (), (HOST, TERMINAL, PATHS, SIGNALS)),
+    Room("agent.attacks", (), (HOST, TERMINAL, PATHS, SIGNALS)),
     Room("agent.host", ("agent.core",), (HOST, TERMINAL, PATHS, SIGNALS)),
     Room("agent.llm.protocol", ("agent.core",)),
     Room("agent.sandbox.protocol", ("agent.core",)),
@@ -68,6 +69,11 @@ ROOMS = (
     Room(
         "agent.session",
         ("agent.core", "agent.host", "agent.loop", "agent.llm.protocol", "agent.tools.base"),
+        (PATHS,),
+    ),
+    Room(
+        "agent.doctor",
+        ("agent.core", "agent.config", "agent.host", "agent.sandbox", "agent.sandbox.protocol"),
         (PATHS,),
     ),
     Room("agent.config", ("agent.core", "agent.host"), (PATHS,)),
@@ -91,6 +97,7 @@ ROOMS = (
             "agent.session",
             "agent.app",
             "agent.host",
+            "agent.doctor",
             "agent.sandbox.protocol",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
@@ -115,7 +122,8 @@ ROOMS = (
 OWNERS = {
     "msgspec": ("agent", "benchmarks"),
     "litellm": ("agent.llm.client",),
-    "daytona": ("agent.sandbox.daytona",),
+    "daytona": ("agent.sandbox.daytona.sdk",),
+    "aiohttp": ("agent.sandbox.daytona.sdk",),
     "git": ("agent.git.mirror",),
     "yaml": ("agent.config",),
     "click": ("agent.cli",),

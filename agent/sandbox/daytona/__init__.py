@@ -1,0 +1,1 @@
+"""Sandboxes at Daytona: a machine elsewhere that is reached over HTTP only."""

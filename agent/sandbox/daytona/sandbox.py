@@ -1,0 +1,243 @@
+"""One Daytona sandbox in use; see `protocol.Sandbox` for what it promises."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from itertools import chain
+from typing import Any
+
+from agent.core.errors import SandboxError, ToolboxError
+from agent.sandbox.daytona.machine import PLACE, TRIES, WORKDIR, Machine
+from agent.sandbox.daytona.running import Sessions
+from agent.sandbox.daytona.trouble import Trouble
+from agent.sandbox.protocol import Endpoint, ExecResult, OnOutput, Sink
+
+INLINE_BYTES = 200_000
+WHOLE_BYTES = 64_000_000
+PREVIEW_SECONDS = 3600
+OWN_PORTS = (2280, 22222, 33333)
+_CHANGING = frozenset({"write", "edit"})
+
+
+class DaytonaToolbox:
+    """The helper inside, one process per question."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    async def call(self, op: str, **arguments: Any) -> dict[str, Any]:
+        """Run one operation; see `protocol.Toolbox`."""
+        self._machine.still_there()
+        # Unknown ones too: what only reads may be asked twice, anything else may not.
+        answer = await self._machine.call(op, once=op in _CHANGING, **arguments)
+        if not isinstance(answer.get("ok"), bool):
+            raise ToolboxError(f"the toolbox answered `{op}` without saying whether it worked")
+        return answer
+
+
+class DaytonaSandbox:
+    """A machine at Daytona, used over HTTP alone."""
+
+    def __init__(self, ref: str, machine: Machine, stop: Callable[[], Awaitable[None]]) -> None:
+        self._ref = ref
+        self._machine = machine
+        self._stop = stop
+        self._toolbox = DaytonaToolbox(machine)
+        self._sessions = Sessions(machine)
+
+    @property
+    def ref(self) -> str:
+        return self._ref
+
+    @property
+    def workdir(self) -> str:
+        return WORKDIR
+
+    @property
+    def toolbox(self) -> DaytonaToolbox:
+        return self._toolbox
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        seconds: float = 120.0,
+        on_output: OnOutput | None = None,
+        log: str = "",
+    ) -> ExecResult:
+        self._machine.still_there()
+        arguments = {
+            "argv": list(argv),
+            "cwd": cwd,
+            "env": dict(env or {}),
+            "seconds": seconds,
+            "log": log,
+            "live": on_output is not None,
+        }
+        answer, output = await self._sessions.run(
+            arguments, stdin, seconds=seconds, on_output=on_output
+        )
+        return _result(answer, output)
+
+    async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
+        self._machine.still_there()
+        pieces = iter([data] if isinstance(data, bytes) else data)
+        first = _take(pieces, INLINE_BYTES + 1)
+        where: dict[str, Any] = {"path": path, "mode": mode}
+        if len(first) <= INLINE_BYTES:
+            where["data"] = base64.b64encode(first).decode("ascii")
+        else:
+            where["staged"] = f"{PLACE}/in/{secrets.token_hex(8)}"
+            await self._upload(where["staged"], first, pieces)
+        _refused("write", path, await self._machine.call("put", once=True, **where))
+
+    async def _upload(self, staged: str, first: bytes, rest: Iterator[bytes]) -> None:
+        whole = first + _take(rest, WHOLE_BYTES)
+        if len(whole) <= WHOLE_BYTES:
+            await self._machine.upload({staged: whole})
+            return
+        # Too much to hold, and gone once it was read: so it goes once.
+        try:
+            await self._machine.box.upload_stream(staged, _async(chain([whole], rest)))
+        except Trouble as trouble:
+            raise SandboxError(f"the file did not arrive whole: {trouble.message}") from trouble
+
+    async def get(self, path: str, *, limit: int, sink: Sink | None = None) -> bytes:
+        self._machine.still_there()
+        staged = f"{PLACE}/out/{secrets.token_hex(8)}"
+        answer = await self._machine.call(
+            "get", once=False, path=path, limit=limit, inline=INLINE_BYTES, staged=staged
+        )
+        _refused("read", path, answer)
+        data = bytearray()
+        await self._fetch(answer, staged, limit, sink or data.extend)
+        return bytes(data)
+
+    async def _fetch(self, answer: dict[str, Any], staged: str, limit: int, sink: Sink) -> None:
+        match answer:
+            case {"data": str() as text} if len(text) <= limit * 4 // 3 + 4:
+                data = base64.b64decode(text)
+                if data:
+                    sink(data)
+            case {"data": None, "size": int() as size} if size <= limit:
+                try:
+                    await self._download(staged, size, sink)
+                finally:
+                    await self._machine.forget(staged)
+            case _:
+                raise ToolboxError("the toolbox answered `get` with something else than a file")
+
+    async def _download(self, staged: str, size: int, sink: Sink) -> None:
+        arrival = _Arrival(size, sink)
+        for attempt in range(TRIES):
+            since = self._machine.starts
+            arrival.begin()
+            try:
+                await self._machine.box.download(staged, arrival.take)
+            except Trouble as trouble:
+                await self._machine.overcome(trouble, attempt, since=since)
+            else:
+                break
+        if arrival.count != size:
+            raise SandboxError("the file did not come out of the sandbox whole")
+
+    async def expose(self, port: int) -> Endpoint:
+        self._machine.still_there()
+        if not 0 < port < 65536 or port in OWN_PORTS:
+            raise SandboxError(f"port {port} of a Daytona sandbox cannot be shown", "use another")
+        for attempt in range(TRIES):
+            since = self._machine.starts
+            try:
+                url = await self._machine.box.preview(port, PREVIEW_SECONDS)
+            except Trouble as trouble:
+                await self._machine.overcome(trouble, attempt, since=since)
+            else:
+                return Endpoint(port, url, time.time() + PREVIEW_SECONDS)
+        raise AssertionError
+
+    async def close(self) -> None:
+        await self._sessions.close()
+        await self._stop()
+
+    async def quiet(self) -> None:
+        """Wait for what still goes on behind it; for one that nobody uses any more."""
+        await self._sessions.close()
+
+    async def reach(self, targets: Sequence[tuple[str, int]], seconds: float) -> list[str]:
+        """Which of these addresses programs inside can connect to."""
+        asked = [list(target) for target in targets]
+        answer = await self._machine.call("reach", once=False, targets=asked, seconds=seconds)
+        match answer:
+            case {"reached": list()}:
+                return [str(target) for target in answer["reached"]]
+            case _:
+                raise ToolboxError("the toolbox answered `reach` with something else")
+
+
+class _Arrival:
+    """Hands a file's bytes on once each, also when the file comes again from its start."""
+
+    def __init__(self, size: int, sink: Sink) -> None:
+        self.count = 0
+        self._size = size
+        self._sink = sink
+        self._position = 0
+
+    def begin(self) -> None:
+        self._position = 0
+
+    def take(self, piece: bytes) -> None:
+        new = piece[max(0, self.count - self._position) :]
+        self._position += len(piece)
+        self.count += len(new)
+        if self.count > self._size:
+            raise SandboxError("the sandbox sends more of the file than there is")
+        if new:
+            self._sink(new)
+
+
+def _take(pieces: Iterator[bytes], least: int) -> bytes:
+    """At least `least` bytes, or all there are."""
+    taken = bytearray()
+    while len(taken) < least and (piece := next(pieces, None)) is not None:
+        taken += piece
+    return bytes(taken)
+
+
+async def _async(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def _result(answer: dict[str, Any], output: bytes) -> ExecResult:
+    match answer:
+        case {
+            "exit_code": int() | None as code,
+            "timed_out": bool() as timed_out,
+            "dropped": int() as dropped,
+            "log": str() as log,
+            "seconds": float() as seconds,
+        }:
+            return ExecResult(code, output, dropped, timed_out, seconds, log)
+        case _:
+            raise ToolboxError("the toolbox answered `exec` with something else than a result")
+
+
+def _refused(verb: str, path: str, answer: dict[str, Any]) -> None:
+    if answer.get("ok") is not True:
+        why = answer.get("why") or str(answer.get("reason", "no reason given")).replace("_", " ")
+        raise SandboxError(f"cannot {verb} `{path}` inside the sandbox: {why}")

@@ -1,0 +1,42 @@
+"""A Daytona server on loopback and the real client library in front of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+
+from agent.sandbox.daytona.backend import DaytonaBackend
+from agent.sandbox.daytona.sandbox import DaytonaSandbox
+from tests.sandbox_fixtures import new_spec, sandbox_root
+from tests.servers.daytona.server import KEY, DaytonaServer, daytona_server
+
+__all__ = ["DaytonaBackend", "daytona_sandbox", "new_spec", "serving", "use"]
+
+NOWHERE = Path("/nonexistent")
+
+
+@contextlib.contextmanager
+def serving() -> Generator[DaytonaServer]:
+    """A server that must have no box left at the end."""
+    with sandbox_root() as root, daytona_server(root) as server:
+        yield server
+
+
+def use(server: DaytonaServer, monkeypatch: pytest.MonkeyPatch) -> DaytonaBackend:
+    """A backend whose account is at `server`."""
+    monkeypatch.setenv("DAYTONA_API_KEY", KEY)
+    monkeypatch.setenv("DAYTONA_API_URL", server.url)
+    return DaytonaBackend(NOWHERE)
+
+
+@contextlib.asynccontextmanager
+async def daytona_sandbox(backend: DaytonaBackend) -> AsyncGenerator[DaytonaSandbox]:
+    """One running sandbox, destroyed in the end."""
+    sandbox = await backend.create(new_spec())
+    try:
+        yield sandbox
+    finally:
+        await backend.destroy(sandbox.ref)
