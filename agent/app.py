@@ -98,7 +98,13 @@ async def _backend_of(options: Options, state: Path) -> tuple[str, Notice | None
     if settings.sandbox != AUTO:
         return settings.sandbox, None
     labels = {OWNER: owner_id(state)}
-    spec = SandboxSpec(session="trial", network=settings.network, labels=labels)
+    spec = SandboxSpec(
+        session="trial",
+        network=settings.network,
+        labels=labels,
+        image=settings.image,
+        engine=settings.engine,
+    )
     choice = await choose(spec, env.sandbox_dir(options.state))
     return choice.backend, choice.notice()
 
@@ -133,7 +139,7 @@ class _Made:
     model: str
     template: str
     tools: Toolset
-    steps: int
+    settings: Settings
 
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
@@ -142,7 +148,7 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
     if options.record is not None:
         answers = Recorder(answers, options.record)
     tools = builtin(_below(texts, "tools/"))
-    return _Made(answers, model, texts["system.md"], tools, options.settings.steps)
+    return _Made(answers, model, texts["system.md"], tools, options.settings)
 
 
 def _assemble(
@@ -155,7 +161,13 @@ def _assemble(
 ) -> Session:
     started = state.started
     assert started is not None
-    spec = SandboxSpec(session=started.id, network=started.network, labels=_labels(started, owner))
+    spec = SandboxSpec(
+        session=started.id,
+        network=started.network,
+        labels=_labels(started, owner),
+        image=made.settings.image,
+        engine=made.settings.engine,
+    )
     session = Session(journal, state)
     sync = Sync(repository, session=started.id, number=started.number)
     place = Workplace(backend, spec, sync, state, session.emit)
@@ -167,7 +179,7 @@ def _assemble(
         system=lambda: prompt,
         schemas=_schemas(made.tools),
         tools=made.tools,
-        steps_max=made.steps,
+        steps_max=made.settings.steps,
     )
     session.equip(parts, place)
     place.start()

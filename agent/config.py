@@ -31,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str = ""
     sandbox: str = "auto"
     network: Network = "none"
+    image: str = ""
+    engine: str = ""
     steps: int = STEPS_MAX
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 

@@ -29,8 +29,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("-m", "--message", help="Run one turn with this message and exit.")
 @click.option("--message-file", type=_FILE, help="The same, with the message from a file.")
 @click.option("--model", help="PROVIDER/NAME as litellm spells it, or replay:FILE.")
-@click.option("--sandbox", help="Where the tools run: auto, local.")
+@click.option("--sandbox", help="Where the tools run: auto, local, docker.")
 @click.option("--network", help="What the sandbox may reach: none.")
+@click.option("--image", help="What a docker sandbox is made of; it must be there already.")
+@click.option("--engine", help="The container engine: docker, podman or an address.")
 @click.option("--steps", type=int, help="Stop a turn after this many model requests.")
 @click.option("--continue", "latest", is_flag=True, help="Go on with the session used last.")
 @click.option("--resume", metavar="ID", help="Go on with session ID (its number or its id).")
@@ -94,12 +96,30 @@ def shell(obj: Any, words: tuple[str, ...], new: bool, tty: bool, **flags: Any) 
     """
     from agent.cli.shell import Shell, session_and_command
 
-    directory, general = obj
     resume, command = session_and_command(words, new=new)
-    merged = general | {key: flags[key] for key in ("sandbox", "network") if flags[key]}
-    settings = config.load(flags["at"] or directory, {key: merged.get(key) for key in config.KEYS})
-    options = Options(flags["at"] or directory, settings, resume=resume, needs_model=False)
+    at = flags.pop("at") or obj[0]
+    settings = _settings((at, obj[1]), flags)
+    options = Options(at, settings, resume=resume, needs_model=False)
     return _run(Shell(command, tty=tty).run(options))
+
+
+@main.command()
+@click.option("--sandbox", help="Which sandbox to try: auto, or a backend.")
+@click.option("--network", help="With which network policy.")
+@click.option("--json", "as_json", is_flag=True, help="Print the score card as JSON.")
+@click.pass_obj
+def selftest(obj: Any, as_json: bool, **flags: Any) -> Any:
+    """Try to get out of a real sandbox, and print what happened."""
+    from agent.cli.selftest import run
+
+    return _run(run(_settings(obj, flags), as_json=as_json))
+
+
+def _settings(obj: Any, flags: dict[str, Any]) -> config.Settings:
+    """The settings for a subcommand: its own flags win over those before its name."""
+    directory, general = obj
+    merged = general | {key: value for key, value in flags.items() if value is not None}
+    return config.load(directory, {key: merged.get(key) for key in config.KEYS})
 
 
 def _options(directory: Path, flags: dict[str, Any]) -> Options:
