@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import agent
 from agent.sandbox.protocol import Sandbox
 
-SOURCE = (Path(__file__).parent / "probe.py").read_text("utf-8")
+PROBE = Path(agent.__file__).parent / "attacks" / "probe.py"
+SOURCE = PROBE.read_text("utf-8")
 
 
 async def inside(sandbox: Sandbox, probe: str, *arguments: str) -> str:
@@ -20,6 +22,6 @@ async def inside(sandbox: Sandbox, probe: str, *arguments: str) -> str:
 
 def outside(probe: str, *arguments: str, **more: Any) -> str:
     """What a probe says on the host, where it must be able to succeed."""
-    argv = [sys.executable, "-I", str(Path(__file__).parent / "probe.py"), probe, *arguments]
+    argv = [sys.executable, "-I", str(PROBE), probe, *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, **more)
     return done.stdout.strip()

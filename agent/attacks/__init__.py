@@ -1,0 +1,1 @@
+"""Attempts to get out of a sandbox, sent inside by the self-test and by tests."""
