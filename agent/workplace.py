@@ -65,13 +65,14 @@ class Workplace:
         """A new sandbox with the repository in it; what a killed attempt left is removed first."""
         for left in await self._backend.find(self._spec.labels):
             await self._backend.destroy(left)
-        sandbox = await self._backend.create(self._spec)
-        try:
-            self._emit(SandboxState("creating", self._backend.name, sandbox.ref))
-            seeded = await self._sync.seed(sandbox)
-        except BaseException:
-            await sandbox.close()
-            raise
+        async with self._sync.packing() as packing:
+            sandbox = await self._backend.create(self._spec)
+            try:
+                self._emit(SandboxState("creating", self._backend.name, sandbox.ref))
+                seeded = await self._sync.seed(sandbox, packed=await packing)
+            except BaseException:
+                await sandbox.close()
+                raise
         self._emit(seeded)
         if seeded.left_out:
             count = len(seeded.left_out)

@@ -6,8 +6,10 @@ branch is. A run that died in between is completed by the next one, whatever the
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +47,19 @@ class Sync:
         self._mirror = Mirror(repository, session=session)
         self.branch = f"glovebox/{number}"
 
+    @asynccontextmanager
+    async def packing(self) -> AsyncGenerator[asyncio.Task[Seed]]:
+        """The repository being packed, for whoever has a sandbox to make meanwhile."""
+        with temporary_dir() as tmp:
+            task = asyncio.create_task(pack_seed(self._repository, tmp))
+            try:
+                yield task
+            finally:
+                task.cancel()
+                await asyncio.wait({task})
+
     async def seed(self, sandbox: Sandbox, *, packed: Seed | None = None) -> Seeded:
-        """Put the repository inside, or `packed`, which `pack_seed` made while nobody waited.
+        """Put the repository inside, or `packed`, which `packing` made while nobody waited.
 
         Raises `UserError` for a repository that cannot be seeded, `SandboxError` when the clone
         inside does not stand where it must.

@@ -78,6 +78,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open or create the journal at `path`. Raises `JournalError` when another has it."""
         self.path = path
+        self.closed = False
         self._lock = FileLock(path.with_suffix(".lock"))
         if not self._lock.acquire():
             raise JournalError(
@@ -107,5 +108,6 @@ class Journal:
         self._file.flush()
 
     def close(self) -> None:
+        self.closed = True
         self._file.close()
         self._lock.release()

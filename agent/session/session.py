@@ -232,7 +232,9 @@ class Session:
             self._loop.cancel()
 
     async def close(self) -> None:
-        """Interrupt, stop the sandbox, close the journal. The files inside are kept."""
+        """Interrupt, stop the sandbox, close the journal. Files are kept. Safe to call twice."""
+        if self._journal.closed:
+            return
         self.interrupt()
         if self._turn is not None:
             await asyncio.wait({self._turn})

@@ -242,6 +242,7 @@ async def test_a_journal_has_one_writer(tmp_path: Path):
     await session.close()
     again, _ = open_session(tmp_path / "j", Scripted([]), ECHO)
     await again.close()
+    await again.close()
 
 
 async def test_usage_of_a_turn_is_the_sum_of_its_replies(tmp_path: Path):
