@@ -262,5 +262,8 @@ def test_the_table_names_rooms_that_are_in_it() -> None:
     assert {room_of(name).name.partition(".")[0] for name in listed} <= set(OURS)
 
 
-def test_only_agent_host_and_the_toolbox_may_reach_the_host() -> None:
-    assert {r.name for r in ROOMS if "host" in r.may} == {"agent.host", "agent.toolbox"}
+def test_only_agent_host_and_what_runs_inside_may_reach_a_machine() -> None:
+    inside = {"agent.attacks", "agent.toolbox"}
+    assert {r.name for r in ROOMS if "host" in r.may} == {"agent.host", *inside}
+    # Nobody imports what is sent inside.
+    assert not [r.name for r in ROOMS if inside & set(r.imports)]
