@@ -329,7 +329,7 @@ def new_privileges() -> str:
 def devices() -> str:
     usual = {
         "null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "shm", "fd",
-        "stdin", "stdout", "stderr", "core",
+        "stdin", "stdout", "stderr", "core", "mqueue",
     }  # fmt: skip
     return ", ".join(sorted(set(os.listdir("/dev")) - usual))
 
@@ -431,7 +431,10 @@ def memory_through_files(limit: str, own: str = "") -> str:
         kind, place = words[words.index("-") + 1], words[4]
         if kind not in ("tmpfs", "devtmpfs") or "ro" in words[5].split(","):
             continue
-        size = os.statvfs(place).f_blocks * os.statvfs(place).f_frsize
+        try:
+            size = os.statvfs(place).f_blocks * os.statvfs(place).f_frsize
+        except OSError:  # one that covers something and cannot be entered
+            continue
         if os.path.isdir(place) and size > int(limit) and place not in own.split(":"):
             found.append(f"{place} {size}")
     return ", ".join(found)
