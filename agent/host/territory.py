@@ -22,6 +22,11 @@ def make_passable(path: Path) -> None:
             folder.chmod(PASSABLE)
 
 
+def share(path: Path) -> None:
+    """Let everybody write to `path`, which lies where only whom we show it to can get at it."""
+    path.chmod(0o666)
+
+
 def claim(path: Path, names: Sequence[str], owner: int) -> bool:
     """Create `path` with the directories `names` in it owned by `owner`; False if it exists."""
     try:

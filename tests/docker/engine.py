@@ -8,11 +8,10 @@ import os
 import subprocess
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from agent.host import system
+from agent.host import files, system
 from agent.sandbox.docker.backend import DockerBackend, DockerSandbox
 from agent.sandbox.docker.engine import ENGINES, PLACES
 from agent.sandbox.protocol import SandboxSpec
@@ -73,7 +72,9 @@ def left() -> list[str]:
 def docker_backend() -> Generator[DockerBackend]:
     """A backend whose containers are gone afterwards."""
     before = set(left())
-    yield DockerBackend(Path("/nowhere"))
+    with files.temporary_dir("gbd-") as root:
+        yield DockerBackend(root)
+        assert [path for path in root.rglob("*") if path.name != "docker.net"] == []
     assert set(left()) <= before
 
 

@@ -20,12 +20,14 @@ from agent.core.errors import (
     SandboxLost,
     SandboxUnavailable,
 )
-from agent.host import files
+from agent.host import files, territory
 from agent.host.handles import Channel, Handed
 from agent.host.launch import Child, launch, settled
 from agent.sandbox.bubblewrap import TOOLBOX, WORKDIR
 from agent.sandbox.docker import calls, inside, troubles
 from agent.sandbox.docker.engine import ENGINES, Engine
+from agent.sandbox.egress.passage import Passage
+from agent.sandbox.egress.policy import POLICIES, in_words
 from agent.sandbox.protocol import Capabilities, Endpoint, Facts, SandboxSpec
 from agent.sandbox.resident import Resident
 from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
@@ -38,6 +40,10 @@ DEFAULT_IMAGE = "python:3.12-bookworm"
 SESSION = "glovebox.session"
 START = "glovebox.start"
 """Carries a word that one `create` made up, to find what it left when it failed."""
+NETWORK = "glovebox.network"
+"""Says whether the proxy's socket is to be found inside, which is settled when it is made."""
+
+_SOCKETS = "docker.net"
 
 _GONE = ("no such container", "no container with", "is not running", "not running")
 _END_SECONDS = 15.0
@@ -46,10 +52,13 @@ _END_SECONDS = 15.0
 class DockerSandbox(Resident):
     """One running container; see `protocol.Sandbox` for what it promises."""
 
-    def __init__(self, ref: str, engine: Engine, child: Child, toolbox: ToolboxClient) -> None:
+    def __init__(
+        self, ref: str, engine: Engine, child: Child, toolbox: ToolboxClient, passage: Passage
+    ) -> None:
         super().__init__(ref, WORKDIR, toolbox)
         self._engine = engine
         self._child = child
+        self._passage = passage
 
     async def expose(self, port: int) -> Endpoint:
         raise SandboxError(
@@ -58,15 +67,19 @@ class DockerSandbox(Resident):
         )
 
     async def close(self) -> None:
-        await asyncio.shield(_end(self._engine, _name(self._ref), self._child, self._toolbox))
+        await asyncio.shield(self._end())
+
+    async def _end(self) -> None:
+        await self._passage.close()
+        await _end(self._engine, _name(self._ref), self._child, self._toolbox)
 
 
 class DockerBackend:
-    """Makes containers; nothing of them lies under `root`. See `protocol.Backend`."""
+    """Makes containers; only the sockets of their proxies lie under `root`."""
 
     name = NAME
     capabilities = Capabilities(
-        policies=("none",),
+        policies=POLICIES,
         limits=("memory_bytes", "processes", "cpus"),
         notes=(
             "the engine has no quota for volumes: a single file is limited, the disk is not",
@@ -75,6 +88,7 @@ class DockerBackend:
     )
 
     def __init__(self, root: Path) -> None:
+        self._sockets = root / _SOCKETS
         self._engines: dict[str, Engine] = {}
         self._running: dict[str, DockerSandbox] = {}
 
@@ -83,24 +97,26 @@ class DockerBackend:
             backend=NAME,
             workdir=WORKDIR,
             system=f"Linux (container image {spec.image or DEFAULT_IMAGE})",
-            network=spec.network,
+            network=in_words(spec),
             programs=("git", "python3"),
         )
 
     async def create(self, spec: SandboxSpec) -> DockerSandbox:
-        _refuse_network(spec)
-        engine = self._engine(spec.engine)
-        token = secrets.token_hex(16)
+        passage, engine = Passage(spec), self._engine(spec.engine)
+        _refuse_remote(engine, passage)
+        ref, token = f"{engine.name}:{spec.session}", secrets.token_hex(16)
+        if passage.gated and not files.claim_dir(self._place(ref, made=True)):
+            raise _twice(spec.session)
         try:
-            variables = await _whole(self._make(engine, spec, token))
-            return await self._start(engine, f"{engine.name}:{spec.session}", spec, variables)
+            await self._open(passage, ref)
+            variables = await _whole(self._make(engine, spec, token, passage))
+            return await self._start(engine, ref, spec, variables, passage)
         except BaseException:
             # Also when it failed: the engine may have made the container and then not answered.
-            await settled(asyncio.ensure_future(_remove_started(engine, token)))
+            await settled(asyncio.ensure_future(self._undo(engine, ref, token, passage)))
             raise
 
     async def attach(self, ref: str, spec: SandboxSpec) -> DockerSandbox:
-        _refuse_network(spec)
         if _session(ref) != spec.session:
             raise SandboxError(f"`{ref}` is not the sandbox of session `{spec.session}`")
         if ref in self._running:
@@ -110,13 +126,18 @@ class DockerBackend:
         known = await engine.inspect("container", _name(ref))
         if known is None:
             raise SandboxLost(f"the container of `{ref}` is gone", "start a new session")
-        if (_config(known).get("Labels") or {}).get(SESSION) != spec.session:
-            raise SandboxError(f"the container `{_name(ref)}` is not of this session")
+        passage = Passage(spec)
+        _refuse_other(_config(known).get("Labels") or {}, spec.session, passage)
         if (known.get("State") or {}).get("Running"):
             await _kill(engine, _name(ref))
-        # The toolbox of this version, wherever the container comes from.
-        await _put_toolbox(engine, _name(ref))
-        return await self._start(engine, ref, spec, _variables(known))
+        try:
+            await self._open(passage, ref)
+            # The toolbox of this version, wherever the container comes from.
+            await _put_own(engine, _name(ref), passage)
+            return await self._start(engine, ref, spec, _variables(known), passage)
+        except BaseException:
+            await settled(asyncio.ensure_future(passage.close()))
+            raise
 
     async def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         engine = self._engine("")
@@ -135,6 +156,26 @@ class DockerBackend:
             raise SandboxError(f"the container `{name}` cannot be removed: {done.problem}")
         if sandbox is not None:
             await sandbox.close()
+        files.remove_tree(self._place(ref))
+
+    def _place(self, ref: str, *, made: bool = False) -> Path:
+        """The directory of a session's socket: ours alone, so the socket may be open to all."""
+        if made:
+            files.make_private_dir(self._sockets)
+        return self._sockets / _session(ref)
+
+    async def _open(self, passage: Passage, ref: str) -> None:
+        if passage.gated:
+            socket = files.make_private_dir(self._place(ref, made=True)) / "proxy"
+            await passage.open(str(socket))
+            # Whoever runs inside has another user id than we have.
+            territory.share(socket)
+
+    async def _undo(self, engine: Engine, ref: str, token: str, passage: Passage) -> None:
+        await passage.close()
+        await _remove_started(engine, token)
+        if passage.gated:
+            files.remove_tree(self._place(ref))
 
     def _engine(self, wanted: str) -> Engine:
         if wanted not in self._engines:
@@ -142,7 +183,9 @@ class DockerBackend:
             self._engines[wanted] = self._engines.setdefault(engine.name, engine)
         return self._engines[wanted]
 
-    async def _make(self, engine: Engine, spec: SandboxSpec, token: str) -> list[str]:
+    async def _make(
+        self, engine: Engine, spec: SandboxSpec, token: str, passage: Passage
+    ) -> list[str]:
         """Make and prepare the container; the variables of its image."""
         machine = await engine.machine()
         wanted = spec.image or DEFAULT_IMAGE
@@ -151,16 +194,22 @@ class DockerBackend:
             raise troubles.no_image(engine.name, wanted)
         with files.temporary_dir() as folder:
             filter_file = folder / "seccomp.json"
-            files.write_whole(filter_file, calls.profile(machine.processor))
+            files.write_whole(filter_file, calls.filter_for(machine.processor))
             plan = inside.Plan(
                 name=_name(f"{NAME}:{spec.session}"),
                 # By its id: what was looked at is what is used.
                 image=str(image["Id"]),
                 user=inside.user_of(spec.session),
-                labels={**spec.labels, SESSION: spec.session, START: token},
+                labels={
+                    **spec.labels,
+                    SESSION: spec.session,
+                    START: token,
+                    NETWORK: _networked(passage),
+                },
                 limits=spec.limits,
                 machine=machine,
                 filter_file=str(filter_file),
+                socket=self._place(f"{NAME}:{spec.session}") / "proxy" if passage.gated else None,
                 podman=engine.is_podman,
             )
             await _create(engine, plan)
@@ -170,23 +219,24 @@ class DockerBackend:
             if "lacks " in said:
                 raise troubles.lacking(wanted, " and ".join(said.partition("lacks ")[2].split()))
             raise troubles.failed(said)
-        await _put_toolbox(engine, plan.name)
+        await _put_own(engine, plan.name, passage)
         return _variables(image)
 
     async def _start(
-        self, engine: Engine, ref: str, spec: SandboxSpec, variables: list[str]
+        self, engine: Engine, ref: str, spec: SandboxSpec, variables: list[str], passage: Passage
     ) -> DockerSandbox:
         launching = asyncio.ensure_future(_launch(engine, _name(ref)))
         cancelled = await settled(launching)
         child, toolbox = launching.result()
-        sandbox = DockerSandbox(ref, engine, child, toolbox)
+        sandbox = DockerSandbox(ref, engine, child, toolbox, passage)
         if cancelled:
             await settled(asyncio.ensure_future(sandbox.close()))
             raise asyncio.CancelledError
         try:
             async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
-                environment = inside.environment(variables, spec.environment)
-                await toolbox.start(bounds=BOUNDS, environment=environment)
+                given = {**passage.environment, **spec.environment}
+                environment = inside.environment(variables, given)
+                await toolbox.start(bounds=BOUNDS, environment=environment, ways=passage.ways)
         except (GloveboxError, TimeoutError):
             await sandbox.close()
             raise troubles.failed(child.stderr) from None
@@ -200,17 +250,19 @@ class DockerBackend:
 async def _create(engine: Engine, plan: inside.Plan) -> None:
     done = await engine.run("create", *inside.flags(plan))
     if done.exit_code and "already in use" in done.problem:
-        raise SandboxError(f"there is already a sandbox named `{plan.labels[SESSION]}`")
+        raise _twice(plan.labels[SESSION])
     if done.exit_code:
         raise troubles.failed(done.problem)
 
 
-async def _put_toolbox(engine: Engine, name: str) -> None:
-    """Copy the toolbox to where only root can write, into a container that does not run."""
+async def _put_own(engine: Engine, name: str, passage: Passage) -> None:
+    """Copy what is ours to where only root can write, into a container that does not run."""
     with files.temporary_dir() as folder:
-        archive = folder / "toolbox.zip"
-        files.write_whole(archive, bundle(), mode=0o444)
-        await engine.do("cp", str(archive), f"{name}:{TOOLBOX}")
+        for path, content in {TOOLBOX: bundle(), **passage.files}.items():
+            if not path.startswith(f"{inside.OWN}/"):
+                raise SandboxError(f"`{path}` cannot be put into the sandbox")
+            files.write_whole(folder / path.removeprefix(f"{inside.OWN}/"), content, mode=0o444)
+        await engine.do("cp", f"{folder}/.", f"{name}:{inside.OWN}")
 
 
 async def _launch(engine: Engine, name: str) -> tuple[Child, ToolboxClient]:
@@ -273,12 +325,29 @@ def _variables(known: Mapping[str, Any]) -> list[str]:
     return list(map(str, _config(known).get("Env") or []))
 
 
-def _refuse_network(spec: SandboxSpec) -> None:
-    if spec.network != "none":
+def _refuse_remote(engine: Engine, passage: Passage) -> None:
+    if engine.remote and passage.gated:
         raise SandboxUnavailable(
-            f"the docker sandbox cannot enforce the network policy `{spec.network}`",
+            "a container on another machine cannot reach the proxy that enforces the policy here",
             "use `--network none`",
         )
+
+
+def _refuse_other(labels: Mapping[str, str], session: str, passage: Passage) -> None:
+    if labels.get(SESSION) != session:
+        raise SandboxError(f"the container `glovebox-{session}` is not of this session")
+    if passage.gated and labels.get(NETWORK) != _networked(passage):
+        raise SandboxError(
+            "this sandbox was made without a network and cannot get one", "start a new session"
+        )
+
+
+def _networked(passage: Passage) -> str:
+    return "proxy" if passage.gated else "none"
+
+
+def _twice(session: str) -> SandboxError:
+    return SandboxError(f"there is already a sandbox named `{session}`")
 
 
 def _name(ref: str) -> str:

@@ -59,7 +59,7 @@ ALLOWED = tuple(_ALLOWED.split())
 _LOW = 0xFFFF_FFFF
 
 
-def profile(machine: str) -> bytes:
+def filter_for(machine: str) -> bytes:
     """The filter for `machine`, one of MACHINES, as `--security-opt seccomp=FILE` reads it."""
     rules = [
         _rule(ALLOWED),

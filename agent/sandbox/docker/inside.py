@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.core import limits
 from agent.sandbox.bubblewrap import ENVIRONMENT, HOME, TOOLBOX, WORKDIR
 from agent.sandbox.docker.engine import Machine
+from agent.sandbox.egress.passage import SOCKET
 from agent.sandbox.protocol import Limits
 
 OWN = "/run/agent"
@@ -41,6 +43,7 @@ class Plan:
     limits: Limits
     machine: Machine
     filter_file: str
+    socket: Path | None = None
     podman: bool = False
 
 
@@ -61,6 +64,7 @@ def flags(plan: Plan) -> list[str]:
         *_locked(plan),
         *_bounded(plan),
         *_placed(plan.podman),
+        *_reached(plan.socket),
         *(word for key, value in plan.labels.items() for word in ("--label", f"{key}={value}")),
         *("--workdir", WORKDIR, "--entrypoint", "python3", plan.image, *TOOLBOX_COMMAND),
     ]
@@ -126,6 +130,14 @@ def _placed(podman: bool) -> list[str]:
         # Nothing of the machine's hardware, and no place to write that nobody counts.
         *("--tmpfs", "/sys:ro,size=4096", "--tmpfs", "/dev/mqueue:ro,size=4096"),
     ]
+
+
+def _reached(socket: Path | None) -> list[str]:
+    """The only thing of the host in there, and only where the policy lets something be reached."""
+    if socket is None:
+        return []
+    source = f"src={socket}".replace('"', '""')  # a field of a CSV line, commas and all
+    return ["--mount", f'type=bind,"{source}",dst={SOCKET},readonly']
 
 
 CHECK = """
