@@ -9,7 +9,6 @@ import platform
 import pty
 import resource
 import secrets
-import shutil
 import socket
 import subprocess
 import textwrap
@@ -21,10 +20,10 @@ import pytest
 
 from agent.core import limits
 from agent.host import files
-from tests.sandbox_fixtures import local_sandbox
-from tests.security.conftest import inside, outside
+from tests.backends import Kind, Shared, every_kind, shared
+from tests.security.conftest import PROBE, inside, outside
 
-pytestmark = pytest.mark.sandbox
+__all__ = ["shared"]  # a fixture
 
 ROOT = os.geteuid() == 0
 X86 = platform.machine() == "x86_64"
@@ -34,9 +33,9 @@ KEYS = (248, 250) if X86 else (217, 219)
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-async def refused(probe: str, *arguments: str) -> None:
+async def refused(kind: Kind, probe: str, *arguments: str) -> None:
     """The probe must find nothing in a sandbox started now."""
-    async with local_sandbox() as sandbox:
+    async with kind.sandbox() as sandbox:
         assert await inside(sandbox, probe, *arguments) == "SAFE"
 
 
@@ -58,61 +57,68 @@ def canary(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
         yield path
 
 
-async def test_files_of_the_host(canary: Path) -> None:
+@every_kind
+async def test_files_of_the_host(kind: Kind, canary: Path) -> None:
     succeeds("file_by_path", str(canary))
     succeeds("file_through_processes", str(canary))
     succeeds("file_by_name", str(canary.parent.parent), canary.name)
-    async with local_sandbox() as sandbox:
+    async with kind.sandbox() as sandbox:
         assert await inside(sandbox, "file_by_path", str(canary)) == "SAFE"
         assert await inside(sandbox, "file_through_processes", str(canary)) == "SAFE"
         assert await inside(sandbox, "file_by_name", "/", canary.name) == "SAFE"
 
 
-async def test_the_hosts_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@every_kind
+async def test_the_hosts_environment(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = secrets.token_hex(16)
     monkeypatch.setenv("PROVIDER_API_KEY", secret)
     succeeds("environment", secret)
-    async with local_sandbox() as sandbox:
+    async with kind.sandbox() as sandbox:
         # Not as an argument of a probe alone: process 1 keeps what it was started with.
         assert await inside(sandbox, "environment", secret) == "SAFE"
 
 
-async def test_processes_of_the_host() -> None:
+@every_kind
+async def test_processes_of_the_host(kind: Kind) -> None:
     marker = secrets.token_hex(8)
     with subprocess.Popen(["sh", "-c", "read line", marker], stdin=subprocess.PIPE) as process:
         succeeds("command_line", marker[::-1])
-        await refused("command_line", marker[::-1])
+        await refused(kind, "command_line", marker[::-1])
         process.communicate(b"\n")
 
 
-async def test_host_paths_in_command_lines(tmp_path: Path) -> None:
-    succeeds("command_line", str(Path(__file__).parent)[::-1])
-    await refused("command_line", "/tmp/gbs-"[::-1])
+@every_kind
+async def test_host_paths_in_command_lines(kind: Kind) -> None:
+    succeeds("command_line", str(PROBE.parent)[::-1])
+    await refused(kind, "command_line", "/tmp/gb"[::-1])
 
 
-async def test_descriptors_of_the_host(canary: Path) -> None:
+@every_kind
+async def test_descriptors_of_the_host(kind: Kind, canary: Path) -> None:
     descriptor = os.open(canary, os.O_RDONLY)
     os.dup2(descriptor, 200, inheritable=True)
     try:
         succeeds("descriptors", pass_fds=[200])
-        await refused("descriptors")
+        await refused(kind, "descriptors")
     finally:
         os.close(descriptor)
         os.close(200)
 
 
-async def test_the_users_terminal() -> None:
+@every_kind
+async def test_the_users_terminal(kind: Kind) -> None:
     _, slave = pty.openpty()
     succeeds("terminal", stdin=slave)
-    await refused("terminal")
+    await refused(kind, "terminal")
 
 
-async def test_typing_into_a_terminal() -> None:
+@every_kind
+async def test_typing_into_a_terminal(kind: Kind) -> None:
     if ROOT:  # others need a kernel that still permits it
         succeeds("typing")
         succeeds("typing_with_high_bits")
-    await refused("typing")
-    await refused("typing_with_high_bits")
+    await refused(kind, "typing")
+    await refused(kind, "typing_with_high_bits")
 
 
 @contextlib.contextmanager
@@ -145,34 +151,38 @@ def addresses() -> list[str]:
         return ["127.0.0.1", probe.getsockname()[0]]
 
 
-async def test_services_of_the_host_by_number() -> None:
+@every_kind
+async def test_services_of_the_host_by_number(kind: Kind) -> None:
     with listening(socket.AF_INET, ("0.0.0.0", 0)) as server:
         port = str(server.getsockname()[1])
         for address in addresses():
             succeeds("connecting", address, port)
-            await refused("connecting", address, port)
+            await refused(kind, "connecting", address, port)
 
 
-async def test_abstract_sockets_of_the_host() -> None:
+@every_kind
+async def test_abstract_sockets_of_the_host(kind: Kind) -> None:
     name = f"glovebox-{secrets.token_hex(8)}"
     with listening(socket.AF_UNIX, b"\0" + name.encode()):
         succeeds("abstract_socket", name)
-        await refused("abstract_socket", name)
+        await refused(kind, "abstract_socket", name)
 
 
-async def test_socket_files_of_the_host() -> None:
+@every_kind
+async def test_socket_files_of_the_host(kind: Kind) -> None:
     with files.temporary_dir(shared=True) as folder:
         path = str(folder / "agent.sock")
         with listening(socket.AF_UNIX, path):
             os.chmod(path, 0o777)
             succeeds("socket_file", path)
             succeeds("unix_socket_files", str(folder))
-            async with local_sandbox() as sandbox:
+            async with kind.sandbox() as sandbox:
                 assert await inside(sandbox, "socket_file", path) == "SAFE"
                 assert await inside(sandbox, "unix_socket_files", "/") == "SAFE"
 
 
-async def test_keys_of_the_kernel() -> None:
+@every_kind
+async def test_keys_of_the_kernel(kind: Kind) -> None:
     add_key, keyctl = KEYS
     name = f"glovebox-{secrets.token_hex(8)}"
     key = libc.syscall(add_key, b"user", name.encode(), b"secret", 6, -3)
@@ -180,7 +190,7 @@ async def test_keys_of_the_kernel() -> None:
         pytest.skip("this kernel or container has no keyrings")
     try:
         succeeds("keyring", name)
-        async with local_sandbox() as sandbox:
+        async with kind.sandbox() as sandbox:
             assert await inside(sandbox, "keyring", name) == "SAFE"
             assert await inside(sandbox, "list_of_keys") == "SAFE"
     finally:
@@ -188,20 +198,22 @@ async def test_keys_of_the_kernel() -> None:
     succeeds("list_of_keys")
 
 
-async def test_shared_memory_of_the_host() -> None:
+@every_kind
+async def test_shared_memory_of_the_host(kind: Kind) -> None:
     key = secrets.randbelow(2**30) + 1
     segment = libc.shmget(key, 4096, 0o1666)
     assert segment >= 0
     try:
         succeeds("shared_memory", str(key))
-        await refused("shared_memory", str(key))
+        await refused(kind, "shared_memory", str(key))
     finally:
         libc.shmctl(segment, 0, None)
 
 
-async def test_the_name_of_the_host() -> None:
+@every_kind
+async def test_the_name_of_the_host(kind: Kind) -> None:
     succeeds("host_name", os.uname().nodename)
-    await refused("host_name", os.uname().nodename)
+    await refused(kind, "host_name", os.uname().nodename)
 
 
 # (probe, arguments outside, arguments inside, whether it can succeed outside)
@@ -254,17 +266,17 @@ def _id(value: object) -> str | None:
 
 
 @pytest.mark.parametrize(("probe", "bare", "boxed", "possible"), PROBES, ids=_id)
-async def test_probe(
+def test_probe(
     probe: str,
     bare: tuple[str, ...],
     boxed: tuple[str, ...],
     possible: Callable[[], bool],
     tmp_path: Path,
+    shared: Shared,
 ) -> None:
     if possible():
         succeeds(probe, *bare, cwd=tmp_path)
-    async with local_sandbox() as sandbox:
-        assert await inside(sandbox, probe, *boxed) == "SAFE"
+    assert shared.run(lambda sandbox: inside(sandbox, probe, *boxed)) == "SAFE"
 
 
 SCRIPTS = {
@@ -316,25 +328,27 @@ PROGRAMS = {
         os.kill(child, 9)
     """,
 }
-COMPILER = "echo 'int main(){return 42;}' >c.c && cc c.c -o c && { ./c; test $? = 42; }"
+COMPILER = """
+command -v cc >/dev/null || exit 127
+echo 'int main(){return 42;}' >c.c && cc c.c -o c && { ./c; test $? = 42; }
+"""
 
 
 @pytest.mark.parametrize("what", SCRIPTS)
-async def test_a_shell_is_still_of_use(what: str) -> None:
-    async with local_sandbox() as sandbox:
-        result = await sandbox.exec(["sh", "-ec", SCRIPTS[what]])
-        assert (result.exit_code, result.output) == (0, b"works\n")
+def test_a_shell_is_still_of_use(what: str, shared: Shared) -> None:
+    result = shared.run(lambda sandbox: sandbox.exec(["sh", "-ec", SCRIPTS[what]]))
+    assert (result.exit_code, result.output) == (0, b"works\n")
 
 
 @pytest.mark.parametrize("what", PROGRAMS)
-async def test_programs_can_still_use(what: str) -> None:
-    async with local_sandbox() as sandbox:
-        result = await sandbox.exec(["python3", "-I", "-c", textwrap.dedent(PROGRAMS[what])])
-        assert (result.exit_code, result.output) == (0, b"")
+def test_programs_can_still_use(what: str, shared: Shared) -> None:
+    program = textwrap.dedent(PROGRAMS[what])
+    result = shared.run(lambda sandbox: sandbox.exec(["python3", "-I", "-c", program]))
+    assert (result.exit_code, result.output) == (0, b"")
 
 
-@pytest.mark.skipif(not shutil.which("cc", path="/usr/bin"), reason="no compiler in /usr/bin")
-async def test_a_compiler_works_inside() -> None:
-    async with local_sandbox() as sandbox:
-        result = await sandbox.exec(["sh", "-c", COMPILER])
-        assert (result.exit_code, result.output) == (0, b"")
+def test_a_compiler_works_inside(shared: Shared) -> None:
+    result = shared.run(lambda sandbox: sandbox.exec(["sh", "-c", COMPILER]))
+    if result.exit_code == 127:
+        pytest.skip("no compiler inside")
+    assert (result.exit_code, result.output) == (0, b"")
