@@ -20,7 +20,10 @@ PRIVATE_FILE = 0o600
 
 def make_private_dir(path: Path) -> Path:
     """Create `path` and its parents; those made here are readable by the user alone."""
-    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    # One by one: `parents=True` would make the parents with whatever mode the umask leaves.
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=PRIVATE_DIR, exist_ok=True)
     return path
 
 
