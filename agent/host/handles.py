@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from typing import Self
 
 STREAM_BUFFER_BYTES = 1_000_000
+REPORT_MAX_BYTES = 65_536
 
 
 class Handed:
@@ -39,6 +41,12 @@ class Handed:
         self.descriptors.append(writing)
         return Report(reading, writing)
 
+    def hold(self) -> Hold:
+        """A pipe that the program waits for before it goes on."""
+        reading, writing = os.pipe()
+        self.descriptors.append(reading)
+        return Hold(writing, reading)
+
     def own(self, descriptor: int) -> int:
         """Hand over a copy of a descriptor of somebody else's."""
         self.descriptors.append(os.dup(descriptor))
@@ -53,14 +61,46 @@ class Report:
         self._file = os.fdopen(descriptor, "rb", buffering=0)
         os.set_blocking(descriptor, False)
 
-    def take(self) -> bytes:
-        """What has been written so far, at most 64 KB; closes the pipe."""
+    async def until(self, sign: bytes) -> bytes:
+        """What is written up to and with `sign`, at most 64 KB; then the pipe is closed."""
+        told = bytearray()
+        loop = asyncio.get_running_loop()
         with self._file:
-            return self._file.read(65_536) or b""
+            while sign not in told and len(told) < REPORT_MAX_BYTES:
+                readable = loop.create_future()
+                loop.add_reader(self._file.fileno(), _settle, readable)
+                try:
+                    await readable
+                finally:
+                    loop.remove_reader(self._file.fileno())
+                piece = self._file.read(REPORT_MAX_BYTES)
+                if not piece:
+                    break
+                told += piece
+        return bytes(told)
 
     def close(self) -> None:
         """Give it up unread. Safe to call twice."""
         self._file.close()
+
+
+class Hold:
+    """Our end of a pipe that a child waits for; `theirs` is the other."""
+
+    def __init__(self, descriptor: int, theirs: int) -> None:
+        self.theirs = theirs
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+
+    def release(self) -> None:
+        """Let it go on. Safe to call twice, and when nobody waits any more."""
+        if not self._file.closed:
+            with self._file, contextlib.suppress(BrokenPipeError):
+                self._file.write(b"x")
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Channel:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,25 +15,18 @@ from agent.core import limits
 from agent.core.errors import GloveboxError, SandboxError, SandboxLost, SandboxUnavailable
 from agent.host import files, system, territory
 from agent.host.env import is_root
-from agent.host.handles import Channel, Handed, Report
+from agent.host.handles import Channel, Handed, Hold, Report
 from agent.host.launch import Child, launch, settled
 from agent.sandbox import bubblewrap, remedies, seccomp
 from agent.sandbox.egress.passage import SOCKET, Passage
 from agent.sandbox.egress.policy import in_words
-from agent.sandbox.protocol import (
-    Endpoint,
-    ExecResult,
-    Facts,
-    OnOutput,
-    Program,
-    SandboxSpec,
-    Sink,
-    Size,
-)
-from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
+from agent.sandbox.protocol import POLICIES, Capabilities, Endpoint, Facts, SandboxSpec
+from agent.sandbox.ration import Ration, enforced, notes, sweep
+from agent.sandbox.resident import Resident
+from agent.sandbox.toolbox import ToolboxClient, bundle
 
 NAME = "local"
-_LABELS = ".labels"
+_LABELS, _GROUPS = ".labels", ".groups"
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
 FIRST_USER_ID, USER_IDS = 0x7000_0000, 0x100_0000
 LEAST_MAPPED_IDS = 2_000
@@ -47,62 +40,12 @@ PROGRAMS = (
 )  # fmt: skip
 
 
-class LocalSandbox:
+class LocalSandbox(Resident):
     """One running bubblewrap; see `protocol.Sandbox` for what it promises."""
 
     def __init__(self, ref: str, process: _Process, toolbox: ToolboxClient) -> None:
-        self._ref = ref
+        super().__init__(ref, bubblewrap.WORKDIR, toolbox)
         self._process = process
-        self._toolbox = toolbox
-
-    @property
-    def ref(self) -> str:
-        return self._ref
-
-    @property
-    def workdir(self) -> str:
-        return bubblewrap.WORKDIR
-
-    @property
-    def toolbox(self) -> ToolboxClient:
-        return self._toolbox
-
-    async def exec(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: str = "",
-        env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
-        seconds: float = 120.0,
-        on_output: OnOutput | None = None,
-        log: str = "",
-    ) -> ExecResult:
-        return await self._toolbox.exec(
-            argv,
-            cwd=cwd,
-            env=env or {},
-            stdin=stdin,
-            seconds=seconds,
-            on_output=on_output,
-            log=log,
-        )
-
-    def interact(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: str = "",
-        env: Mapping[str, str] | None = None,
-        terminal: Size | None = None,
-    ) -> contextlib.AbstractAsyncContextManager[Program]:
-        return self._toolbox.interact(argv, cwd=cwd, env=env or {}, terminal=terminal)
-
-    async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
-        await self._toolbox.put(path, data, mode)
-
-    async def get(self, path: str, *, limit: int, sink: Sink | None = None) -> bytes:
-        return await self._toolbox.get(path, limit=limit, sink=sink)
 
     async def expose(self, port: int) -> Endpoint:
         raise SandboxError(
@@ -122,6 +65,10 @@ class LocalBackend:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._running: dict[str, LocalSandbox] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(policies=POLICIES, limits=enforced(), notes=notes())
 
     def facts(self, spec: SandboxSpec) -> Facts:
         return Facts(
@@ -176,6 +123,7 @@ class LocalBackend:
         place = self._place(_session(ref))
         if ref in self._running:
             await self._running.pop(ref).close()
+        await asyncio.to_thread(sweep, place.name, place.with_suffix(_GROUPS))
         await asyncio.to_thread(files.remove_tree, place)
         files.remove_file(self._labels(_session(ref)))
 
@@ -217,6 +165,7 @@ class _Starter:
         self._python = _python()
         self._seccomp = _filter(system.machine())
         self._environment = spec.environment
+        self._spec = spec
         self._user = _user_for(spec.session) if is_root() else None
         self.for_root = self._user is not None
         self.owner = system.user_ids()[0] if self._user is None else self._user
@@ -233,7 +182,16 @@ class _Starter:
             raise
 
     async def _start(self, place: Path) -> tuple[_Process, ToolboxClient]:
-        launching = asyncio.ensure_future(self._launch(place))
+        ration = Ration(self._spec.session, self._spec.limits, place.with_suffix(_GROUPS))
+        try:
+            await _to_the_end(ration.open)
+            return await self._begin(place, ration)
+        except BaseException:
+            await settled(asyncio.ensure_future(ration.close()))
+            raise
+
+    async def _begin(self, place: Path, ration: Ration) -> tuple[_Process, ToolboxClient]:
+        launching = asyncio.ensure_future(self._launch(place, ration))
         cancelled = await settled(launching)
         process, toolbox = launching.result()
         if cancelled:
@@ -241,17 +199,18 @@ class _Starter:
             raise asyncio.CancelledError
         try:
             async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
-                await toolbox.start(bounds=BOUNDS, ways=self._passage.ways)
+                await process.let_in()
+                toolbox.autopsy = ration.autopsy
+                await toolbox.start(bounds=ration.bounds, ways=self._passage.ways)
         except (GloveboxError, TimeoutError):
             await process.end(toolbox)
             raise remedies.failed(process.stderr, process.exit_code) from None
         except BaseException:
             await settled(asyncio.ensure_future(process.end(toolbox)))
             raise
-        process.look_inside()
         return process, toolbox
 
-    async def _launch(self, place: Path) -> tuple[_Process, ToolboxClient]:
+    async def _launch(self, place: Path, ration: Ration) -> tuple[_Process, ToolboxClient]:
         plan = bubblewrap.Plan(
             place,
             {**self._passage.environment, **self._environment},
@@ -265,13 +224,16 @@ class _Starter:
             failing.callback(channel.close)
             report = handed.report()
             failing.callback(report.close)
-            options = ["--info-fd", str(report.theirs), *bubblewrap.options(plan, handed.data)]
+            hold = handed.hold()
+            failing.callback(hold.release)
+            told = ["--info-fd", str(report.theirs), "--block-fd", str(hold.theirs)]
+            options = [*told, *bubblewrap.options(plan, handed.data)]
             # Not on the command line, which everybody on this machine may read.
             listed = str(handed.data(bubblewrap.listed(options)))
             inside = str(channel.theirs(handed))
             child = await self._run(["--args", listed, "--", *self._toolbox(inside)], handed)
             failing.pop_all()
-        process = _Process(child, report, self._passage)
+        process = _Process(child, report, hold, self._passage, ration)
         return process, ToolboxClient(*await channel.streams())
 
     def _socket(self, place: Path) -> Path:
@@ -298,10 +260,14 @@ class _Starter:
 class _Process:
     """A running bubblewrap, and the process inside without which nothing in there can live."""
 
-    def __init__(self, child: Child, report: Report, passage: Passage) -> None:
+    def __init__(
+        self, child: Child, report: Report, hold: Hold, passage: Passage, ration: Ration
+    ) -> None:
         self._child = child
         self._passage = passage
-        self._report: Report | None = report
+        self._ration = ration
+        self._report = report
+        self._hold = hold
 
     @property
     def stderr(self) -> str:
@@ -311,12 +277,17 @@ class _Process:
     def exit_code(self) -> int | None:
         return self._child.exit_code
 
-    def look_inside(self) -> None:
-        """Learn which process is number 1 inside, if bubblewrap has got as far as saying so."""
-        if self._report is not None:
-            told, self._report = self._report.take(), None
-            if found := re.search(rb'"child-pid"\s*:\s*([0-9]+)', told):
-                self._child.adopt(int(found[1]))
+    async def let_in(self) -> None:
+        """Limit what is inside, and only then let it run.
+
+        bubblewrap says which process is number 1 inside and waits. If it has failed it says
+        nothing, and whoever speaks to the toolbox next learns of it.
+        """
+        told = await self._report.until(b"}")
+        if found := re.search(rb'"child-pid"\s*:\s*([0-9]+)', told):
+            self._child.adopt(int(found[1]))
+            self._ration.admit(int(found[1]))
+        self._hold.release()
 
     async def end(self, toolbox: ToolboxClient) -> None:
         """Stop everything; returns when all of it is gone. Safe to call twice.
@@ -324,11 +295,21 @@ class _Process:
         Process 1 inside is killed before bubblewrap itself: killing bubblewrap in its first
         milliseconds would leave the inside running without a parent (B13).
         """
-        self.look_inside()
         await self._passage.close()
         await toolbox.close()
         self._child.kill()
         await self._child.wait()
+        self._report.close()
+        self._hold.release()
+        await self._ration.close()
+
+
+async def _to_the_end(work: Callable[[], None]) -> None:
+    """Do `work` in a thread, which goes on when we are cancelled: then wait for it all the same."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    if await settled(working):
+        raise asyncio.CancelledError
+    working.result()
 
 
 def _python() -> str:

@@ -78,6 +78,10 @@ class Gate(Protocol):
         """Ports of the host's loopback that are offered on the one inside."""
         ...
 
+    def answer(self, identity: str, *, allow: bool, remember: bool) -> bool:
+        """A person's answer to `EgressAsked`; False when that question is over."""
+        ...
+
     async def open(self, socket: str, owner: int | None = None) -> None:
         """Answer at a unix socket, which `owner` alone may use. Raises `SandboxUnavailable`."""
         ...
@@ -95,6 +99,7 @@ class Limits:
     processes: int = 0
     open_files: int = 0
     disk_bytes: int = 0
+    files: int = 0
     cpus: float = 0.0
 
 
@@ -265,6 +270,11 @@ class Backend(Protocol):
     """Where sandboxes come from. Adding one is a file beside this one and a line in `registry`."""
 
     name: str
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do on this machine. May try things out, so it may take a moment."""
+        ...
 
     def facts(self, spec: SandboxSpec) -> Facts:
         """What the prompt may say, without starting anything."""

@@ -88,6 +88,8 @@ class ToolboxClient:
         self._slots = asyncio.Semaphore(limits.REQUESTS_MAX)
         self._sending = asyncio.Lock()
         self._lost = ""
+        self.autopsy: Callable[[], str] = str
+        """Asked for the reason, if one is known, when the other end has died."""
         self._reading: asyncio.Task[None] | None = None
 
     async def start(
@@ -243,7 +245,7 @@ class ToolboxClient:
                 self._writer.write(data)
                 await self._writer.drain()
         except ConnectionError:
-            self._lose("the sandbox is gone")
+            self._lose(self.autopsy() or "the sandbox is gone")
         except TimeoutError:
             self._lose("the sandbox does not take requests any more")
         self._still_there()
@@ -288,7 +290,7 @@ class ToolboxClient:
         except ToolboxError as error:
             self._lose(f"the sandbox was cut off: {error.message}")
         except (asyncio.IncompleteReadError, ConnectionError):
-            self._lose("the sandbox is gone")
+            self._lose(self.autopsy() or "the sandbox is gone")
 
     def _dispatch(self, kind: Kind, number: int, payload: bytes) -> None:
         request = self._requests.get(number)

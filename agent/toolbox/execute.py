@@ -20,6 +20,7 @@ import threading
 import time
 from typing import IO, Any, Dict, Optional, Tuple
 
+from agent.toolbox.confine import expendable
 from agent.toolbox.jobs import Job, Reply
 from agent.toolbox.output import FLUSH_SECONDS, Kept, Live
 
@@ -113,6 +114,7 @@ class Execution(Job):
                 env=dict(os.environ, PWD=cwd, **self.arguments["env"]),
                 start_new_session=True,
             )
+            expendable(self._process.pid)
             return reading, exit_descriptor(self._process.pid)
         except BaseException:
             os.close(reading)

@@ -19,6 +19,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+from agent.toolbox.confine import expendable
 from agent.toolbox.execute import (
     ABSENT,
     NOT_EXECUTABLE,
@@ -214,6 +215,7 @@ class Interaction(Job):
             env=dict(os.environ, PWD=cwd, **self.arguments["env"]),
             start_new_session=True,
         )
+        expendable(self._process.pid)
 
     def _follow(self, exited: int) -> None:
         """Move bytes both ways until the program has ended and its output is out."""

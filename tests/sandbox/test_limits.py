@@ -1,0 +1,251 @@
+"""What a local sandbox may use: the kernel keeps it to that, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.core.errors import SandboxLost
+from agent.core.limits import SANDBOX_PROCESSES_MAX
+from agent.host import cgroups
+from agent.sandbox import ration
+from agent.sandbox.local import LocalBackend
+from agent.sandbox.protocol import Limits, Sandbox, SandboxSpec
+from tests.sandbox_fixtures import new_spec, sandbox_root
+
+pytestmark = pytest.mark.sandbox
+
+GROUPS = Path("/sys/fs/cgroup")
+needs_groups = pytest.mark.skipif(
+    "memory_bytes" not in cgroups.enforceable(), reason="no control group may be made here"
+)
+
+
+def groups_of(session: str) -> list[Path]:
+    """What there is of the control groups of a session, wherever it is."""
+    return list(GROUPS.rglob(f"{cgroups.PREFIX}{session}")) if GROUPS.is_dir() else []
+
+
+async def python(sandbox: Sandbox, script: str) -> str:
+    result = await sandbox.exec(["python3", "-I", "-c", textwrap.dedent(script)], seconds=60)
+    return f"{result.exit_code} {result.output.decode()}".strip()
+
+
+async def limited(limits: Limits, script: str) -> str:
+    """What a program says in a sandbox with `limits`, which must go on working after it."""
+    with sandbox_root() as root:
+        backend = LocalBackend(root)
+        sandbox = await backend.create(replace(new_spec(), limits=limits))
+        try:
+            said = await python(sandbox, script)
+            assert (await sandbox.exec(["echo", "works"])).output == b"works\n"
+            return said
+        finally:
+            await backend.destroy(sandbox.ref)
+
+
+@needs_groups
+async def test_memory_is_limited_over_all_processes_together() -> None:
+    script = """
+        import os, signal
+        children = []
+        for _ in range(4):
+            child = os.fork()
+            if not child:
+                held = bytearray(60_000_000)
+                signal.pause()
+            children.append(child)
+        pid, status = os.wait()
+        print(os.WTERMSIG(status))
+        for child in children:
+            if child != pid: os.kill(child, 9)
+    """
+    assert await limited(Limits(memory_bytes=150_000_000), script) == "0 9"
+
+
+@needs_groups
+async def test_files_in_memory_count_as_memory() -> None:
+    script = """
+        import os, subprocess
+        fill = "echo 1000 >/proc/self/oom_score_adj; exec head -c 200M /dev/zero >/dev/shm/fill"
+        print(subprocess.run(["sh", "-c", fill]).returncode)
+        os.unlink("/dev/shm/fill")
+    """
+    assert (await limited(Limits(memory_bytes=120_000_000), script)).split() == ["0", "-9"]
+
+
+@needs_groups
+async def test_a_sandbox_that_died_of_its_memory_says_so() -> None:
+    with sandbox_root() as root:
+        backend = LocalBackend(root)
+        spec = replace(new_spec(), limits=Limits(memory_bytes=100_000_000))
+        sandbox = await backend.create(spec)
+        try:
+            # Nothing that could be ended would free this.
+            fill = "import os\nfor n in range(99):\n if os.fork() == 0: os.execvp('dd', ['dd', 'if=/dev/zero', 'of=/dev/shm/%d' % n, 'bs=1M'])"  # noqa: E501
+            with pytest.raises(SandboxLost, match="memory"):
+                for _ in range(200):
+                    await sandbox.exec(["python3", "-c", fill])
+        finally:
+            await backend.destroy(sandbox.ref)
+
+
+async def test_processes_are_limited() -> None:
+    script = """
+        import os, time
+        children = []
+        try:
+            while len(children) < 500:
+                child = os.fork()
+                if not child:
+                    time.sleep(60)
+                    os._exit(0)
+                children.append(child)
+        except OSError as error:
+            print(error.errno, 50 < len(children) < 100)
+        for child in children:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+    """
+    assert await limited(Limits(processes=100), script) == "0 11 True"
+
+
+async def test_open_files_and_the_size_of_one_are_limited() -> None:
+    script = """
+        import resource
+        print(resource.getrlimit(resource.RLIMIT_NOFILE)[1], resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    """  # noqa: E501
+    assert await limited(Limits(open_files=99, disk_bytes=10**7), script) == "0 99 10000000"
+
+
+@needs_groups
+async def test_processor_time_is_limited_and_shared() -> None:
+    with sandbox_root() as root:
+        backend, spec = LocalBackend(root), replace(new_spec(), limits=Limits(cpus=0.2))
+        sandbox = await backend.create(spec)
+        try:
+            script = "import time; t = time.time() + 1\nwhile time.time() < t: pass\n"
+            assert await python(sandbox, f"{script}print(time.process_time() < 0.6)") == "0 True"
+        finally:
+            await backend.destroy(sandbox.ref)
+
+
+@needs_groups
+async def test_everything_inside_is_in_the_group_and_stays_there() -> None:
+    with sandbox_root() as root:
+        backend, spec = LocalBackend(root), new_spec()
+        sandbox = await backend.create(spec)
+        await sandbox.exec(["sh", "-c", "setsid sleep 86381 & sleep 86381 &"])
+        for group in groups_of(spec.session):
+            # Number 1 inside, the toolbox, what it started.
+            assert len((group / "cgroup.procs").read_text().split()) >= 4
+        inside = await sandbox.exec(["sh", "-c", "ls /sys/fs/cgroup"])
+        assert b"No such file" in inside.output
+        await sandbox.close()
+        assert groups_of(spec.session) == []
+        await (await backend.attach(sandbox.ref, spec)).close()
+        await backend.destroy(sandbox.ref)
+        assert groups_of(spec.session) == []
+
+
+HOST = """
+    import asyncio, sys
+    from pathlib import Path
+    from agent.sandbox.local import LocalBackend
+    from agent.sandbox.protocol import SandboxSpec
+    async def main():
+        sandbox = await LocalBackend(Path(sys.argv[1])).create(SandboxSpec(sys.argv[2]))
+        print("up", flush=True)
+        await sandbox.exec(["sleep", "86380"], seconds=600)
+    asyncio.run(main())
+"""
+
+
+@needs_groups
+@pytest.mark.parametrize("again", [True, False])
+async def test_what_a_killed_host_left_is_cleared_away(again: bool) -> None:
+    with sandbox_root() as root:
+        root.mkdir(mode=0o711)
+        session = new_spec().session
+        argv = [sys.executable, "-c", textwrap.dedent(HOST), str(root), session]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment) as host:
+            assert host.stdout is not None
+            assert host.stdout.readline() == b"up\n"
+            host.send_signal(signal.SIGKILL)
+        assert groups_of(session) != []
+        backend = LocalBackend(root)
+        assert await backend.find({}) == (f"local:{session}",)
+        if again:
+            sandbox = await backend.attach(f"local:{session}", SandboxSpec(session))
+            assert (await sandbox.exec(["echo", "works"])).output == b"works\n"
+        await backend.destroy(f"local:{session}")
+        assert groups_of(session) == []
+
+
+def test_a_note_of_groups_removes_nothing_else(tmp_path: Path) -> None:
+    mine, other = tmp_path / "glovebox-mine", GROUPS / "memory" / "other"
+    mine.mkdir()
+    assert cgroups.remove("mine", [str(mine), str(other), f"{GROUPS}/memory/../../../etc"])
+    assert mine.is_dir()
+
+
+def test_where_nothing_may_be_made_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "_places", list)
+    cgroups.enforceable.cache_clear()
+    try:
+        can = LocalBackend(Path("/nowhere")).capabilities
+        assert "memory_bytes" not in can.limits
+        assert {"processes", "open_files", "disk_bytes"} <= set(can.limits)
+        assert "memory" in can.notes[0]
+        group = cgroups.make("x", cgroups.Bounds(1, 1, 1))
+        assert (group.folders, group.enforced, group.remove()) == ((), (), True)
+    finally:
+        cgroups.enforceable.cache_clear()
+
+
+def test_version_2_is_used_beside_us_where_controllers_are_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above, here = tmp_path / "app.slice", tmp_path / "app.slice" / "terminal.scope"
+    here.mkdir(parents=True)
+    for folder, on in ((tmp_path, "cpu io memory pids"), (above, "memory pids"), (here, "")):
+        (folder / "cgroup.procs").write_text("")
+        (folder / "cgroup.controllers").write_text("io memory pids" if folder == above else "")
+        (folder / "cgroup.subtree_control").write_text(on)
+    mounts = [("/", tmp_path, ())]
+    monkeypatch.setattr(cgroups, "_mounts", lambda: mounts)
+    monkeypatch.setattr(cgroups, "_own", lambda: {"": "/app.slice/terminal.scope"})
+    assert cgroups._places() == [(above, ("memory", "pids"), 2)]
+    monkeypatch.setattr(cgroups, "_mounts", lambda: [("/app.slice", above, ())])
+    assert cgroups._places() == [(above, ("memory", "pids"), 2)]
+    monkeypatch.setattr(cgroups, "_mounts", lambda: [("/app.slice/terminal.scope", here, ())])
+    assert cgroups._places() == []
+
+
+def test_version_2_takes_memory_without_swap_processes_and_shares(tmp_path: Path) -> None:
+    bounds = cgroups.Bounds(10**9, 77, 1.5)
+    assert all(cgroups._limit(tmp_path, c, bounds, 2) for c in cgroups.CONTROLLERS)
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert written == {
+        "memory.max": "1000000000",
+        "memory.swap.max": "0",
+        "pids.max": "77",
+        "cpu.max": "150000 100000",
+        "cpu.weight": "50",
+    }
+
+
+def test_defaults_leave_the_machine_something() -> None:
+    machine = cgroups.memory_of_the_machine()
+    filled = ration.defaults(Limits())
+    assert 0 < filled.memory_bytes < machine
+    assert filled.processes == SANDBOX_PROCESSES_MAX
+    assert ration.defaults(Limits(memory_bytes=5)).memory_bytes == 5
