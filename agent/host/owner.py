@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import stat
 from pathlib import Path
 
 from agent.host import disk, files
@@ -23,3 +24,9 @@ def owner_id(state: Path) -> str:
         files.remove_file(place)
         return owner_id(state)
     return found
+
+
+def access(path: Path) -> tuple[int, int]:
+    """The permission bits of `path`, links followed, and the user it belongs to."""
+    status = path.stat()
+    return stat.S_IMODE(status.st_mode), status.st_uid
