@@ -40,7 +40,9 @@ async def test_an_upload_that_fails_is_made_again(
         assert await sandbox.get("big", limit=len(BIG)) == BIG
 
 
-@pytest.mark.parametrize("fault", [{"how": "truncate", "times": 2}, {"how": "drop before"}], ids=str)
+@pytest.mark.parametrize(
+    "fault", [{"how": "truncate", "times": 2}, {"how": "drop before"}], ids=str
+)
 async def test_a_download_that_breaks_goes_on_where_it_was(
     fault: dict[str, Any], server: DaytonaServer, backend: DaytonaBackend
 ) -> None:

@@ -26,9 +26,8 @@ _Result = TypeVar("_Result")
 class Control:
     """Makes, finds and deletes boxes."""
 
-    def __init__(self, service: Service, *, create_seconds: float = CREATE_SECONDS) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._create_seconds = create_seconds
 
     async def get(self, name: str) -> Box:
         """The box with this id or name. Raises `Trouble` of the kind ABSENT."""
@@ -64,12 +63,12 @@ class Control:
     async def _make(self, plan: Plan) -> Box:
         for attempt in range(TRIES):
             try:
-                return await self._service.create(plan, self._create_seconds)
+                return await self._service.create(plan, CREATE_SECONDS)
             except Trouble as trouble:
                 if trouble.box:
                     raise SandboxUnavailable(
                         "Daytona did not have the sandbox running within"
-                        f" {self._create_seconds:g} seconds",
+                        f" {CREATE_SECONDS:g} seconds",
                         "try again: a new image is slow only the first time",
                     ) from trouble
                 if trouble.kind is Kind.LIMIT:
@@ -104,7 +103,7 @@ class Control:
                 f"the Daytona sandbox could not be made: {box.problem or trouble.message}",
                 "check the image, or use a snapshot",
             ) from trouble
-        await box.wait_started(self._create_seconds)
+        await box.wait_started(CREATE_SECONDS)
         return box
 
     async def _abandon(self, plan: Plan) -> None:

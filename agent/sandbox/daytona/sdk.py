@@ -358,13 +358,20 @@ async def connect(account: Account) -> Service:
     for name in _NO_DOTENV:
         if name not in env.variables("DAYTONA_"):
             env.set_variable(name, "")
-    config = package.DaytonaConfig(
-        api_key=account.key, api_url=account.url, target=account.target or None
-    )
     with warnings.catch_warnings():
         # A `.env` that names another service is ignored anyway and not worth a warning to people.
         warnings.simplefilter("ignore", UserWarning)
-        client = package.AsyncDaytona(config)
+        # The library's event stream is a second connection that we have no use for: every state is
+        # read before it is believed. 0.226 leaves its client session open when it cannot connect.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        client = package.AsyncDaytona(
+            package.DaytonaConfig(
+                api_key=account.key,
+                api_url=account.url,
+                target=account.target or None,
+                use_deprecated_polling=True,
+            )
+        )
     _bound_answers(client)
     return Service(package, client, account)
 
