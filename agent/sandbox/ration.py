@@ -75,8 +75,8 @@ class Ration:
         size = self.limits
         bounds = cgroups.Bounds(size.memory_bytes, size.processes, size.cpus)
         self._group = cgroups.make(self._session, bounds)
-        folders = [str(folder) for folder in self._group.folders]
-        files.write_whole(self._record, msgspec.json.encode(folders))
+        if folders := [str(folder) for folder in self._group.folders]:
+            files.write_whole(self._record, msgspec.json.encode(folders))
 
     def admit(self, pid: int) -> None:
         """Limit `pid` and what it starts from now on."""
