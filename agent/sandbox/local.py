@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -20,10 +21,19 @@ from agent.host.launch import Child, launch, settled
 from agent.sandbox import bubblewrap, remedies, seccomp
 from agent.sandbox.egress.passage import SOCKET, Passage
 from agent.sandbox.egress.policy import in_words
-from agent.sandbox.protocol import POLICIES, Capabilities, Endpoint, Facts, SandboxSpec
+from agent.sandbox.protocol import (
+    POLICIES,
+    Capabilities,
+    Endpoint,
+    ExecResult,
+    Facts,
+    OnOutput,
+    SandboxSpec,
+)
 from agent.sandbox.ration import Ration, enforced, notes, sweep
 from agent.sandbox.resident import Resident
 from agent.sandbox.toolbox import ToolboxClient, bundle
+from agent.sandbox.watch import Watch
 
 NAME = "local"
 _LABELS, _GROUPS = ".labels", ".groups"
@@ -46,6 +56,26 @@ class LocalSandbox(Resident):
     def __init__(self, ref: str, process: _Process, toolbox: ToolboxClient) -> None:
         super().__init__(ref, bubblewrap.WORKDIR, toolbox)
         self._process = process
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        seconds: float = 120.0,
+        on_output: OnOutput | None = None,
+        log: str = "",
+    ) -> ExecResult:
+        watch = self._process.watch
+        before = watch.stops
+        result = await super().exec(
+            argv, cwd=cwd, env=env, stdin=stdin, seconds=seconds, on_output=on_output, log=log
+        )
+        if watch.stops == before:
+            return result
+        return replace(result, output=result.output + watch.reason.encode())
 
     async def expose(self, port: int) -> Endpoint:
         raise SandboxError(
@@ -233,7 +263,8 @@ class _Starter:
             inside = str(channel.theirs(handed))
             child = await self._run(["--args", listed, "--", *self._toolbox(inside)], handed)
             failing.pop_all()
-        process = _Process(child, report, hold, self._passage, ration)
+        folders = [place / name for name in bubblewrap.DIRECTORIES]
+        process = _Process(child, report, hold, self._passage, ration, folders)
         return process, ToolboxClient(*await channel.streams())
 
     def _socket(self, place: Path) -> Path:
@@ -261,13 +292,20 @@ class _Process:
     """A running bubblewrap, and the process inside without which nothing in there can live."""
 
     def __init__(
-        self, child: Child, report: Report, hold: Hold, passage: Passage, ration: Ration
+        self,
+        child: Child,
+        report: Report,
+        hold: Hold,
+        passage: Passage,
+        ration: Ration,
+        folders: Sequence[Path],
     ) -> None:
         self._child = child
         self._passage = passage
         self._ration = ration
         self._report = report
         self._hold = hold
+        self.watch = Watch(folders, ration.limits, child.kill)
 
     @property
     def stderr(self) -> str:
@@ -287,6 +325,7 @@ class _Process:
         if found := re.search(rb'"child-pid"\s*:\s*([0-9]+)', told):
             self._child.adopt(int(found[1]))
             self._ration.admit(int(found[1]))
+            self.watch.start(int(found[1]))
         self._hold.release()
 
     async def end(self, toolbox: ToolboxClient) -> None:
@@ -295,6 +334,7 @@ class _Process:
         Process 1 inside is killed before bubblewrap itself: killing bubblewrap in its first
         milliseconds would leave the inside running without a parent (B13).
         """
+        await self.watch.close()
         await self._passage.close()
         await toolbox.close()
         self._child.kill()

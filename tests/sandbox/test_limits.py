@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.core import limits
 from agent.core.errors import SandboxLost
-from agent.core.limits import SANDBOX_PROCESSES_MAX
-from agent.host import cgroups
-from agent.sandbox import ration
+from agent.host import cgroups, usage
+from agent.sandbox import ration, watch
 from agent.sandbox.local import LocalBackend
 from agent.sandbox.protocol import Limits, Sandbox, SandboxSpec
-from tests.sandbox_fixtures import new_spec, sandbox_root
+from tests.sandbox_fixtures import local_sandbox, new_spec, sandbox_root
 
 pytestmark = pytest.mark.sandbox
 
@@ -38,11 +39,11 @@ async def python(sandbox: Sandbox, script: str) -> str:
     return f"{result.exit_code} {result.output.decode()}".strip()
 
 
-async def limited(limits: Limits, script: str) -> str:
-    """What a program says in a sandbox with `limits`, which must go on working after it."""
+async def limited(most: Limits, script: str) -> str:
+    """What a program says in a sandbox with `most`, which must go on working after it."""
     with sandbox_root() as root:
         backend = LocalBackend(root)
-        sandbox = await backend.create(replace(new_spec(), limits=limits))
+        sandbox = await backend.create(replace(new_spec(), limits=most))
         try:
             said = await python(sandbox, script)
             assert (await sandbox.exec(["echo", "works"])).output == b"works\n"
@@ -243,9 +244,70 @@ def test_version_2_takes_memory_without_swap_processes_and_shares(tmp_path: Path
     }
 
 
+FILLS = {
+    "bytes": "while :; do head -c 1000000 /dev/zero >$(mktemp -p .); done",
+    "at once": "fallocate -l 9000000 a; fallocate -l 9000000 b; exec sleep 60",
+    "in the home": "cd; while :; do head -c 1000000 /dev/zero >$(mktemp -p .); done",
+    "in the background": "(setsid sh -c 'while :; do head -c 1000000 /dev/zero >$(mktemp -p .); "
+    "done' & ) ; exec sleep 60",
+    "files": "n=0; while :; do n=$((n+1)); : >$n; done",
+    "deep": "while :; do mkdir -p a/a/a/a/a/a/a/a/a/a; cd -P a/a/a/a/a/a/a/a/a/a || exit; done",
+}
+
+
+@pytest.mark.parametrize("how", FILLS)
+async def test_the_disk_is_limited_and_there_is_a_way_back(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SANDBOX_WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "WALK_SECONDS", 0.1)
+    wanted = Limits(disk_bytes=10_000_000, files=3_000)
+    with sandbox_root() as root:
+        backend = LocalBackend(root)
+        sandbox = await backend.create(replace(new_spec(), limits=wanted))
+        try:
+            result = await sandbox.exec(["sh", "-c", FILLS[how]], seconds=60)
+            assert result.timed_out is False, result
+            assert b"glovebox ended the programs in here" in result.output
+            assert (await sandbox.exec(["pgrep", "-x", "sleep"])).output == b""
+            # It may get less again.
+            clear = "find . ~ /tmp -mindepth 1 -depth -delete; sleep 0.5; ls -A . ~ | grep -c tmp"
+            cleared = await sandbox.exec(["sh", "-c", clear])
+            assert cleared.output == b"0\n", cleared
+            assert (await sandbox.exec(["echo", "works"])).output == b"works\n"
+        finally:
+            await backend.destroy(sandbox.ref)
+
+
+async def test_a_disk_that_is_nearly_full_stops_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SANDBOX_WATCH_SECONDS", 0.1)
+    async with local_sandbox() as sandbox:
+        task = asyncio.create_task(sandbox.exec(["sleep", "86379"]))
+        await sandbox.exec(["true"])
+        monkeypatch.setattr(limits, "SANDBOX_DISK_RESERVE_BYTES", 10**18)
+        assert b"the disk of this machine is nearly full" in (await task).output
+
+
+def test_a_walk_is_bounded_and_follows_nothing(tmp_path: Path) -> None:
+    big, small = tmp_path / "big", tmp_path / "small"
+    big.mkdir()
+    small.mkdir()
+    (big / "file").write_bytes(b"x" * 1_000_000)
+    (small / "link").symlink_to(big)
+    os.mkfifo(small / "fifo")
+    os.link(big / "file", small / "again")
+    found = usage.measure([small, tmp_path / "none"], bytes_max=10**9, files_max=100)
+    assert (found.files, found.deep) == (3, False)
+    assert 400_000 < found.bytes < 600_000  # half of what two names share
+    for n in range(50):
+        (small / f"d{n}").mkdir()
+        (small / f"d{n}" / "f").touch()
+    assert usage.measure([small], bytes_max=10**9, files_max=60).files < 64
+
+
 def test_defaults_leave_the_machine_something() -> None:
     machine = cgroups.memory_of_the_machine()
     filled = ration.defaults(Limits())
     assert 0 < filled.memory_bytes < machine
-    assert filled.processes == SANDBOX_PROCESSES_MAX
+    assert filled.processes == limits.SANDBOX_PROCESSES_MAX
     assert ration.defaults(Limits(memory_bytes=5)).memory_bytes == 5
