@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config import Settings, require_model
+import msgspec
+
+from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model
 from agent.core.errors import UserError
 from agent.core.events import Notice, SessionStarted
 from agent.git.repository import Repository
@@ -20,6 +23,11 @@ from agent.llm.protocol import Llm, ToolSchema
 from agent.llm.replay import Recorder, Replay
 from agent.prompting.builder import GitFacts, system_prompt
 from agent.sandbox.auto import AUTO, choose
+from agent.sandbox.egress import registries
+from agent.sandbox.egress.gate import Gate
+from agent.sandbox.egress.policy import policy_of
+from agent.sandbox.egress.roads import Roads
+from agent.sandbox.egress.upstream import upstreams_of
 from agent.sandbox.protocol import Backend, Facts, SandboxSpec
 from agent.sandbox.registry import open_backend
 from agent.session.catalog import Catalog
@@ -33,6 +41,7 @@ from agent.workplace import Workplace
 REPLAY_PREFIX = "replay:"
 SYSTEM_FILE = "system.md"
 OWNER = "glovebox.owner"
+AUDIT_FILE = "network.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,7 @@ class Options:
 
     `resume` names a session, "" the one used last, None a new one. `state` takes the place of the
     user's own state directory. Without `needs_model` a session that no model answers is fine.
+    `asks` says that a person is there, who answers `EgressAsked`.
     """
 
     directory: Path
@@ -49,6 +59,7 @@ class Options:
     resume: str | None = None
     state: Path | None = None
     needs_model: bool = True
+    asks: bool = False
 
 
 async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
@@ -66,10 +77,13 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
         parts = _parts(options, options.settings.model, llm)
         name, notice = await _backend_of(options, catalog.root)
         backend = open_backend(name, env.sandbox_dir(options.state))
-        journal, state = await _begin(catalog, repository, project, options.settings, name)
+        network, missing = _network_of(options.settings, backend)
+        began = SessionStarted("", 0, project, options.settings.model, name, network)
+        journal, state = await _begin(catalog, repository, began)
         session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
-        if notice is not None:
-            session.emit(notice)
+        for said in (notice, missing):
+            if said is not None:
+                session.emit(said)
         return session
     journal, state = _resume(catalog, catalog.find(project, options.resume).id)
     try:
@@ -100,7 +114,7 @@ async def _backend_of(options: Options, state: Path) -> tuple[str, Notice | None
     labels = {OWNER: owner_id(state)}
     spec = SandboxSpec(
         session="trial",
-        network=settings.network,
+        network=settings.network or DEFAULT_NETWORK,
         labels=labels,
         image=settings.image,
         engine=settings.engine,
@@ -109,15 +123,27 @@ async def _backend_of(options: Options, state: Path) -> tuple[str, Notice | None
     return choice.backend, choice.notice()
 
 
+def _network_of(settings: Settings, backend: Backend) -> tuple[str, Notice | None]:
+    """The policy of a new session: what was chosen, or the default where the backend has it.
+
+    Raises `UserError` for a host to allow that cannot be read.
+    """
+    policy_of("list", settings.allow_hosts)
+    if settings.network is not None or DEFAULT_NETWORK in backend.capabilities.policies:
+        return settings.network or DEFAULT_NETWORK, None
+    text = f"the network is none: the sandbox `{backend.name}` has no policy `{DEFAULT_NETWORK}`"
+    return "none", Notice("warning", text, "nothing can be downloaded inside")
+
+
 async def _begin(
-    catalog: Catalog, repository: Repository, project: str, settings: Settings, backend: str
+    catalog: Catalog, repository: Repository, began: SessionStarted
 ) -> tuple[Journal, State]:
     number = await allocate_number(repository, catalog.root)
     identity = catalog.new_id()
     journal, state = Journal(catalog.journal(identity)), State()
-    started = SessionStarted(identity, number, project, settings.model, backend, settings.network)
+    started = msgspec.structs.replace(began, id=identity, number=number)
     state.apply(journal.append(0, started))
-    catalog.record(project, number, identity)
+    catalog.record(began.project, number, identity)
     return journal, state
 
 
@@ -140,6 +166,7 @@ class _Made:
     template: str
     tools: Toolset
     settings: Settings
+    asks: bool
 
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
@@ -148,7 +175,7 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
     if options.record is not None:
         answers = Recorder(answers, options.record)
     tools = builtin(_below(texts, "tools/"))
-    return _Made(answers, model, texts["system.md"], tools, options.settings)
+    return _Made(answers, model, texts["system.md"], tools, options.settings, options.asks)
 
 
 def _assemble(
@@ -161,14 +188,14 @@ def _assemble(
 ) -> Session:
     started = state.started
     assert started is not None
+    session = Session(journal, state)
     spec = SandboxSpec(
         session=started.id,
-        network=started.network,
         labels=_labels(started, owner),
         image=made.settings.image,
         engine=made.settings.engine,
     )
-    session = Session(journal, state)
+    spec = _gated(spec, made, session, journal.path.with_name(AUDIT_FILE))
     sync = Sync(repository, session=started.id, number=started.number)
     place = Workplace(backend, spec, sync, state, session.emit)
     git = GitFacts(repository.branch, repository.head, mirror=f"glovebox/{started.number}")
@@ -184,6 +211,44 @@ def _assemble(
     session.equip(parts, place)
     place.start()
     return session
+
+
+def _gated(spec: SandboxSpec, made: _Made, session: Session, audit: Path) -> SandboxSpec:
+    """`spec` with its network: chosen at the start; settings of today may narrow it, hosts add."""
+    settings, state = made.settings, session.state
+    assert state.started is not None
+    network = narrower(state.started.network, settings.network or state.started.network)
+    if network == "none":
+        return spec
+    known = registries.read()
+    named = (*settings.allow_hosts, *state.allowed_hosts)
+    hosts = (*known.hosts, *named) if network == "registries" else named
+    upstreams, problems = upstreams_of(env.variables())
+    gate = Gate(
+        policy_of(network, hosts),
+        inside=known.inside,
+        emit=session.emit,
+        asks=made.asks,
+        audit=audit,
+        roads=lambda: Roads(upstreams=upstreams),
+    )
+    for problem in problems:
+        session.emit(Notice("warning", f"your proxy is not used: {problem}"))
+    return dataclasses.replace(spec, network=network, hosts=hosts, gate=gate)
+
+
+def explain_network(settings: Settings) -> tuple[str, ...]:
+    """What the network policy in force allows, line by line, and where each line is from."""
+    network = settings.network or DEFAULT_NETWORK
+    lines = [f"{network}" + ("" if settings.network else " (the default)")]
+    if network == "registries":
+        found = [(f.entry.partition("=")[0], name, f.source) for name, f in registries.read().found]
+        lines += [f"  {host:<32} {name:<6} {source}" for host, name, source in found]
+    if network != "none":
+        lines += [f"  {host:<32} allowed by you" for host in settings.allow_hosts]
+    if network == "open":
+        lines.append("  every public host, ports 80 and 443")
+    return tuple(lines)
 
 
 def _labels(started: SessionStarted, owner: str) -> Mapping[str, str]:

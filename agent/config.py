@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -22,7 +22,10 @@ REPOSITORY_FILE = ".glovebox.yml"
 PREFIX = "GLOVEBOX_"
 _MAX_BYTES = 1_000_000
 
-Network = Literal["none"]
+Network = Literal["none", "list", "registries", "open"]
+NETWORKS: tuple[Network, ...] = ("none", "list", "registries", "open")
+"""What a sandbox may reach, from nothing on; each allows all that the one before it does."""
+DEFAULT_NETWORK: Network = "registries"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,14 +33,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model: str = ""
     sandbox: str = "auto"
-    network: Network = "none"
+    network: Network | None = None
+    allow_hosts: tuple[str, ...] = ()
     image: str = ""
     engine: str = ""
     steps: int = STEPS_MAX
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
-_VALUES = {"network": ", ".join(get_args(Network)), "steps": "a whole number from 1 on"}
+_VALUES = {
+    "network": ", ".join(NETWORKS),
+    "steps": "a whole number from 1 on",
+    "allow_hosts": "a list of hosts",
+}
 KEYS = Settings.__struct_fields__
 
 
@@ -45,13 +53,28 @@ def load(directory: Path, flags: Mapping[str, Any]) -> Settings:
     """The settings that hold for a repository. Raises `ConfigError` naming file and key."""
     merged: dict[str, Any] = {}
     user = env.config_dir() / USER_FILE
+    named: list[str] = []
     merged |= _checked(_read(user), str(user))
+    named += _hosts(merged)
     repository = (files.enclosing(directory, ".git") or directory) / REPOSITORY_FILE
     _narrow(merged, _checked(_read(repository), str(repository)), str(repository))
     merged |= _checked(_environment(), "the environment")
+    named += _hosts(merged)
     given = {k: v for k, v in flags.items() if v is not None}
     _typed(given, "the command line")
-    return _typed(merged | given, "the merged configuration")
+    named += _hosts(given)
+    # Hosts add up: naming one more does not take back those named before.
+    merged |= given | {"allow_hosts": list(dict.fromkeys(named))}
+    return _typed(merged, "the merged configuration")
+
+
+def _hosts(values: Mapping[str, Any]) -> list[str]:
+    return [str(host) for host in values.get("allow_hosts") or ()]
+
+
+def narrower(one: str, other: str) -> str:
+    """The one of two network policies that allows less."""
+    return min(one, other, key=tuple(map(str, NETWORKS)).index)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -73,8 +96,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    found = env.variables(PREFIX)
-    return {name.removeprefix(PREFIX).lower(): value for name, value in found.items()}
+    found: dict[str, Any] = {
+        name.removeprefix(PREFIX).lower(): value for name, value in env.variables(PREFIX).items()
+    }
+    if "allow_hosts" in found:
+        found["allow_hosts"] = found["allow_hosts"].replace(",", " ").split()
+    return found
 
 
 def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
@@ -122,7 +149,7 @@ def _narrow(merged: dict[str, Any], wanted: Mapping[str, Any], source: str) -> N
     for key, value in wanted.items():
         if key == "steps":
             merged[key] = min(int(value), int(merged.get(key, STEPS_MAX)))
-        elif key == "network" and value == "none":
+        elif key == "network" and narrower(str(value), _network(merged)) == value:
             merged[key] = value
         else:
             raise ConfigError(
@@ -131,6 +158,15 @@ def _narrow(merged: dict[str, Any], wanted: Mapping[str, Any], source: str) -> N
                 file=source,
                 key=key,
             )
+
+
+def _network(merged: Mapping[str, Any]) -> str:
+    return str(merged.get("network") or DEFAULT_NETWORK)
+
+
+def shown(settings: Settings, key: str) -> str:
+    """What a key is set to, as it would stand in a file."""
+    return str(msgspec.structs.asdict(settings)[key])
 
 
 def require_model(settings: Settings) -> str:

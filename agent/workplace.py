@@ -84,6 +84,10 @@ class Workplace:
     async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         return ToolContext(await self._sandbox(), call.id, on_output, self._state.seen)
 
+    def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
+        gate = self._spec.gate
+        return gate is not None and gate.answer(identity, allow=allow, remember=remember)
+
     async def lost(self) -> None:
         await self.close()
         self._emit(SandboxState("lost", self._backend.name, self._state.sandbox_ref))

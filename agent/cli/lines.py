@@ -11,6 +11,8 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    EgressAnswered,
+    EgressAsked,
     Notice,
     Problem,
     SandboxState,
@@ -48,12 +50,24 @@ def line_of(event: AnyEvent) -> str | None:
             return synced(event) + _notes(notes)
         case Undone(commit=commit, notes=notes):
             return f"✓ undone; the branch is back at {commit[:10] or 'its start'}" + _notes(notes)
+        case EgressAsked(host=host, port=port):
+            return f"? the sandbox wants to reach {terminal_safe(host)}:{port}"
+        case EgressAnswered():
+            return crossed(event)
         case TurnFinished(problem=problem) if problem is not None:
             return f"✗ {problem_text(problem)}"
         case TurnFinished(outcome="interrupted"):
             return "! interrupted"
         case _:
             return None
+
+
+def crossed(event: EgressAnswered) -> str:
+    """What was decided about a host."""
+    named = f"{terminal_safe(event.host)}:{event.port}"
+    if not event.allowed:
+        return f"✗ {named} stays out of reach"
+    return f"✓ {named} may be reached" + (" in this session" if event.remember else ", this once")
 
 
 def synced(event: SyncFinished) -> str:

@@ -32,7 +32,7 @@ Line = tuple[tuple[str, str], ...]
 OUTPUT_LINES = 6
 _OUTPUT_CHARS = 4_000
 _LINE_CHARS = 200
-_STYLES = {"✓": "good", "✗": "bad", "!": "warning", "·": "dim", "→": "call"}
+_STYLES = {"✓": "good", "✗": "bad", "!": "warning", "?": "warning", "·": "dim", "→": "call"}
 # A program's colours mean nothing here; one that is still arriving is cut at the end of what came.
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*[mK]|\x1b(?:\[[0-9;:]*)?\Z")
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from agent import __version__, config
-from agent.app import Options, shutdown
+from agent.app import Options, explain_network, shutdown
 from agent.cli.exits import Exit, exit_of
 from agent.cli.lines import problem_text
 from agent.cli.message import message_from
@@ -30,7 +30,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--message-file", type=_FILE, help="The same, with the message from a file.")
 @click.option("--model", help="PROVIDER/NAME as litellm spells it, or replay:FILE.")
 @click.option("--sandbox", help="Where the tools run: auto, local, docker.")
-@click.option("--network", help="What the sandbox may reach: none.")
+@click.option("--network", help="What the sandbox may reach: none, list, registries, open.")
+@click.option("--allow-host", "allow_hosts", multiple=True, help="A host it may reach besides.")
 @click.option("--image", help="What a docker sandbox is made of; it must be there already.")
 @click.option("--engine", help="The container engine: docker, podman or an address.")
 @click.option("--steps", type=int, help="Stop a turn after this many model requests.")
@@ -53,11 +54,11 @@ def main(context: click.Context, directory: Path, **flags: Any) -> Any:
     if text is None:
         from agent.cli.repl import Repl
 
-        return _run(Repl(_options(directory, flags)).run())
+        return _run(Repl(_options(directory, flags)).run(), tidy=True)
     from agent.cli.once import Once
 
     once = Once(json=flags["as_json"], quiet=flags["quiet"])
-    return _run(once.run(text, lambda: _options(directory, flags)))
+    return _run(once.run(text, lambda: _options(directory, flags)), tidy=True)
 
 
 @main.command()
@@ -100,7 +101,18 @@ def shell(obj: Any, words: tuple[str, ...], new: bool, tty: bool, **flags: Any) 
     at = flags.pop("at") or obj[0]
     settings = _settings((at, obj[1]), flags)
     options = Options(at, settings, resume=resume, needs_model=False)
-    return _run(Shell(command, tty=tty).run(options))
+    return _run(Shell(command, tty=tty).run(options), tidy=True)
+
+
+@main.command()
+@click.option("--network", help="With which network policy to try the sandboxes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_obj
+def doctor(obj: Any, as_json: bool, **flags: Any) -> Any:
+    """Test every part of this machine that a session needs, and say how to mend it."""
+    from agent.cli.doctor import run
+
+    return _run(run(_settings(obj, flags), as_json=as_json))
 
 
 @main.command()
@@ -113,6 +125,42 @@ def selftest(obj: Any, as_json: bool, **flags: Any) -> Any:
     from agent.cli.selftest import run
 
     return _run(run(_settings(obj, flags), as_json=as_json))
+
+
+@main.command("config")
+@click.argument("action", type=click.Choice(["explain"]))
+@click.argument("key")
+@click.pass_obj
+def explain(obj: Any, action: str, key: str) -> Any:
+    """Say what a KEY of the configuration is set to, and for `network` what that allows."""
+    if key not in config.KEYS:
+        raise click.UsageError(f"there is no key `{key}`; known: {', '.join(config.KEYS)}")
+    settings = _settings(obj, {})
+    lines = explain_network(settings) if key == "network" else (config.shown(settings, key),)
+    click.echo("\n".join(lines))
+    return Exit.DONE
+
+
+@main.command()
+@click.option("--dry-run", "dry", is_flag=True, help="Only say what would be removed.")
+def reap(dry: bool) -> Any:
+    """Remove what crashes left behind: sandboxes, processes and folders of nobody."""
+    from agent.cli.reap import run
+
+    return _run(run(dry=dry))
+
+
+@main.command("rm")
+@click.argument("session", metavar="N")
+@click.option("--force", is_flag=True, help="Also when not all work is on its branch.")
+@click.option("--no-rescue", is_flag=True, help="With --force: write no bundle of that work.")
+@click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
+@click.pass_obj
+def remove(obj: Any, session: str, force: bool, no_rescue: bool, at: Path | None) -> Any:
+    """Remove session N with everything it made but its branch."""
+    from agent.cli.reap import remove
+
+    return _run(remove(at or obj[0], session, force=force, rescue=not no_rescue))
 
 
 def _settings(obj: Any, flags: dict[str, Any]) -> config.Settings:
@@ -128,10 +176,15 @@ def _options(directory: Path, flags: dict[str, Any]) -> Options:
     return Options(directory, settings, record=flags["record"], resume=resume)
 
 
-def _run(job: Coroutine[Any, Any, int]) -> int:
+def _run(job: Coroutine[Any, Any, int], *, tidy: bool = False) -> int:
     async def whole() -> int:
         try:
-            return await job
+            if not tidy:
+                return await job
+            from agent.cli.reap import in_the_background
+
+            async with in_the_background():
+                return await job
         finally:
             await shutdown()
 

@@ -49,7 +49,7 @@ class Plain:
         self._keys.changed()
         if not line:
             self._end.set()
-        elif line.strip():
+        elif line.strip() and not self._keys.answer(line.strip()):
             self._keys.submit(line.removesuffix("\n"))
         else:
             self._ask()

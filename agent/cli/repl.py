@@ -10,11 +10,13 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from agent import __version__
 from agent.app import Options, open_session
 from agent.cli.badge import badge
 from agent.cli.commands import COMMANDS, parse
+from agent.cli.crossing import Crossings
 from agent.cli.exits import Exit
 from agent.cli.lines import problem_text
 from agent.cli.live import Line, Live, marked
@@ -37,6 +39,7 @@ class Repl:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._live = Live()
+        self._crossings = Crossings(self._cross)
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         self._open: Session | None = None
         self._leaving = False
@@ -80,13 +83,14 @@ class Repl:
 
     def show(self, lines: Sequence[Line]) -> None:
         """Add to the transcript."""
-        self._screen.update(lines, self._live.area())
+        self._screen.update(lines, [*self._live.area(), *self._crossings.area()])
 
     async def follow(self, records: AsyncGenerator[Record]) -> None:
         """Show records as they come."""
         async for record in records:
             if isinstance(record.event, TurnFinished):
                 self._hint = ""
+            self._crossings.apply(record.event)
             self.show(self._live.apply(record.event))
 
     def leave(self) -> None:
@@ -99,7 +103,7 @@ class Repl:
         self._inbox.put_nowait("")
 
     async def _work(self) -> None:
-        self._open = await open_session(self._options)
+        self._open = await open_session(replace(self._options, asks=True))
         self.show(marked(f"· session {self._open.number}: work arrives on {self._open.branch}"))
         ready = asyncio.create_task(self._await_sandbox(self._open))
         try:
@@ -156,6 +160,7 @@ class Repl:
             interrupt=self._interrupt,
             leave=self.leave,
             changed=self._changed,
+            answer=self._answer,
             badge=lambda: badge(self._open.status() if self._open else None, self._hint),
             commands=[(c.name, c.about) for c in COMMANDS],
         )
@@ -166,6 +171,13 @@ class Repl:
         from agent.cli.prompt import Prompt
 
         return Prompt(keys, env.state_dir() / HISTORY)
+
+    def _answer(self, key: str) -> bool:
+        return self._crossings.press(key)
+
+    def _cross(self, identity: str, allow: bool, remember: bool) -> None:
+        self.session.answer_egress(identity, allow=allow, remember=remember)
+        self.show([])
 
     def _submit(self, text: str) -> None:
         self._inbox.put_nowait(text)

@@ -23,6 +23,8 @@ class Keys:
     changed: Callable[[], None]
     """The line was edited."""
     badge: Callable[[], Line]
+    answer: Callable[[str], bool]
+    """A key pressed on an empty line; whether it answered a question, and so is no typing."""
     commands: Sequence[tuple[str, str]]
 
 

@@ -16,11 +16,11 @@ from typing import Literal
 
 import msgspec
 
-from agent.config import Settings
+from agent.config import DEFAULT_NETWORK, Settings
 from agent.core.text import one_line
 from agent.doctor.catalogue import ATTEMPTS, CONTROLS, Attempt, Control
 from agent.host import bait, env, files
-from agent.host.owner import owner_id
+from agent.host.owner import claim, owner_id
 from agent.host.system import modules_of
 from agent.sandbox.auto import AUTO, choose
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
@@ -81,7 +81,7 @@ def spec_of(settings: Settings, state: Path) -> SandboxSpec:
     """A sandbox as sessions with these settings have it; its session is to be replaced."""
     return SandboxSpec(
         session="doctor",
-        network=settings.network,
+        network=settings.network or DEFAULT_NETWORK,
         labels={"glovebox.owner": owner_id(state)},
         image=settings.image,
         engine=settings.engine,
@@ -116,11 +116,14 @@ def _fitting(backend: str, spec: SandboxSpec) -> list[Attempt]:
 
 @asynccontextmanager
 async def _sandbox(backend: Backend, spec: SandboxSpec) -> AsyncGenerator[Sandbox]:
-    sandbox = await backend.create(replace(spec, session=f"selftest{secrets.token_hex(8)}"))
-    try:
-        yield sandbox
-    finally:
-        await backend.destroy(sandbox.ref)
+    session = f"selftest{secrets.token_hex(8)}"
+    with claim(session):
+        labels = {**spec.labels, "glovebox.session": session}
+        sandbox = await backend.create(replace(spec, session=session, labels=labels))
+        try:
+            yield sandbox
+        finally:
+            await backend.destroy(sandbox.ref)
 
 
 @asynccontextmanager

@@ -68,6 +68,10 @@ class Workplace(Protocol):
         """All changes since the repository was carried in, as a unified diff."""
         ...
 
+    def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
+        """A person's answer to `EgressAsked`; False when that question is over."""
+        ...
+
     async def lost(self) -> None:
         """Forget a sandbox that is gone; the next use starts it again with the files it kept."""
         ...
@@ -221,6 +225,10 @@ class Session:
         if not self.state.tips:
             raise UserError("there is no turn to undo")
         return self._run(self._undo)
+
+    def answer_egress(self, identity: str, *, allow: bool, remember: bool = False) -> bool:
+        """Answer an `EgressAsked`, for this once or for the session; False when it is over."""
+        return self._equipped[1].answer_egress(identity, allow=allow, remember=remember)
 
     async def diff(self) -> str:
         """All changes since the start of the session, as a unified diff; empty before the first."""

@@ -8,6 +8,7 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    EgressAnswered,
     Entered,
     MessageFinished,
     Record,
@@ -51,6 +52,7 @@ class State:
         self.branch = ""
         self.branch_value = ""
         self.tips: list[str] = []
+        self.allowed_hosts: list[str] = []
         self.sync: SyncState = "none"
         self.problem = ""
 
@@ -98,6 +100,8 @@ class State:
                 self.problem = problem.message if problem else ""
                 if commit and not problem:
                     self.branch, self.branch_value = branch, commit
+            case EgressAnswered(allowed=True, remember=True, host=host, port=port):
+                self.allowed_hosts.append(f"{host}:{port}")
             case Undone(commit=commit):
                 self.branch_value = commit
                 self.sync = "synced" if commit else "none"

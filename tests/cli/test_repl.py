@@ -72,7 +72,7 @@ def test_the_badge_says_where_the_work_is(tty: Terminal, user: User) -> None:
         badge = tty.screen().rstrip("\n").splitlines()[-1]
         quit_(tty)
 
-    assert badge.split("  ")[:5] == [" local", "network none", "glovebox/1", "synced", MODEL]
+    assert badge.split("  ")[:5] == [" local", "network registries", "glovebox/1", "synced", MODEL]
 
 
 def test_a_message_may_have_lines_and_pasting_never_sends(tty: Terminal, user: User) -> None:
