@@ -1,4 +1,4 @@
-"""Whatever happens on the way, a program runs once or not at all, and what is said of it is true."""
+"""Whatever happens on the way, a program runs once or not at all, and what is said is true."""
 
 from __future__ import annotations
 

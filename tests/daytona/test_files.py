@@ -41,7 +41,7 @@ async def test_an_upload_that_fails_is_made_again(
 
 
 @pytest.mark.parametrize(
-    "fault", [{"how": "truncate", "times": 2}, {"how": "drop before"}], ids=str
+    "fault", [{"how": "truncate", "times": 2}, {"how": "drop before"}], ids=["cut", "dropped"]
 )
 async def test_a_download_that_breaks_goes_on_where_it_was(
     fault: dict[str, Any], server: DaytonaServer, backend: DaytonaBackend

@@ -101,7 +101,7 @@ async def test_a_sandbox_that_reaches_out_all_the_same_is_deleted(
         return ["1.1.1.1:443"]
 
     monkeypatch.setattr("agent.sandbox.daytona.sandbox.DaytonaSandbox.reach", leaky)
-    with pytest.raises(SandboxUnavailable, match="reaches 1.1.1.1:443 although"):
+    with pytest.raises(SandboxUnavailable, match=r"reaches 1\.1\.1\.1:443 although"):
         await backend.create(new_spec())
     assert server.living() == []
 

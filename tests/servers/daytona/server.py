@@ -15,6 +15,7 @@ import re
 import secrets
 import threading
 from collections.abc import Coroutine, Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ STOPPED = (
 )
 IN_TRANSITION = ("creating", "starting", "stopping", "restoring", "archiving", "destroying")
 _Result = TypeVar("_Result")
+_fault: ContextVar[Fault | None] = ContextVar("fault", default=None)
 
 
 class DaytonaServer:
@@ -134,7 +136,7 @@ class DaytonaServer:
         fault = next((f for f in self.faults if f.fits(request.method, path)), None)
         if fault is not None:
             fault.times -= 1
-        request["fault"] = fault
+        _fault.set(fault)
         status = 0
         try:
             answer = await self._meet(request, handler, fault)
@@ -428,7 +430,7 @@ class DaytonaServer:
     async def _stream(
         self, request: web.Request, socket: web.WebSocketResponse, box: Box, named: dict[str, str]
     ) -> None:
-        fault: Fault | None = request["fault"]
+        fault = _fault.get()
         offset = 0
         try:
             while True:
@@ -493,7 +495,7 @@ class DaytonaServer:
     async def _part(
         self, request: web.Request, answer: web.StreamResponse, box: Box, path: str
     ) -> None:
-        fault: Fault | None = request["fault"]
+        fault = _fault.get()
         done = await box.ask("download", path=path, offset=0)
         name = "error" if "status" in done else "file"
         head = (
