@@ -6,11 +6,12 @@ import textwrap
 
 import msgspec
 
+from agent import upkeep
 from agent.cli.exits import Exit
 from agent.config import Settings
-from agent.core.text import terminal_safe
+from agent.core.text import one_line, terminal_safe
 from agent.doctor.examination import examination
-from agent.doctor.report import Finding, Report
+from agent.doctor.report import Finding, Report, Section
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "·"}
 _WIDTH = 100
@@ -19,12 +20,28 @@ _WIDTH = 100
 async def run(settings: Settings, *, as_json: bool) -> Exit:
     """Examine the machine and print the findings. The code says whether a session can be had."""
     report = await examination(settings)
+    report = msgspec.structs.replace(report, sections=(*report.sections, await _leftovers()))
     if as_json:
         whole = {"ok": report.ok, "backends": report.backends} | msgspec.to_builtins(report)
         print(msgspec.json.format(msgspec.json.encode(whole)).decode())
     else:
         print(terminal_safe(report_text(report)))
     return Exit.DONE if report.ok else Exit.SANDBOX
+
+
+async def _leftovers() -> Section:
+    """What crashes left behind, without removing it."""
+    left = await upkeep.reap(dry=True)
+    if not left:
+        finding = Finding("of earlier sessions", "ok", "nothing was left behind")
+    else:
+        finding = Finding(
+            "of earlier sessions",
+            "warning",
+            f"{len(left)} left: {one_line(', '.join(one.what for one in left), 200)}",
+            "`glovebox reap` removes them",
+        )
+    return Section("Leftovers", (finding,))
 
 
 def report_text(report: Report) -> str:

@@ -70,6 +70,12 @@ class Mirror:
         """Move a private ref from `old` ("" for none) to `commit`, with a reflog entry."""
         await self._update(f"{self._refs}/{name}", commit, old, "glovebox")
 
+    async def forget(self) -> None:
+        """Remove the private refs: what only they held is git's to collect."""
+        listed = await self._git.run("for-each-ref", "--format=%(refname)", f"{self._refs}/")
+        for ref in listed.text.splitlines():
+            await self._git.run("update-ref", "--no-deref", "-d", ref)
+
     async def place(self, name: str, commit: str, owned: Collection[str]) -> Placed:
         """Have `commit` on the branch `name` or on the first sibling that can take it.
 

@@ -154,6 +154,20 @@ class Sync:
             notes += [f"{refusal}; it was left at {value[:10]}"] if refusal else []
         return Undone(was, to, tuple(notes))
 
+    async def rescue(self, sandbox: Sandbox, *, base: str, target: Path) -> str:
+        """Write all work since `base` into the bundle `target`, unchecked; the tip it holds.
+
+        For work that cannot be mirrored and is about to be given up. Raises `SyncError`.
+        """
+        workspace = Workspace(sandbox)
+        made = await workspace.commit(self._words("Work that was rescued", 0))
+        await workspace.bundle(made.head, base, target)
+        return made.head
+
+    async def forget(self) -> None:
+        """Remove the session's private refs; its branch stays, it is the user's now."""
+        await self._mirror.forget()
+
     async def _keep(self, was: str) -> None:
         """Keep a former tip from being collected."""
         if was and not await self._mirror.private(f"undone/{was}"):

@@ -16,6 +16,7 @@ from agent.core.errors import UserError
 
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
+OURS = 0o1000  # the sticky bit on a temporary directory of ours; nobody else would set it
 
 
 def make_private_dir(path: Path) -> Path:
@@ -51,6 +52,24 @@ def read_bytes(path: Path, *, limit: int = 10_000_000) -> bytes:
     if len(data) > limit:
         raise UserError(f"`{path}` is larger than {limit} bytes")
     return data
+
+
+def read_head(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file; nothing when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(limit)
+    except OSError:
+        return b""
+
+
+def contains(path: Path, wanted: bytes) -> bool:
+    """Whether a file holds `wanted` on one line; a file that cannot be read might."""
+    try:
+        with open(path, "rb") as file:
+            return any(wanted in line for line in file)
+    except OSError:
+        return True
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
@@ -131,16 +150,19 @@ def temporary_dir(
 ) -> Generator[Path]:
     """A private directory that is gone afterwards, unless `keep`.
 
-    With `shared` others may pass through it (not list it), as a sandbox's own user must.
+    With `shared` others may pass through it (not list it), as a sandbox's own user must. As long
+    as this process lives it holds a lock on it: what a killed one left can be told by that.
     """
     path = Path(tempfile.mkdtemp(prefix=prefix))
-    if shared:
-        path.chmod(PRIVATE_DIR | 0o011)
+    lock = _open_directory(str(path))
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    path.chmod(PRIVATE_DIR | (0o011 if shared else 0) | (0 if keep else OURS))
     try:
         yield path
     finally:
         if not keep:
             remove_tree(path)
+        os.close(lock)
 
 
 def remove_tree(path: Path) -> None:

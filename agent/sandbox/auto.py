@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.core.errors import GloveboxError, SandboxError, SandboxUnavailable
 from agent.core.events import Notice
 from agent.core.text import one_line
-from agent.host import env
+from agent.host import env, owner
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from agent.sandbox.registry import BACKENDS, open_backend
 
@@ -84,11 +84,14 @@ async def _fits(name: str, spec: SandboxSpec, root: Path) -> str:
 
 async def trial(backend: Backend, spec: SandboxSpec) -> None:
     """Make a sandbox, look whether it holds, free it. Raises `SandboxError` with the remedy."""
-    sandbox = await backend.create(replace(spec, session=f"trial{secrets.token_hex(8)}"))
-    try:
-        await _examine(sandbox)
-    finally:
-        await backend.destroy(sandbox.ref)
+    session = f"trial{secrets.token_hex(8)}"
+    with owner.claim(session):
+        labels = {**spec.labels, "glovebox.session": session}
+        sandbox = await backend.create(replace(spec, session=session, labels=labels))
+        try:
+            await _examine(sandbox)
+        finally:
+            await backend.destroy(sandbox.ref)
 
 
 async def _examine(sandbox: Sandbox) -> None:

@@ -52,6 +52,15 @@ class Catalog:
         place = self.root / "projects" / project / str(number) / "session"
         files.write_whole(place, session.encode())
 
+    def sessions(self) -> tuple[str, ...]:
+        """The ids of all sessions, of whatever repository."""
+        return tuple(folder.name for folder in files.children(self.root / "sessions"))
+
+    def forget(self, project: str, number: int, session: str) -> None:
+        """Remove all that is kept of a session. It must not be in use."""
+        files.remove_tree(self.root / "projects" / project / str(number))
+        files.remove_tree(self.root / "sessions" / session)
+
     def entries(self, project: str) -> list[Entry]:
         """The sessions of a repository, the one used last at the end."""
         found = [

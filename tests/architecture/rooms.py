@@ -87,6 +87,18 @@ ROOMS = (
             "agent.tools.base",
         ),
     ),
+    Room(
+        "agent.upkeep",
+        (
+            "agent.core",
+            "agent.git",
+            "agent.host",
+            "agent.sandbox",
+            "agent.sandbox.protocol",
+            "agent.session",
+        ),
+        (PATHS,),
+    ),
     Room("agent.app", (*_LOWER, "agent.workplace"), (PATHS,)),
     Room(
         "agent.cli",
@@ -99,6 +111,7 @@ ROOMS = (
             "agent.host",
             "agent.doctor",
             "agent.sandbox.protocol",
+            "agent.upkeep",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
     ),
