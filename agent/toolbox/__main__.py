@@ -1,6 +1,7 @@
 """Start: `python3 -I -S toolbox.zip [DESCRIPTOR]`; without it stdin and stdout are the channel.
 
-`python3 -I -S toolbox.zip once REQUEST` answers a single request instead, see `once`.
+`python3 -I -S toolbox.zip once REQUEST` answers a single request instead, see `once`. With `init`
+before anything else it runs below a process 1 of ours, see `init`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ def main() -> None:
         from agent.toolbox.once import once
 
         os._exit(once(sys.argv[2]))
+
+    if sys.argv[1:2] == ["init"]:
+        from agent.toolbox.init import watch
+
+        watch()
+        del sys.argv[1]
 
     from agent.toolbox.confine import confine
     from agent.toolbox.server import Server

@@ -29,7 +29,7 @@ LEAST_MEMORY_BYTES = 512_000_000
 # Variables of an image without which its toolchains do not work and that cannot be a secret.
 KEPT = ("PATH", "JAVA_HOME", "GOROOT", "RUSTUP_HOME", "DOTNET_ROOT", "NVM_DIR", "PYENV_ROOT")
 
-TOOLBOX_COMMAND = ("-I", "-S", "-X", "utf8", TOOLBOX)
+TOOLBOX_COMMAND = ("-I", "-S", "-X", "utf8", TOOLBOX, "init")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def user_of(session: str) -> int:
 def flags(plan: Plan) -> list[str]:
     """The arguments of `create`; the container's main process is the toolbox."""
     return [
-        *("--name", plan.name, "--interactive", "--init", "--user", f"{plan.user}:{plan.user}"),
+        *("--name", plan.name, "--interactive", "--user", f"{plan.user}:{plan.user}"),
         *_locked(plan),
         *_bounded(plan),
         *_placed(plan.podman),

@@ -36,7 +36,6 @@ _LIMITS = "on a machine without systemd or with rootless docker, delegate the cg
 _KNOWN = (
     ("permission denied while trying to connect", "you may not use the engine", _DENIED),
     ("no space left on device", "the engine's disk is full", "try `docker system df`"),
-    ("exec: \"docker-init\"", "the engine has no `docker-init`", "install the package `tini`"),
     ("exec: \"/bin/sh\"", "the image has no `sh`", "choose an image with a shell"),
     ("python:", "the Python of the image is too old", "choose an image with Python 3.8 or newer"),
     ("seccomp", "the engine does not take a system call filter", "update the engine"),
