@@ -15,7 +15,7 @@ from agent.sandbox.registry import BACKENDS, open_backend
 
 AUTO = "auto"
 ORDER = ("local", "docker", "daytona")
-DAYTONA_KEYS = ("DAYTONA_API_KEY", "DAYTONA_JWT_TOKEN")
+DAYTONA_KEYS = ("DAYTONA_API_KEY",)
 
 # What every sandbox of ours must be able to say of itself, however it was made.
 _QUICK = "grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' /proc/self/status"

@@ -33,7 +33,7 @@ def listed(*hosts: str) -> SandboxSpec:
         (SandboxSpec("s", network="open"), {"network_block_all": False}),
         (listed(), {"network_block_all": True}),
         (
-            listed("pypi.org", "*.example.org"),
+            listed("pypi.org=mirror", "*.example.org"),
             {"network_block_all": False, "domain_allow_list": "pypi.org,*.example.org"},
         ),
     ],

@@ -33,14 +33,14 @@ class DaytonaBackend:
 
     name = NAME
     capabilities = Capabilities(
-        policies=("none", "list", "registries", "open"),
+        policies=("none", "list", "open"),
         expose=True,
         fork=True,
         stop=True,
         limits=("memory_bytes", "disk_bytes", "cpus"),
         notes=(
-            "`list` and `registries` only with at most 10 host names, and only where your"
-            " organisation's tier enforces them; a new sandbox that reaches more is refused",
+            "`list` takes at most 10 host names, too few for `registries`, and only where your"
+            " organisation's tier enforces it; a new sandbox that reaches more is refused",
             "limits hold for a sandbox made from an image; a snapshot brings its own",
             "only machines of a virtual machine class can be forked; others can be snapshotted",
             "what runs inside may become root there, and sees Daytona's own variables in the"
@@ -57,7 +57,7 @@ class DaytonaBackend:
         self._running: dict[str, _Running] = {}
 
     def facts(self, spec: SandboxSpec) -> Facts:
-        return Facts(NAME, WORKDIR, "Linux, a machine at Daytona", spec.network)
+        return Facts(NAME, WORKDIR, "Linux, a machine at Daytona", network.in_words(spec))
 
     async def create(self, spec: SandboxSpec) -> DaytonaSandbox:
         plan = plan_of(spec, account.resolve())

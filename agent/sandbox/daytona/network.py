@@ -21,7 +21,7 @@ _ELSEWHERE = "choose `--network none` or `--network open`, or another sandbox"
 
 def settings(spec: SandboxSpec) -> Mapping[str, Any]:
     """The policy in the service's words. Raises `SandboxUnavailable` for what it has none for."""
-    hosts = tuple(getattr(spec, "hosts", ()))
+    hosts = spec.hosts
     match spec.network:
         case "none":
             return {"network_block_all": True}
@@ -43,10 +43,23 @@ def settings(spec: SandboxSpec) -> Mapping[str, Any]:
             )
 
 
-def _domain(host: str) -> str:
+def in_words(spec: SandboxSpec) -> str:
+    """What the model and a person are told of the network."""
+    match spec.network:
+        case "none":
+            return "none; nothing outside can be reached, so nothing can be downloaded"
+        case "open":
+            return "open; every public host"
+        case kind:
+            return f"{kind}; these hosts over HTTP and no others: {', '.join(spec.hosts)}"
+
+
+def _domain(entry: str) -> str:
+    # A host that may also lie at a mirror's address is by that name alone over there.
+    host = entry.removesuffix("=mirror")
     name = host.removeprefix("*.").removeprefix(".")
     if set(name) & set(":/=,[] ") or not all(p for p in name.split(".")) or not name.isascii():
-        raise SandboxUnavailable(f"Daytona cannot enforce a rule for `{host}`", _ELSEWHERE)
+        raise SandboxUnavailable(f"Daytona cannot enforce a rule for `{entry}`", _ELSEWHERE)
     return host if not host.startswith(".") else f"*{host}"
 
 
