@@ -27,6 +27,7 @@ BACKEND: list[BackendPromise] = []
 OWN_VARIABLES = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "PWD", "_", "SHLVL",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_USE_ENV_PROXY",
+    "PIP_BREAK_SYSTEM_PACKAGES",
     "http_proxy", "https_proxy", "all_proxy", "no_proxy",
     "PIP_RETRIES", "NPM_CONFIG_FETCH_RETRIES", "UV_HTTP_RETRIES", "CARGO_NET_RETRY",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from agent.sandbox.egress.names import split
 
 END = b"\r\n\r\n"
 HEADERS_MAX = 200
+ENDLESS = 1 << 62
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/1\.[01]")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
@@ -145,8 +146,17 @@ def parse_status(head: bytes) -> int:
     return int(match[1])
 
 
-def answer_rebuilt(head: bytes) -> tuple[int, bytes]:
-    """Status and head of an answer, so that its reader knows that nothing follows on it.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The head of an answer as it is passed on; `length` is `ENDLESS` when only the end tells."""
+
+    status: int
+    head: bytes
+    length: int
+
+
+def answer_rebuilt(head: bytes) -> Answer:
+    """The head of an answer, so that its reader knows that nothing follows on it.
 
     Raises `BadRequest` when it is no answer.
     """
@@ -163,7 +173,17 @@ def answer_rebuilt(head: bytes) -> tuple[int, bytes]:
     lines = [first, *(b"%s: %s" % pair for pair in kept)]
     if status >= 200:
         lines.append(b"connection: close")
-    return status, b"\r\n".join(lines) + END
+    return Answer(status, b"\r\n".join(lines) + END, _length(status, headers))
+
+
+def _length(status: int, headers: Headers) -> int:
+    if status in (204, 304):
+        return 0
+    given = [value for key, value in headers if key == b"content-length"]
+    framed = any(key == b"transfer-encoding" for key, _ in headers)
+    if framed or len(given) != 1 or not _LENGTH.fullmatch(given[0]):
+        return ENDLESS
+    return int(given[0])
 
 
 def _hops(headers: Headers) -> frozenset[bytes]:

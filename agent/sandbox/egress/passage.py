@@ -22,6 +22,8 @@ ENVIRONMENT: Mapping[str, str] = {
     **{name: PROXY for upper in _VARIABLES for name in (upper, upper.lower())},
     **dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.1,::1"),
     "NODE_USE_ENV_PROXY": "1",
+    # What pip installs lands in the sandbox's own home: the system in there is read-only.
+    "PIP_BREAK_SYSTEM_PACKAGES": "1",
 }
 # What nobody will ever answer is not worth asking for again.
 IMPATIENT: Mapping[str, str] = {

@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.core import limits
 from agent.core.text import one_line
+from agent.host.network import PUMP_BYTES
 from agent.sandbox.egress import hello, http, socks
 from agent.sandbox.egress.hello import NotTls
 from agent.sandbox.egress.http import BadRequest
@@ -141,8 +142,9 @@ class _Client:
         except ConnectionError as error:
             self._why = self._why or str(error)
         except asyncio.CancelledError:
+            # By `Proxy.cut` and nobody else; asyncio would report a task that ends cancelled.
+            self._why = "cut"
             self._abort()
-            raise
         finally:
             self._close()
 
@@ -269,7 +271,8 @@ class _Client:
         host = str(target).removesuffix(f":{HTTP}")
         asked = path if road.via is None else b"http://" + host.encode("ascii") + path
         road.writer.write(http.rebuilt(request, asked, host, road.extra))
-        await self._watched(self._body(road, request.length), self._answer(road))
+        bare = request.method == b"HEAD"
+        await self._watched(self._body(road, request.length), self._answer(road, bare=bare))
 
     async def _body(self, road: Road, size: int) -> None:
         while size > 0 and (data := await self._incoming.piece(size)):
@@ -278,16 +281,19 @@ class _Client:
         # The answer decides when it is over.
         await asyncio.get_running_loop().create_future()
 
-    async def _answer(self, road: Road) -> None:
-        status = 100
-        while status < 200:
+    async def _answer(self, road: Road, *, bare: bool) -> None:
+        """Pass the answer on, to the end it announces or else to the end of the connection."""
+        answer = None
+        while answer is None or answer.status < 200:
             try:
-                status, head = http.answer_rebuilt(await road.incoming.head())
+                answer = http.answer_rebuilt(await road.incoming.head())
             except BadRequest as error:
                 raise Refused(502, f"{error}") from None
-            await self._send_down(head)
+            await self._send_down(answer.head)
             self._answered = True
-        while data := await road.incoming.piece():
+        left = 0 if bare else answer.length
+        while left and (data := await road.incoming.piece(min(left, PUMP_BYTES))):
+            left -= len(data)
             await self._send_down(data)
 
     async def _both_ways(self, road: Road) -> None:
