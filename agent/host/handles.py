@@ -103,6 +103,9 @@ def _settle(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 class Channel:
     """A socket pair: our end as asyncio streams, the other end a descriptor to hand on.
 
@@ -118,10 +121,16 @@ class Channel:
         self._theirs.close()
         return descriptor
 
-    async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def streams(self) -> Streams:
         """Our end; closing the writer closes it."""
         self._ours.setblocking(False)
         return await asyncio.open_connection(sock=self._ours, limit=STREAM_BUFFER_BYTES)
+
+    async def both(self) -> tuple[Streams, Streams]:
+        """Our end and the other one, for when that is ours as well."""
+        self._theirs.setblocking(False)
+        other = await asyncio.open_connection(sock=self._theirs, limit=STREAM_BUFFER_BYTES)
+        return await self.streams(), other
 
     def close(self) -> None:
         """Close both ends, for when nobody came to use them."""

@@ -27,6 +27,12 @@ def main() -> None:
         watch()
         del sys.argv[1]
 
+    if sys.argv[1:2] == ["lines"]:
+        from agent.toolbox.lines import serve
+
+        serve(sys.argv[2])
+        os._exit(0)
+
     from agent.toolbox.confine import confine
     from agent.toolbox.server import Server
 

@@ -94,7 +94,7 @@ class Held(Lingering):
 def once(word: str) -> int:
     """Answer the request in `word`; the exit code."""
     ask = json.loads(_request(word).decode("utf-8"))
-    lines = Lines(_own_stdout(), ask["id"])
+    lines = Lines(own_stdout(), ask["id"])
     claim = ask.get("claim", "")
     if claim and not _claimed(claim):
         return _first_answer(lines, claim, ask)
@@ -122,7 +122,7 @@ def _request(word: str) -> bytes:
     return base64.b64decode(word)
 
 
-def _own_stdout() -> int:
+def own_stdout() -> int:
     """Our stdout, moved where no program that we start can inherit it."""
     out = os.dup(1)
     null = os.open(os.devnull, os.O_WRONLY)

@@ -149,9 +149,14 @@ class Machine:
             "claim": f"{PLACE}/claims/{name}" if once else "",
         }
 
-    def command(self, word: str) -> str:
-        """The shell command that answers the request in `word`."""
-        words = [self._python, "-I", "-S", "-X", "utf8", self._toolbox, "once", word]
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """All that programs inside may see, once it is prepared."""
+        return self._environment
+
+    def command(self, word: str, how: str = "once") -> str:
+        """The shell command that answers the request in `word`, left open for what goes with it."""
+        words = [self._python, "-I", "-S", "-X", "utf8", self._toolbox, how, word]
         there = f"[ -r {shlex.quote(self._toolbox)} ] || {{ echo {MISSING}; exit 97; }}"
         return f"( {there}\nexec {shlex.join(words)}"
 

@@ -85,7 +85,8 @@ class Sessions:
                 room=limits.OUTPUT_HEAD_BYTES + limits.OUTPUT_TAIL_BYTES,
                 live_room=limits.LIVE_MAX_BYTES,
             )
-            sent = await self._send(await self._word(ask, stdin))
+            word = await self._word(ask, stdin)
+            sent = await self.send(f"{self._machine.command(word)}\n)")
             await self._listen_or_stop(sent, lines, seconds + LATE_SECONDS, on_output)
             if lines.ended:
                 return lines.answer, bytes(lines.data)
@@ -110,18 +111,18 @@ class Sessions:
             await self._machine.upload(ahead)
         return word
 
-    async def _send(self, word: str) -> Sent:
-        sending = asyncio.ensure_future(self._send_once(word))
+    async def send(self, command: str) -> Sent:
+        """Have a session take `command`, for certain and once."""
+        sending = asyncio.ensure_future(self._send(command))
         cancelled = await settled(sending)
         if cancelled:
             # It may have arrived: only its session's end makes sure that nothing runs.
             if sending.exception() is None:
-                await self._end(sending.result().session)
+                await self.end(sending.result())
             raise asyncio.CancelledError
         return sending.result()
 
-    async def _send_once(self, word: str) -> Sent:
-        command = f"{self._machine.command(word)}\n)"
+    async def _send(self, command: str) -> Sent:
         for attempt in range(TRIES):
             session, since = await self._session()
             try:
@@ -179,7 +180,7 @@ class Sessions:
         """Listen until the answer is whole; left early, the program is ended first."""
         try:
             async with asyncio.timeout(patience):
-                await self._listen(sent, lines, on_output)
+                await self.listen(sent, lines, on_output)
         except TimeoutError:
             await self._stop(sent, lines, on_output)
             if not lines.ended:
@@ -197,17 +198,21 @@ class Sessions:
             self._behind(self._end(sent.session))
             self._behind(self._refill())
 
+    async def end(self, sent: Sent) -> None:
+        """End a command's session with everything that belongs to it."""
+        await self._end(sent.session)
+
     async def _stop(self, sent: Sent, lines: Lines, on_output: OnOutput | None) -> None:
         """Have the toolbox end the program, and hear what it still has to say."""
         with contextlib.suppress(SandboxError, TimeoutError):
             async with asyncio.timeout(LATE_SECONDS):
                 await self._machine.box.tell(sent.session, sent.command, "cancel\n")
-                await self._listen(sent, lines, on_output)
+                await self.listen(sent, lines, on_output)
         if not lines.ended:
             with contextlib.suppress(SandboxError):
                 await self._machine.box.end_session(sent.session)
 
-    async def _listen(self, sent: Sent, lines: Lines, on_output: OnOutput | None) -> None:
+    async def listen(self, sent: Sent, lines: Lines, on_output: OnOutput | None) -> None:
         """Hear the program until its answer is whole, over as many streams as that takes."""
         missed = 0
         while not lines.ended and not lines.missing:

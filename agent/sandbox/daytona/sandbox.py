@@ -6,6 +6,7 @@ import base64
 import secrets
 import time
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -14,14 +15,16 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import chain
 from typing import Any
 
 from agent.core.errors import SandboxError, ToolboxError
 from agent.sandbox.daytona.machine import PLACE, TRIES, WORKDIR, Machine
+from agent.sandbox.daytona.resident import resident
 from agent.sandbox.daytona.running import Sessions
 from agent.sandbox.daytona.trouble import Trouble
-from agent.sandbox.protocol import Endpoint, ExecResult, OnOutput, Sink
+from agent.sandbox.protocol import Endpoint, ExecResult, OnOutput, Program, Sink, Size
 
 INLINE_BYTES = 200_000
 WHOLE_BYTES = 64_000_000
@@ -92,6 +95,27 @@ class DaytonaSandbox:
             arguments, stdin, seconds=seconds, on_output=on_output
         )
         return _result(answer, output)
+
+    def interact(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        terminal: Size | None = None,
+    ) -> AbstractAsyncContextManager[Program]:
+        return self._interact(argv, cwd, env or {}, terminal)
+
+    @asynccontextmanager
+    async def _interact(
+        self, argv: Sequence[str], cwd: str, env: Mapping[str, str], terminal: Size | None
+    ) -> AsyncGenerator[Program]:
+        self._machine.still_there()
+        async with (
+            resident(self._machine, self._sessions) as toolbox,
+            toolbox.interact(argv, cwd=cwd, env=env, terminal=terminal) as program,
+        ):
+            yield program
 
     async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
         self._machine.still_there()
