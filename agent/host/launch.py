@@ -15,14 +15,16 @@ import os
 import platform
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.host.process import kill_group
 
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _JOIN_SESSION_KEYRING = 1
+
+_T = TypeVar("_T")
 
 STDERR_KEPT_BYTES = 16_384
 
@@ -148,6 +150,14 @@ async def launch(
         await settled(asyncio.ensure_future(child.wait()))
         raise asyncio.CancelledError
     return child
+
+
+async def in_launcher(work: Callable[[], _T]) -> _T:
+    """What `work` returns, done to the end in the thread that starts everything here."""
+    working = asyncio.wrap_future(_thread.submit(work))
+    if await settled(working):
+        raise asyncio.CancelledError
+    return working.result()
 
 
 async def settled(future: asyncio.Future[Any]) -> bool:

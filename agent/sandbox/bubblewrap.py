@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.core import limits
 from agent.core.errors import SandboxError
 from agent.host import system
+from agent.sandbox.carry import Carried
 
 WORKDIR = "/workspace"
 HOME = "/home/agent"
@@ -72,6 +73,7 @@ class Plan:
     seccomp: bytes
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     sockets: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    carried: Carried = field(default_factory=Carried)
 
 
 def options(plan: Plan, data: Data) -> list[str]:
@@ -82,12 +84,13 @@ def options(plan: Plan, data: Data) -> list[str]:
         *_directories(),
         *_etc(data),
         *_kernel(),
+        *plan.carried.options(data),
         *_file(TOOLBOX, plan.toolbox, data),
         *(word for path, content in plan.files.items() for word in _file(path, content, data)),
         *(word for path, own in plan.sockets.items() for word in ("--ro-bind", str(own), path)),
         *_own(plan.place),
         *("--remount-ro", "/dev", "--remount-ro", "/"),
-        *_environment({**ENVIRONMENT, **plan.environment}),
+        *_environment({**ENVIRONMENT, **_found(plan.carried), **plan.environment}),
         *("--chdir", WORKDIR),
         *("--seccomp", str(data(plan.seccomp))),
     ]
@@ -161,6 +164,10 @@ def _tmpfs(path: str, size: int, mode: str) -> list[str]:
 
 def _file(path: str, content: bytes, data: Data) -> list[str]:
     return ["--perms", "0444", "--ro-bind-data", str(data(content)), path]
+
+
+def _found(carried: Carried) -> Mapping[str, str]:
+    return carried.environment(ENVIRONMENT["PATH"])
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:

@@ -14,11 +14,11 @@ import msgspec
 
 from agent.core import limits
 from agent.core.errors import GloveboxError, SandboxError, SandboxLost, SandboxUnavailable
-from agent.host import files, system, territory
+from agent.host import files, system, territory, toolchains
 from agent.host.env import is_root
 from agent.host.handles import Channel, Handed, Hold, Report
 from agent.host.launch import Child, launch, settled
-from agent.sandbox import bubblewrap, remedies, seccomp
+from agent.sandbox import bubblewrap, carry, remedies, seccomp
 from agent.sandbox.egress.passage import SOCKET, Passage
 from agent.sandbox.egress.policy import in_words
 from agent.sandbox.protocol import (
@@ -98,7 +98,7 @@ class LocalBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(policies=POLICIES, limits=enforced(), notes=notes())
+        return Capabilities(policies=POLICIES, limits=enforced(), notes=(*notes(), *carry.notes()))
 
     def facts(self, spec: SandboxSpec) -> Facts:
         return Facts(
@@ -196,6 +196,7 @@ class _Starter:
         self._seccomp = _filter(system.machine())
         self._environment = spec.environment
         self._spec = spec
+        self._carried = carry.Carried()
         self._user = _user_for(spec.session) if is_root() else None
         self.for_root = self._user is not None
         self.owner = system.user_ids()[0] if self._user is None else self._user
@@ -215,6 +216,7 @@ class _Starter:
         ration = Ration(self._spec.session, self._spec.limits, place.with_suffix(_GROUPS))
         try:
             await _to_the_end(ration.open)
+            self._carried = await carry.carry()
             return await self._begin(place, ration)
         except BaseException:
             await settled(asyncio.ensure_future(ration.close()))
@@ -248,6 +250,7 @@ class _Starter:
             self._seccomp,
             files=self._passage.files,
             sockets={SOCKET: self._socket(place)} if self._passage.gated else {},
+            carried=self._carried,
         )
         channel = Channel()
         with contextlib.ExitStack() as failing, Handed() as handed:
@@ -392,4 +395,6 @@ def _user_for(session: str) -> int:
 
 def _visible(name: str) -> bool:
     paths = (f"/usr/bin/{name}", f"/usr/local/bin/{name}")
-    return any(system.exists(p) and system.real_path(p).startswith("/usr/") for p in paths)
+    if any(system.exists(p) and system.real_path(p).startswith("/usr/") for p in paths):
+        return True
+    return any(toolchains.has(one, name) for one in carry.found().toolchains)

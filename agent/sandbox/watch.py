@@ -59,17 +59,20 @@ class Watch:
         if now.bytes < limits.SANDBOX_DISK_RESERVE_BYTES:
             await self._stop("the disk of this machine is nearly full")
         elif self._due(now):
-            begun = time.monotonic()
-            self._last = await asyncio.to_thread(
-                usage.measure,
-                self._folders,
-                bytes_max=self._most.disk_bytes * 2,
-                files_max=self._most.files * 2,
-            )
-            self._free = now
-            took = time.monotonic() - begun
-            self._walk_at = begun + took + max(WALK_SECONDS, took * WALK_SHARE)
-            await self._judge(self._last)
+            await self._judge(await self._measure(now))
+
+    async def _measure(self, now: usage.Free) -> usage.Usage:
+        begun = time.monotonic()
+        self._free = now
+        self._last = await asyncio.to_thread(
+            usage.measure,
+            self._folders,
+            bytes_max=self._most.disk_bytes * 2,
+            files_max=self._most.files * 2,
+        )
+        ended = time.monotonic()
+        self._walk_at = ended + max(WALK_SECONDS, (ended - begun) * WALK_SHARE)
+        return self._last
 
     def _due(self, now: usage.Free) -> bool:
         room = self._most.disk_bytes - self._last.bytes
@@ -90,8 +93,10 @@ class Watch:
         elif found.deep:
             reason = "there are directories in this sandbox deeper than any name can reach"
         self._worst = found if reason else usage.Usage(0, 0)
-        if reason and (worse or found.deep):
+        if reason and worse:
             await self._stop(reason)
+            # They went on while they were being ended: what counts is what there is now.
+            self._worst = await self._measure(usage.free(self._folders[0]))
 
     async def _stop(self, reason: str) -> None:
         self.reason = f"\nglovebox ended the programs in here: {reason}. Remove some files.\n"
