@@ -48,7 +48,7 @@ REPLIES = (
         _call(
             6,
             "bash",
-            command='env; cat .env; python3 -c "import socket; '
+            command='env | grep -iE "key|token|secret"; cat .env; python3 -c "import socket; '
             "socket.create_connection(('1.1.1.1', 443), 5)\" 2>&1 | tail -n 1; exit 1",
         ),
     ),
