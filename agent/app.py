@@ -114,7 +114,7 @@ async def _backend_of(options: Options, state: Path) -> tuple[str, Notice | None
     labels = {OWNER: owner_id(state)}
     spec = SandboxSpec(
         session="trial",
-        network=settings.network or DEFAULT_NETWORK,
+        network=settings.network or "",
         labels=labels,
         image=settings.image,
         engine=settings.engine,

@@ -150,8 +150,8 @@ def _limits() -> Finding:
 
 
 async def _whole(spec: SandboxSpec, root: Path) -> str:
-    await trial(open_backend("local", root), spec)
-    return f"it starts and holds, with the network `{spec.network}`"
+    network = await trial(open_backend("local", root), spec)
+    return f"it starts and holds, with the network `{network}`"
 
 
 async def _runs(what: str, *words: str) -> str:

@@ -45,8 +45,8 @@ async def _engine(spec: SandboxSpec) -> str:
 
 
 async def _whole(spec: SandboxSpec, root: Path) -> str:
-    await trial(open_backend("docker", root), spec)
-    return f"it starts and holds, with the network `{spec.network}`"
+    network = await trial(open_backend("docker", root), spec)
+    return f"it starts and holds, with the network `{network}`"
 
 
 async def daytona(spec: SandboxSpec, root: Path) -> Section:

@@ -16,13 +16,13 @@ from typing import Literal
 
 import msgspec
 
-from agent.config import DEFAULT_NETWORK, Settings
+from agent.config import Settings
 from agent.core.text import one_line
 from agent.doctor.catalogue import ATTEMPTS, CONTROLS, Attempt, Control
 from agent.host import bait, env, files
 from agent.host.owner import claim, owner_id
 from agent.host.system import modules_of
-from agent.sandbox.auto import AUTO, choose
+from agent.sandbox.auto import AUTO, choose, with_policy
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from agent.sandbox.registry import open_backend
 
@@ -81,7 +81,7 @@ def spec_of(settings: Settings, state: Path) -> SandboxSpec:
     """A sandbox as sessions with these settings have it; its session is to be replaced."""
     return SandboxSpec(
         session="doctor",
-        network=settings.network or DEFAULT_NETWORK,
+        network=settings.network or "",  # the backend's usual one
         labels={"glovebox.owner": owner_id(state)},
         image=settings.image,
         engine=settings.engine,
@@ -93,6 +93,7 @@ async def examine(backend: Backend, spec: SandboxSpec) -> Card:
 
     Raises `SandboxError` when none can be made.
     """
+    spec = with_policy(backend, spec)
     with bait.set_out() as out:
         async with _sandbox(backend, spec) as sandbox, _neighbour(backend, spec) as other:
             values = {**out.values, "other": other}

@@ -14,6 +14,7 @@ from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from agent.sandbox.registry import BACKENDS, open_backend
 
 AUTO = "auto"
+USUAL = ("registries", "none")
 ORDER = ("local", "docker", "daytona")
 DAYTONA_KEYS = ("DAYTONA_API_KEY",)
 
@@ -44,6 +45,8 @@ class Choice:
 async def choose(spec: SandboxSpec, root: Path) -> Choice:
     """The backend for sandboxes like `spec`, whose files lie under `root`.
 
+    Without a network policy in `spec` every backend is tried with its usual one.
+
     Each is tried by really making a sandbox, and the answer holds for this process only: a kernel
     setting or a package may be another one next time. Raises `SandboxUnavailable` when there is
     none, with what is wrong with each.
@@ -73,17 +76,39 @@ async def _choose(spec: SandboxSpec, root: Path) -> Choice:
 
 
 async def _fits(name: str, spec: SandboxSpec, root: Path) -> str:
+    backend = open_backend(name, root)
+    with_policy(backend, spec)
     if name == "daytona":
         # A box costs money: making one to see whether it can be made is not ours to decide.
         if not any(env.variable(key) for key in DAYTONA_KEYS):
             raise SandboxUnavailable("no credentials are configured", "set DAYTONA_API_KEY")
         return "its credentials are configured"
-    await trial(open_backend(name, root), spec)
+    await trial(backend, spec)
     return "its self-test passed"
 
 
-async def trial(backend: Backend, spec: SandboxSpec) -> None:
-    """Make a sandbox, look whether it holds, free it. Raises `SandboxError` with the remedy."""
+def with_policy(backend: Backend, spec: SandboxSpec) -> SandboxSpec:
+    """`spec` with a network policy: the one it names, else the first usual one the backend has.
+
+    Raises `SandboxUnavailable` when the backend cannot enforce the one it names.
+    """
+    policies = backend.capabilities.policies
+    if not spec.network:
+        return replace(spec, network=next((p for p in USUAL if p in policies), "none"))
+    if spec.network not in policies:
+        raise SandboxUnavailable(
+            f"it cannot enforce the network policy `{spec.network}`",
+            f"it has {', '.join(policies)}",
+        )
+    return spec
+
+
+async def trial(backend: Backend, spec: SandboxSpec) -> str:
+    """Make a sandbox, look whether it holds, free it; the network policy it had.
+
+    Raises `SandboxError` with the remedy.
+    """
+    spec = with_policy(backend, spec)
     session = f"trial{secrets.token_hex(8)}"
     with owner.claim(session):
         labels = {**spec.labels, "glovebox.session": session}
@@ -92,6 +117,7 @@ async def trial(backend: Backend, spec: SandboxSpec) -> None:
             await _examine(sandbox)
         finally:
             await backend.destroy(sandbox.ref)
+    return spec.network
 
 
 async def _examine(sandbox: Sandbox) -> None:
