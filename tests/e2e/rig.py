@@ -50,7 +50,9 @@ class User:
         self.state = home / "state"
         self.state.mkdir(mode=0o711, exist_ok=True)
         (self.state / "glovebox").mkdir(mode=0o711, exist_ok=True)
+        (home / "tmp").mkdir(mode=0o711, exist_ok=True)
         self.environment = {
+            "TMPDIR": str(home / "tmp"),
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "XDG_STATE_HOME": str(self.state),

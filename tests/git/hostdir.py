@@ -26,7 +26,8 @@ class HostDir:
         self.work = place / "workspace"
         self.home = place / "home"
         self.programs = place / "programs"
-        for path in (self.work, self.home, self.programs):
+        self.tmp = place / "tmp"
+        for path in (self.work, self.home, self.programs, self.tmp):
             path.mkdir(parents=True)
         self.execs: list[tuple[str, ...]] = []
         self.taken = 0
@@ -61,6 +62,7 @@ class HostDir:
         log: str = "",
     ) -> ExecResult:
         self.execs.append(tuple(argv))
+        argv = [word.replace("/tmp/glovebox-", f"{self.tmp}/glovebox-") for word in argv]
         environment = {
             "PATH": f"{self.programs}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.home),
@@ -80,8 +82,14 @@ class HostDir:
             return ExecResult(127, str(error).encode())
         return await _follow(process, stdin, seconds)
 
+    def _target(self, path: str) -> Path:
+        """Where a path inside is on the host: `/tmp` inside has a place of its own."""
+        inside = Path(path)
+        below = inside.is_relative_to("/tmp/") and not inside.is_relative_to(self.work)
+        return self.tmp / inside.relative_to("/tmp") if below else self.work / path
+
     async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
-        target = self.work / path
+        target = self._target(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         pieces = (data,) if isinstance(data, bytes) else data
         with target.open("wb") as file:
@@ -91,7 +99,7 @@ class HostDir:
 
     async def get(self, path: str, *, limit: int, sink: Sink | None = None) -> bytes:
         try:
-            fd = os.open(self.work / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fd = os.open(self._target(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             raise SandboxError(f"cannot read {path}: {error.strerror}") from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
