@@ -383,6 +383,22 @@ def lookup(name: str) -> str:
         return ""
 
 
+def through_the_proxy(host: str, port: str) -> str:
+    """Ask whoever lets us out, as every program here is told to, for a place of our choice."""
+    told = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or ""
+    where, _, number = told.rpartition("/")[2].rpartition("@")[2].rpartition(":")
+    if not number.isdigit():
+        return ""
+    try:
+        with socket.create_connection((where, int(number)), timeout=10) as client:
+            asked = f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
+            client.sendall(asked.encode())
+            answer = client.recv(1000).split(b"\r\n")[0]
+    except OSError:
+        return ""
+    return answer.decode("latin-1") if answer.split(b" ")[1:2] == [b"200"] else ""
+
+
 def abstract_socket(name: str) -> str:
     with socket.socket(socket.AF_UNIX) as client:
         return "connected" if client.connect_ex(b"\0" + name.encode()) == 0 else ""

@@ -122,6 +122,27 @@ ATTEMPTS = (
         remote=True,
         networks=("none", "list", "registries"),
     ),
+    Attempt(
+        *("through_the_proxy", _NETWORK, "have the proxy connect to this machine"),
+        inside=("127.0.0.1", "{tcp_port}"),
+        bare=None,
+    ),
+    Attempt(
+        *("through_the_proxy", _NETWORK, "have it connect to this machine by name"),
+        inside=("localhost", "{tcp_port}"),
+        bare=None,
+    ),
+    Attempt(
+        *("through_the_proxy", _NETWORK, "have it ask a cloud's metadata service"),
+        inside=("169.254.169.254", "80"),
+        bare=None,
+    ),
+    Attempt(
+        *("through_the_proxy", _NETWORK, "have it connect to a host nobody allowed"),
+        inside=("selftest.example.com", "443"),
+        bare=None,
+        networks=("none", "list", "registries"),
+    ),
     Attempt("interfaces", _NETWORK, "find a network interface"),
     Attempt(
         *("places_to_write", _LIMITS, "write outside the session's places", (PLACES,)),

@@ -20,6 +20,7 @@ from agent.sandbox.local import LocalBackend
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from tests.e2e.rig import User
 from tests.sandbox_fixtures import new_spec, sandbox_root
+from tests.security.conftest import outside
 
 pytestmark = pytest.mark.sandbox
 
@@ -109,6 +110,25 @@ async def test_what_is_set_out_is_gone_afterwards_also_after_an_error() -> None:
     assert not Path(values["file"]).exists()
     assert not Path(values["home_file"]).exists()
     assert not Path(values["folder"]).exists()
+
+
+@pytest.mark.parametrize(("status", "found"), [(b"200 OK", True), (b"403 no", False)])
+def test_a_proxy_that_lets_everybody_through_is_found_out(
+    status: bytes, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                assert client.recv(1000).startswith(b"CONNECT 10.0.0.1:80 ")
+                client.sendall(b"HTTP/1.1 " + status + b"\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert outside("through_the_proxy", "10.0.0.1", "80").startswith("ESCAPED") is found
+        answering.join()
 
 
 def test_the_command_prints_a_card(user: User) -> None:
