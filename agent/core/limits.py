@@ -64,6 +64,11 @@ EGRESS_ASK_SECONDS = 60.0
 EGRESS_ASKS_MAX = 20
 EGRESS_ASKS_OPEN_MAX = 3
 
+# A port of a sandbox on the host's loopback.
+PREVIEW_CONNECTIONS_MAX = 24  # of all ports together; far from REQUESTS_MAX, which they share
+PREVIEW_HEAD_SECONDS = 10.0
+PREVIEW_MAX_BYTES = 10_000_000_000  # each way, of one connection
+
 # git
 BUNDLE_MAX_BYTES = 512_000_000
 SEED_FILE_MAX_BYTES = 20_000_000

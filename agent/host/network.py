@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -17,6 +18,8 @@ from pathlib import Path
 PUMP_BYTES = 262_144
 BACKLOG = 256
 LOOKUPS_MAX = 8
+PORT_TRIES = 20
+HEAD_BYTES = 65_536
 _PRIVATE_SOCKET = 0o600
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -57,6 +60,52 @@ async def listen(path: Path, on_connect: OnConnect, *, owner: int | None = None)
         _forget(path)
         raise
     return Listening(server, path)
+
+
+class Loopback:
+    """A port of our own on the host's loopback; see `listen_on_loopback`."""
+
+    def __init__(self, servers: Sequence[asyncio.Server], port: int) -> None:
+        self._servers = servers
+        self.port = port
+
+    def close(self) -> None:
+        """Take no more connections; those that are open are the caller's. Safe to call twice."""
+        for server in self._servers:
+            server.close()
+
+
+async def listen_on_loopback(
+    on_connect: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None],
+) -> Loopback:
+    """Answer at a port that nobody used, on both loopback addresses and no other.
+
+    Both, where there are both: a browser tries either, and who held the other would hear from it
+    what is meant for us. Raises OSError.
+    """
+    for _ in range(PORT_TRIES):
+        first = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        port = first.getsockname()[1]
+        try:
+            second = _on_the_other(port)
+        except OSError:
+            first.close()
+            continue
+        servers = [
+            await asyncio.start_server(on_connect, sock=one, limit=HEAD_BYTES)
+            for one in (first, *second)
+        ]
+        return Loopback(servers, port)
+    raise OSError("every port that was tried is in use")
+
+
+def _on_the_other(port: int) -> list[socket.socket]:
+    try:
+        return [socket.create_server(("::1", port), family=socket.AF_INET6, backlog=BACKLOG)]
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise
+        return []  # no IPv6 here
 
 
 def _forget(path: Path) -> None:

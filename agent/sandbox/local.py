@@ -21,6 +21,7 @@ from agent.host.launch import Child, launch, settled
 from agent.sandbox import bubblewrap, carry, remedies, seccomp
 from agent.sandbox.egress.passage import SOCKET, Passage
 from agent.sandbox.egress.policy import in_words
+from agent.sandbox.preview import Previews
 from agent.sandbox.protocol import (
     POLICIES,
     Capabilities,
@@ -78,10 +79,7 @@ class LocalSandbox(Resident):
         return replace(result, output=result.output + watch.reason.encode())
 
     async def expose(self, port: int) -> Endpoint:
-        raise SandboxError(
-            f"port {port} cannot be reached: the local sandbox has no network",
-            "run what needs it inside the sandbox",
-        )
+        return await self._process.previews.expose(port)
 
     async def close(self) -> None:
         await asyncio.shield(self._process.end(self._toolbox))
@@ -98,7 +96,8 @@ class LocalBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(policies=POLICIES, limits=enforced(), notes=(*notes(), *carry.notes()))
+        said = (*notes(), *carry.notes())
+        return Capabilities(policies=POLICIES, expose=True, limits=enforced(), notes=said)
 
     def facts(self, spec: SandboxSpec) -> Facts:
         return Facts(
@@ -267,8 +266,9 @@ class _Starter:
             child = await self._run(["--args", listed, "--", *self._toolbox(inside)], handed)
             failing.pop_all()
         folders = [place / name for name in bubblewrap.DIRECTORIES]
-        process = _Process(child, report, hold, self._passage, ration, folders)
-        return process, ToolboxClient(*await channel.streams())
+        toolbox = ToolboxClient(*await channel.streams())
+        process = _Process(child, toolbox, report, hold, self._passage, ration, folders)
+        return process, toolbox
 
     def _socket(self, place: Path) -> Path:
         # In a directory of its own: bound as a file, so that nothing inside can replace it.
@@ -297,6 +297,7 @@ class _Process:
     def __init__(
         self,
         child: Child,
+        toolbox: ToolboxClient,
         report: Report,
         hold: Hold,
         passage: Passage,
@@ -308,6 +309,7 @@ class _Process:
         self._ration = ration
         self._report = report
         self._hold = hold
+        self.previews = Previews(toolbox)
         self.watch = Watch(folders, ration.limits, child.kill)
 
     @property
@@ -338,6 +340,7 @@ class _Process:
         milliseconds would leave the inside running without a parent (B13).
         """
         await self.watch.close()
+        await self.previews.close()
         await self._passage.close()
         await toolbox.close()
         self._child.kill()

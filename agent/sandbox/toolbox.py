@@ -177,6 +177,14 @@ class ToolboxClient:
             await self._ask(request, "interact", arguments)
             yield Interaction(request, self._send, self._still_there)
 
+    @contextlib.asynccontextmanager
+    async def dial(self, port: int) -> AsyncGenerator[Interaction]:
+        """A connection to a port inside, as streams; exit code 1 when nothing listens there."""
+        window = limits.STREAM_WINDOW_BYTES
+        async with self._request(room=window, window=window) as request:
+            await self._ask(request, "dial", {"port": port, "window": window})
+            yield Interaction(request, self._send, self._still_there)
+
     async def put(self, path: str, data: bytes | Iterable[bytes], mode: int) -> None:
         """Write a file; see `protocol.Sandbox.put`."""
         async with self._request() as request:

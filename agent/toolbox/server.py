@@ -7,6 +7,7 @@ import sys
 from typing import Any, Dict, Optional
 
 from agent.toolbox import confine, edits, files, frames
+from agent.toolbox.dial import Dial
 from agent.toolbox.execute import Execution, Lingering
 from agent.toolbox.forward import Ways
 from agent.toolbox.frames import BadFrame, Outgoing
@@ -95,6 +96,8 @@ class Server:
             return Execution(reply, arguments, self._limits, self._lingering)
         if op == "interact":
             return Interaction(reply, arguments, self._limits, self._lingering)
+        if op == "dial":
+            return Dial(reply, arguments, self._limits)
         if op == "put":
             return Put(reply, arguments, self._limits)
         if op == "get":
