@@ -65,6 +65,10 @@ class Bench:
     async def diff(self, state: State) -> str:
         return f"since {state.seeded.tip}" if state.seeded else ""
 
+    def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
+        self.calls.append(f"answer {identity} {allow} {remember}")
+        return True
+
     async def lost(self) -> None:
         self._up = False
 
