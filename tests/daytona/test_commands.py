@@ -27,6 +27,7 @@ LOST_ON_THE_WAY = {
     "cut before": {"how": "drop before"},
     "cut before, twice": {"how": "drop before", "times": 2},
     "cut after": {"how": "drop after"},
+    "cut long after": {"how": "drop after", "seconds": 0.7},
     "error after": {"how": "status after", "status": 500},
     "bad gateway after": {"how": "status after", "status": 502},
     "a page instead of an answer": {"how": "status after", "status": 200, "body": "<html>hello"},
@@ -130,12 +131,15 @@ async def test_a_box_that_stopped_is_started_once_for_the_next_command(
         assert len(server.sent("POST", r"/start$")) == 1
 
 
+@pytest.mark.parametrize("state", ["stopping", "stopped"])
 async def test_eight_commands_that_meet_a_stopped_box_start_it_once(
-    server: DaytonaServer, backend: DaytonaBackend
+    state: str, server: DaytonaServer, backend: DaytonaBackend
 ) -> None:
     async with daytona_sandbox(backend) as sandbox:
         server.slow = server.only_box().slow = 0.5
         server.stop_box()
+        while server.only_box().state != state:
+            await asyncio.sleep(0.01)
         done = await asyncio.gather(*(sandbox.exec(["echo", str(n)]) for n in range(8)))
         assert [d.output for d in done] == [b"%d\n" % n for n in range(8)]
         assert len(server.sent("POST", r"/start$")) == 1

@@ -30,6 +30,18 @@ async def test_an_edit_whose_answer_is_lost_is_made_once(
         assert await sandbox.get("a.txt", limit=100) == b"aa\n"
 
 
+async def test_two_edits_of_one_file_at_once_are_both_made(backend: DaytonaBackend) -> None:
+    async with daytona_sandbox(backend) as sandbox:
+        await sandbox.put("a.txt", b"".join(b"<%d>\n" % n for n in range(12)))
+        edits = (
+            sandbox.toolbox.call("edit", path="a.txt", old=f"<{n}>", new=f"[{n}]", all=False)
+            for n in range(12)
+        )
+        assert all(answer["ok"] for answer in await asyncio.gather(*edits))
+        done = b"".join(b"[%d]\n" % n for n in range(12))
+        assert await sandbox.get("a.txt", limit=1000) == done
+
+
 @pytest.mark.parametrize("fault", LOST_ON_THE_WAY.values(), ids=LOST_ON_THE_WAY)
 async def test_an_upload_that_fails_is_made_again(
     fault: dict[str, Any], server: DaytonaServer, backend: DaytonaBackend

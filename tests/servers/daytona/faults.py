@@ -9,8 +9,8 @@ from typing import Literal
 How = Literal[
     "status",  # answer with `status` and do nothing
     "drop before",  # cut the connection, having done nothing
-    "drop after",  # do it, then cut the connection instead of answering
-    "status after",  # do it, then answer with `status`
+    "drop after",  # do it, wait `seconds`, then cut the connection instead of answering
+    "status after",  # do it, wait `seconds`, then answer with `status`
     "slow",  # wait `seconds` first
     "hang up",  # websocket: cut after the first frame that carries data
     "stop",  # the box begins to stop by itself, and the request meets that

@@ -165,6 +165,7 @@ class DaytonaServer:
             return web.Response(status=502)
         if fault.how in ("drop after", "status after"):
             await self._handle(request, handler)
+            await asyncio.sleep(fault.seconds)
         if fault.how in ("drop before", "drop after"):
             assert request.transport is not None
             request.transport.abort()
