@@ -40,7 +40,7 @@ class Previews:
         async with self._opening:
             if port not in self._open:
                 preview = _Preview(self._toolbox, port, self._slots)
-                await preview.open()
+                await preview.listen()
                 self._open[port] = preview
         return self._open[port].endpoint
 
@@ -59,7 +59,7 @@ class _Preview:
         self._listening: network.Loopback | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def open(self) -> None:
+    async def listen(self) -> None:
         try:
             self._listening = await network.listen_on_loopback(self._accept)
         except OSError as error:
