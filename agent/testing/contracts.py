@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from agent.core.errors import SandboxError, SandboxLost
 from agent.core.limits import LIVE_MAX_BYTES, OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES
-from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
+from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec, Size
 
 Promise = Callable[[Sandbox], Awaitable[None]]
 BackendPromise = Callable[[Backend, SandboxSpec], Awaitable[None]]
@@ -291,6 +291,66 @@ async def eight_programs_at_once_do_not_mix(sandbox: Sandbox) -> None:
     for n, (output, live) in enumerate(await asyncio.gather(*(one(n) for n in range(8)))):
         expected = b"".join(b"%d-%d\n" % (n, i) for i in range(1, 201))
         assert (output, live) == (expected, expected)
+
+
+# programs whose streams a person holds
+
+
+async def _held(
+    sandbox: Sandbox, script: str, stdin: bytes = b""
+) -> tuple[int | None, bytes, bytes]:
+    got = {"stdout": bytearray(), "stderr": bytearray()}
+    async with sandbox.interact(["sh", "-c", script]) as program:
+
+        async def feed() -> None:
+            await program.send(stdin)
+            await program.end()
+
+        feeding = asyncio.create_task(feed())
+        async for stream, piece in program.output():
+            got[stream] += piece
+        await feeding
+    return program.exit_code, bytes(got["stdout"]), bytes(got["stderr"])
+
+
+@_sandbox
+async def the_streams_of_a_held_program_come_apart_and_uncut(sandbox: Sandbox) -> None:
+    size = 3 * (OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES)
+    script = f"head -c {size} /dev/zero; head -c {size} /dev/zero | tr '\\0' x >&2; exit 7"
+    code, out, err = await _held(sandbox, script)
+    assert (code, out == bytes(size), err == b"x" * size) == (7, True, True)
+
+
+@_sandbox
+async def a_held_program_reads_while_it_runs(sandbox: Sandbox) -> None:
+    data = bytes(range(256)) * 1_000
+    code, out, err = await _held(sandbox, "cat", data)
+    assert (code, out == data, err) == (0, True, b"")
+    async with sandbox.interact(["sh", "-c", "read x; echo got $x; read y; echo $y"]) as program:
+        output = program.output()
+        await program.send(b"one\n")
+        assert (await anext(output))[1] == b"got one\n"
+        await program.send(b"two\n")
+        assert (await anext(output))[1] == b"two\n"
+        assert [piece async for _, piece in output] == []
+    assert program.exit_code == 0
+
+
+@_sandbox
+async def a_held_program_can_have_a_terminal_of_its_own(sandbox: Sandbox) -> None:
+    script = "test -t 0 && test -t 1 && stty size; exit 4"
+    async with sandbox.interact(["sh", "-c", script], terminal=Size(21, 77)) as program:
+        shown = b"".join([piece async for _, piece in program.output()])
+    assert (program.exit_code, shown.split()) == (4, [b"21", b"77"])
+
+
+@_sandbox
+async def leaving_a_held_program_ends_its_group(sandbox: Sandbox) -> None:
+    script = "trap '' TERM HUP; sleep 86341 & echo up; sleep 86341; sleep 86341"
+    async with sandbox.interact(["sh", "-c", script]) as program:
+        await anext(program.output())
+        assert await _running(sandbox, "86341")
+    assert not await _running(sandbox, "86341")
 
 
 # files

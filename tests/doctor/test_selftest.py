@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,7 @@ class Broken:
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
+        self.capabilities = inner.capabilities
 
     async def create(self, spec: SandboxSpec) -> Any:
         return _Dull(await self._inner.create(spec))
