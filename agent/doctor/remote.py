@@ -7,8 +7,9 @@ from pathlib import Path
 
 from agent.core.errors import SandboxUnavailable, UserError
 from agent.doctor.report import Finding, Section, tried
-from agent.host import env, system
-from agent.sandbox.auto import DAYTONA_KEYS, trial
+from agent.host import system
+from agent.sandbox.auto import trial
+from agent.sandbox.daytona import account
 from agent.sandbox.docker.engine import ENGINES, PLACES, Engine
 from agent.sandbox.protocol import SandboxSpec
 from agent.sandbox.registry import open_backend
@@ -52,12 +53,12 @@ async def _whole(spec: SandboxSpec, root: Path) -> str:
 async def daytona(spec: SandboxSpec, root: Path) -> Section:
     """Credentials and whether the service takes them; no machine is made, which would cost."""
     title = "Sandbox `daytona`"
-    if not any(env.variable(key) for key in DAYTONA_KEYS):
+    if not account.configured():
         finding = Finding(
             "credentials", "skipped", "none are configured", "set DAYTONA_API_KEY to use it"
         )
         return Section(title, (finding,), backend="daytona")
-    credentials = Finding("credentials", "ok", f"{DAYTONA_KEYS[0]} is set")
+    credentials = Finding("credentials", "ok", "there is an API key")
     service = await tried("service", lambda: _service(spec, root))
     usable = service.state == "ok"
     return Section(title, (credentials, service), backend="daytona", usable=usable)

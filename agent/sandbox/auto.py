@@ -9,14 +9,14 @@ from pathlib import Path
 from agent.core.errors import GloveboxError, SandboxError, SandboxUnavailable
 from agent.core.events import Notice
 from agent.core.text import one_line
-from agent.host import env, owner
+from agent.host import owner
+from agent.sandbox.daytona import account
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from agent.sandbox.registry import BACKENDS, open_backend
 
 AUTO = "auto"
 USUAL = ("registries", "none")
 ORDER = ("local", "docker", "daytona")
-DAYTONA_KEYS = ("DAYTONA_API_KEY",)
 
 # What every sandbox of ours must be able to say of itself, however it was made.
 _QUICK = "grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' /proc/self/status"
@@ -80,7 +80,7 @@ async def _fits(name: str, spec: SandboxSpec, root: Path) -> str:
     with_policy(backend, spec)
     if name == "daytona":
         # A box costs money: making one to see whether it can be made is not ours to decide.
-        if not any(env.variable(key) for key in DAYTONA_KEYS):
+        if not account.configured():
             raise SandboxUnavailable("no credentials are configured", "set DAYTONA_API_KEY")
         return "its credentials are configured"
     await trial(backend, spec)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.errors import SandboxError, SandboxUnavailable, ToolboxError
+from agent.core.errors import ConfigError, SandboxError, SandboxUnavailable, ToolboxError
+from agent.host import env
 from agent.sandbox.daytona import network
 from agent.sandbox.daytona.account import resolve
 from agent.sandbox.daytona.lines import Lines
@@ -113,6 +114,22 @@ def test_without_a_key_it_says_which_variable_is_missing() -> None:
     with pytest.raises(SandboxUnavailable, match="DAYTONA_API_KEY") as caught:
         resolve()
     assert "DAYTONA_API_KEY" in caught.value.hint
+
+
+def test_the_users_own_file_names_the_account_and_a_variable_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = env.config_dir()
+    folder.mkdir(parents=True)
+    kept = folder / "daytona.json"
+    kept.write_text('{"api_key": "dtn_file", "target": "eu", "snapshot": "mine"}')
+    monkeypatch.setenv("DAYTONA_TARGET", "us")
+    account = resolve()
+    assert (account.key, account.target, account.snapshot) == ("dtn_file", "us", "mine")
+    kept.write_text('{"api_key": "dtn_file", "apiurl": "x"}')
+    with pytest.raises(ConfigError, match="apiurl") as caught:
+        resolve()
+    assert "dtn_file" not in caught.value.message
 
 
 @pytest.mark.parametrize("url", ["http://example.org/api", "ftp://example.org", "example.org"])
