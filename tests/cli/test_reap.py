@@ -31,7 +31,7 @@ def home(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     """A user whose state is ours too, and temporary files of their own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(user.state))
     monkeypatch.setenv("HOME", str(user.home))
-    place = user.home / "tmp"
+    place = user.home / "reaped"
     place.mkdir(mode=0o711)
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -115,11 +115,11 @@ async def test_what_a_killed_process_left_goes_once_it_is_dead(home: User) -> No
         process.kill()
     while processes_of("killed1"):
         await asyncio.sleep(0.01)
-    theirs = home.home / "tmp" / "glovebox-worktree"  # a folder of the user's with such a name
+    theirs = home.home / "reaped" / "glovebox-worktree"  # a folder of the user's with such a name
     theirs.mkdir()
     found = whats(await upkeep.reap())
     assert sorted(found) == sorted(["local:killed1", *map(str, folders)])
-    assert [p.name for p in (home.home / "tmp").iterdir()] == ["glovebox-worktree"]
+    assert [p.name for p in (home.home / "reaped").iterdir()] == ["glovebox-worktree"]
     assert list(env.sandbox_dir().iterdir()) == []
 
 
