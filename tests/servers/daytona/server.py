@@ -18,6 +18,7 @@ from collections.abc import Coroutine, Generator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from aiohttp import BodyPartReader, WSMsgType, web
 
@@ -499,9 +500,11 @@ class DaytonaServer:
         fault = _fault.get()
         done = await box.ask("download", path=path, offset=0)
         name = "error" if "status" in done else "file"
-        head = (
-            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{path}"\r\n'
-        )
+        escaped = path.replace("\\", "\\\\").replace('"', '\\"')
+        disposition = f'Content-Disposition: form-data; name="{name}"; filename="{escaped}"'
+        if not path.isascii():
+            disposition += f"; filename*=utf-8''{quote(path, safe='')}"
+        head = f"--{BOUNDARY}\r\n{disposition}\r\n"
         if name == "error":
             body = {"statusCode": done["status"], "message": done["message"]}
             text = f"{head}Content-Type: application/json\r\n\r\n{json.dumps(body)}\r\n"
