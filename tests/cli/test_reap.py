@@ -36,6 +36,7 @@ def home(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(leftovers, "_YOUNG_SECONDS", -60.0)
+    monkeypatch.setattr(leftovers, "VAR", tmp_path / "var")
     yield user
 
 
