@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     speed = commands.add_parser("speed", help="measure glovebox against the bare thing")
     speed.add_argument("--repeat", type=_count, default=15, help="runs of each (default 15)")
     speed.set_defaults(run=_speed)
+    crowd = commands.add_parser("crowd", help="measure many local sandboxes at once")
+    crowd.add_argument("--count", type=_count, default=100, help="how many (default 100)")
+    crowd.set_defaults(run=_crowd)
     return parser
 
 
@@ -96,6 +99,12 @@ def _speed(options: argparse.Namespace) -> int:
 
     asyncio.run(measure(options.repeat))
     return DONE
+
+
+def _crowd(options: argparse.Namespace) -> int:
+    from benchmarks.speed.crowd import measure_crowd
+
+    return DONE if asyncio.run(measure_crowd(options.count)) else NO_VERDICT
 
 
 if __name__ == "__main__":

@@ -126,8 +126,24 @@ ROOMS = (
             "agent.testing",
             "agent.host",
             "agent.llm.protocol",
+            "benchmarks.speed",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
+    ),
+    Room(
+        "benchmarks.speed",
+        (
+            "agent.app",
+            "agent.config",
+            "agent.core",
+            "agent.host",
+            "agent.sandbox",
+            "agent.sandbox.protocol",
+            "agent.session",
+            "agent.testing",
+            "benchmarks",
+        ),
+        (PATHS, TERMINAL),
     ),
 )
 
