@@ -20,6 +20,7 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    EgressAnswered,
     Entered,
     Outcome,
     Problem,
@@ -149,6 +150,8 @@ class Session:
             text = wording.host_died()
             result = ToolResult(call.id, ok=False, text=text, details={"interrupted": True})
             self.emit(CallFinished(result, 0.0))
+        for asked in list(state.asked.values()):
+            self.emit(EgressAnswered(asked.id, asked.host, asked.port, allowed=False))
         if state.step:
             self.emit(StepFinished(state.step, Usage(cost=None)))
         if state.open:

@@ -9,6 +9,7 @@ from agent.core.events import (
     CallFinished,
     CallStarted,
     EgressAnswered,
+    EgressAsked,
     Entered,
     MessageFinished,
     Record,
@@ -52,6 +53,7 @@ class State:
         self.branch = ""
         self.branch_value = ""
         self.tips: list[str] = []
+        self.asked: dict[str, EgressAsked] = {}
         self.allowed_hosts: list[str] = []
         self.sync: SyncState = "none"
         self.problem = ""
@@ -100,8 +102,12 @@ class State:
                 self.problem = problem.message if problem else ""
                 if commit and not problem:
                     self.branch, self.branch_value = branch, commit
-            case EgressAnswered(allowed=True, remember=True, host=host, port=port):
-                self.allowed_hosts.append(f"{host}:{port}")
+            case EgressAsked(id=identity):
+                self.asked[identity] = event
+            case EgressAnswered(id=identity, host=host, port=port):
+                self.asked.pop(identity, None)
+                if event.allowed and event.remember:
+                    self.allowed_hosts.append(f"{host}:{port}")
             case Undone(commit=commit):
                 self.branch_value = commit
                 self.sync = "synced" if commit else "none"

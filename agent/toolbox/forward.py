@@ -140,7 +140,8 @@ class Forwarder:
         except OSError:
             return
         if not self._path:
-            threading.Thread(target=refuse, args=(client, self._refusal), daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # no more threads: it is closed unanswered
+                threading.Thread(target=refuse, args=(client, self._refusal), daemon=True).start()
             return
         if len(self._reads) >= 2 * CONNECTIONS_MAX:
             client.close()

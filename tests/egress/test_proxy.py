@@ -673,3 +673,28 @@ async def test_hosts_that_need_no_proxy_are_reached_directly() -> None:
     assert upstreams.towards("a.exact.examples", plain=False) is not None
     assert upstreams.towards("xcorp", plain=False) is not None
     assert upstreams_of({"HTTPS_PROXY": "socks5://p:1"})[1]
+
+
+async def test_a_name_that_only_the_users_proxy_knows_is_asked_for_here_once() -> None:
+    world = World()
+    world.name("proxy.corp", ["10.0.0.8"])
+
+    async def corporate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.write(await reader.read(65536))
+        writer.close()
+
+    upstreams, _ = upstreams_of({"HTTPS_PROXY": "http://proxy.corp:3128"})
+    async with (
+        server(world, corporate, "10.0.0.8", 3128),
+        open_gate(world, "far.example", upstreams=upstreams) as rig,
+    ):
+        hello = client_hello("far.example")
+        for _ in range(3):
+            answer = await rig.talk(to("far.example:443") + hello)
+            assert answer.endswith(b"\r\n\r\n" + hello)
+        assert world.looked_up.count("far.example") == 1
+        answer = await rig.talk(to("far.example:443") + client_hello("other.example"))
+        assert status(answer) == 200
+        assert rig.audit()[-1]["verdict"] == "refused"

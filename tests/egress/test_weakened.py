@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,15 @@ WEAKENED = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _left_open() -> Iterator[None]:
+    """What a guard that failed did not come to close is collected here, and reported to nobody."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("weakness", WEAKENED)
@@ -252,8 +262,6 @@ async def test_a_weakened_proxy_is_noticed(weakness: str, monkeypatch: pytest.Mo
         noticed = guard(*arguments)
         if inspect.isawaitable(noticed):
             await asyncio.wait_for(noticed, 3.0)
-    # What the guard did not come to close is reported now, and to nobody.
-    gc.collect()
 
 
 def test_secrets_that_are_carried_over_are_noticed(

@@ -12,7 +12,14 @@ from agent.core.errors import (
     SyncError,
     UserError,
 )
-from agent.core.events import CallStarted, StepStarted, SyncFinished, TurnFinished
+from agent.core.events import (
+    CallStarted,
+    EgressAnswered,
+    EgressAsked,
+    StepStarted,
+    SyncFinished,
+    TurnFinished,
+)
 from agent.core.messages import AssistantMessage, ToolMessage, Usage, UserMessage
 from agent.session import journal
 from agent.session.state import State
@@ -330,3 +337,24 @@ async def test_the_subject_is_the_first_sentence(tmp_path: Path, request_: str, 
     await send(session, request_)
     assert bench.calls == [f"sync tip-0 {subject}"]
     await session.close()
+
+
+async def test_questions_of_hosts_are_closed_and_what_was_allowed_is_remembered(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    session, bench = open_session(path, Scripted([]))
+    for identity in ("a", "b", "c"):
+        session.emit(EgressAsked(identity, f"{identity}.example", 443))
+    session.emit(EgressAnswered("a", "a.example", 443, allowed=True, remember=True))
+    session.emit(EgressAnswered("b", "b.example", 443, allowed=True))
+    assert session.answer_egress("c", allow=True)
+    assert bench.calls == ["answer c True False"]
+    await session.close()
+
+    again, _ = open_session(path, Scripted([]))
+    assert again.state.asked == {}
+    assert again.state.allowed_hosts == ["a.example:443"]
+    await again.close()
+    stored, _ = journal.read(path)
+    assert stored[-1].event == EgressAnswered("c", "c.example", 443, allowed=False)

@@ -21,6 +21,9 @@ from agent.sandbox.egress.policy import Target
 from agent.sandbox.egress.resolve import NOT_PUBLIC, Lookup, Unreachable, addresses
 from agent.sandbox.egress.upstream import NO_UPSTREAM, Upstream, Upstreams
 
+PATIENCE_SECONDS = 3.0
+UNKNOWN_MAX = 1_000
+
 Connect = Callable[[str, int], Awaitable[Streams]]
 
 
@@ -50,6 +53,7 @@ class Roads:
         self._lookup = lookup if lookup is not None else network.Lookups()
         self._connect = connect
         self._upstreams = upstreams
+        self._unknown: set[str] = set()
 
     async def open(self, target: Target, rule: Rule, *, plain: bool) -> Road:
         """A connection to `target`; `plain` is for a request in the clear. Raises `Unreachable`."""
@@ -87,11 +91,7 @@ class Roads:
         return Road(Incoming(reader), writer, address)
 
     async def _by_way_of(self, via: Upstream, target: Target, rule: Rule, *, plain: bool) -> Road:
-        try:
-            await addresses(target.name, rule, self._lookup)
-        except Unreachable as error:
-            if error.refused:
-                raise
+        await self._check(target, rule)
         try:
             reader, writer = await self._to(via)
         except OSError:
@@ -104,6 +104,20 @@ class Roads:
             writer.transport.abort()
             raise
         return road
+
+    async def _check(self, target: Target, rule: Rule) -> None:
+        """Refuse a name that is known here to lead inside; one that is unknown here may pass."""
+        if target.name in self._unknown:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await addresses(target.name, rule, self._lookup)
+        except (Unreachable, TimeoutError) as error:
+            if isinstance(error, Unreachable) and error.refused:
+                raise
+            # Where only the proxy knows the world's names, each look-up here may take for ever.
+            if len(self._unknown) < UNKNOWN_MAX:
+                self._unknown.add(target.name)
 
     async def _to(self, via: Upstream) -> Streams:
         """A connection to the user's proxy: it is the user's, so any address is fine."""
