@@ -117,6 +117,17 @@ async def test_a_cancel_that_does_not_arrive_ends_the_session(
         assert left.exit_code == 1
 
 
+async def test_many_commands_at_once_leave_one_empty_session(
+    server: DaytonaServer, backend: DaytonaBackend
+) -> None:
+    async with daytona_sandbox(backend) as sandbox:
+        await asyncio.gather(*(sandbox.exec(["true"]) for _ in range(8)))
+        await sandbox.quiet()
+        opened = server.sent("POST", r"/process/session$")
+        ended = server.sent("DELETE", r"/process/session/")
+        assert len(opened) - len(ended) == 1
+
+
 # The box stops by itself.
 
 

@@ -73,6 +73,25 @@ async def test_a_service_that_does_not_know_host_names_makes_no_sandbox(
 
 @pytest.mark.sandbox
 @pytest.mark.slow
+async def test_a_sandbox_that_is_woken_gets_the_policy_of_today(
+    server: DaytonaServer, backend: DaytonaBackend
+) -> None:
+    spec = replace(new_spec(), network="list", hosts=("pypi.org",))
+    sandbox = await backend.create(spec)
+    await sandbox.close()
+    more = replace(spec, hosts=("pypi.org", "example.org"))
+    await (await backend.attach(sandbox.ref, more)).close()
+    assert server.only_box().asked["domainAllowList"] == "pypi.org,example.org"
+    await (await backend.attach(sandbox.ref, replace(spec, network="none"))).close()
+    assert server.only_box().asked["networkBlockAll"] is True
+    server.knows_domains = False
+    with pytest.raises(SandboxUnavailable, match="does not apply"):
+        await backend.attach(sandbox.ref, more)
+    await backend.destroy(sandbox.ref)
+
+
+@pytest.mark.sandbox
+@pytest.mark.slow
 async def test_a_service_that_does_not_block_makes_no_sandbox(
     server: DaytonaServer, backend: DaytonaBackend
 ) -> None:

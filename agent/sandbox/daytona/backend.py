@@ -20,12 +20,12 @@ from agent.sandbox.daytona.control import Control, absent
 from agent.sandbox.daytona.machine import WORKDIR, Machine
 from agent.sandbox.daytona.plan import FORK_SECONDS, SESSION, plan_of
 from agent.sandbox.daytona.sandbox import DaytonaSandbox
-from agent.sandbox.daytona.sdk import Box, Service, connect
+from agent.sandbox.daytona.sdk import Box, Plan, Service, connect
 from agent.sandbox.daytona.trouble import Trouble
 from agent.sandbox.protocol import Capabilities, Facts, SandboxSpec
 
 NAME = "daytona"
-STOP_SECONDS = 30.0
+STOP_SECONDS = 10.0
 
 
 class DaytonaBackend:
@@ -79,7 +79,7 @@ class DaytonaBackend:
                 box = await control.get(identity)
             if box.labels.get(SESSION) != spec.session:
                 raise SandboxError(f"`{ref}` is not the sandbox of session `{spec.session}`")
-            network.require_applied(plan.network, box.network())
+            await _apply(box, plan)
             return await self._use(box, spec)
 
     async def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -106,6 +106,7 @@ class DaytonaBackend:
                 ) from trouble
             try:
                 await box.label(plan.labels)
+                await _apply(box, plan)
                 return await self._use(box, spec)
             except BaseException:
                 await settled(asyncio.ensure_future(control.delete(box.id)))
@@ -186,6 +187,15 @@ class _Running:
     def __init__(self, sandbox: DaytonaSandbox, machine: Machine) -> None:
         self.sandbox = sandbox
         self.machine = machine
+
+
+async def _apply(box: Box, plan: Plan) -> None:
+    """Give a box that exists the network it should have now: what is allowed may have changed."""
+    applied = box.network()
+    if any((applied.get(name) or "") != (value or "") for name, value in plan.network.items()):
+        await box.set_network(plan.network)
+        await box.refresh()
+    network.require_applied(plan.network, box.network())
 
 
 def _identity(ref: str) -> str:

@@ -58,6 +58,7 @@ class Sessions:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._spare: tuple[str, int] | None = None
+        self._refilling = False
         self._background: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -290,11 +291,16 @@ class Sessions:
 
     async def _refill(self) -> None:
         """Open the next session ahead of its command."""
-        if self._spare is None:
-            since, session = self._machine.starts, f"glovebox-{secrets.token_hex(8)}"
+        if self._spare is not None or self._refilling:
+            return
+        self._refilling = True
+        since, session = self._machine.starts, f"glovebox-{secrets.token_hex(8)}"
+        try:
             with contextlib.suppress(SandboxError):
                 await self._machine.box.open_session(session)
                 self._spare = (session, since)
+        finally:
+            self._refilling = False
 
 
 def _hear(lines: Lines, text: str, on_output: OnOutput | None) -> None:

@@ -219,6 +219,11 @@ class Box:
             "domain_allow_list": box.domain_allow_list,
         }
 
+    async def set_network(self, settings: Mapping[str, Any]) -> None:
+        """Change the network settings of one that exists."""
+        async with self._service.translated():
+            await self._handle.update_network_settings(**settings)
+
     # The machine.
 
     async def refresh(self) -> None:

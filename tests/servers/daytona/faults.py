@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -44,3 +45,7 @@ class Seen:
     query: str
     body: bytes
     status: int
+
+
+current: ContextVar[Fault | None] = ContextVar("current", default=None)
+"""The fault that the request at hand meets."""
