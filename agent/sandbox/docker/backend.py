@@ -7,6 +7,7 @@ and everything else in there with it. The stopped container keeps the files for 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 from collections.abc import Coroutine, Mapping
@@ -45,7 +46,7 @@ NETWORK = "glovebox.network"
 
 _SOCKETS = "docker.net"
 
-_GONE = ("no such container", "no container with", "is not running", "not running")
+_GONE = ("no such container", "no container with", "not running", "can only kill running")
 _END_SECONDS = 15.0
 
 
@@ -90,6 +91,7 @@ class DockerBackend:
     def __init__(self, root: Path) -> None:
         self._sockets = root / _SOCKETS
         self._engines: dict[str, Engine] = {}
+        self._used: dict[str, Engine] = {}
         self._running: dict[str, DockerSandbox] = {}
 
     def facts(self, spec: SandboxSpec) -> Facts:
@@ -105,6 +107,7 @@ class DockerBackend:
         passage, engine = Passage(spec), self._engine(spec.engine)
         _refuse_remote(engine, passage)
         ref, token = f"{engine.name}:{spec.session}", secrets.token_hex(16)
+        self._used[ref] = engine
         if passage.gated and not files.claim_dir(self._place(ref, made=True)):
             raise _twice(spec.session)
         try:
@@ -121,7 +124,7 @@ class DockerBackend:
             raise SandboxError(f"`{ref}` is not the sandbox of session `{spec.session}`")
         if ref in self._running:
             await self._running.pop(ref).close()
-        engine = self._engine(spec.engine or ref.partition(":")[0])
+        engine = self._engine_of(ref, spec.engine)
         await engine.machine()
         known = await engine.inspect("container", _name(ref))
         if known is None:
@@ -140,17 +143,31 @@ class DockerBackend:
             raise
 
     async def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        engine = self._engine("")
-        wanted = [f"label={SESSION}", *(f"label={key}={value}" for key, value in labels.items())]
-        filters = [word for label in wanted for word in ("--filter", label)]
-        listed = await engine.do("ps", "--all", "--format", "{{.Names}}", *filters)
-        names = [name for name in listed.splitlines() if re.fullmatch(r"glovebox-[a-z0-9]+", name)]
-        return tuple(f"{engine.name}:{name.removeprefix('glovebox-')}" for name in names)
+        found: list[str] = []
+        problems: list[SandboxUnavailable] = []
+        engines = self._all()
+        for engine in engines:
+            try:
+                found += await _found(engine, labels)
+            except SandboxUnavailable as error:
+                problems.append(error)
+        if len(problems) == len(engines):
+            raise problems[0]
+        return tuple(found)
+
+    def _all(self) -> list[Engine]:
+        """Every engine that is installed: a session's may be another one than that of now."""
+        for name in ENGINES:
+            with contextlib.suppress(SandboxUnavailable):
+                self._engine(name)
+        if not self._engines:
+            self._engine("")
+        return list({tuple(e.command()): e for e in self._engines.values()}.values())
 
     async def destroy(self, ref: str) -> None:
         name = _name(ref)
         sandbox = self._running.pop(ref, None)
-        engine = self._engine(ref.partition(":")[0])
+        engine = self._engine_of(ref)
         done = await engine.run("rm", "--force", "--volumes", name)
         if done.exit_code and not any(sign in done.problem.lower() for sign in _GONE):
             raise SandboxError(f"the container `{name}` cannot be removed: {done.problem}")
@@ -179,9 +196,14 @@ class DockerBackend:
 
     def _engine(self, wanted: str) -> Engine:
         if wanted not in self._engines:
-            engine = Engine.find(wanted)
-            self._engines[wanted] = self._engines.setdefault(engine.name, engine)
+            self._engines[wanted] = Engine.find(wanted)
         return self._engines[wanted]
+
+    def _engine_of(self, ref: str, wanted: str = "") -> Engine:
+        """The engine that has the container: the one used here, the address given, or by name."""
+        if ref not in self._used:
+            self._used[ref] = self._engine(wanted if "://" in wanted else ref.partition(":")[0])
+        return self._used[ref]
 
     async def _make(
         self, engine: Engine, spec: SandboxSpec, token: str, passage: Passage
@@ -245,6 +267,15 @@ class DockerBackend:
             raise
         self._running[ref] = sandbox
         return sandbox
+
+
+async def _found(engine: Engine, labels: Mapping[str, str]) -> list[str]:
+    """The refs of the containers that carry these labels."""
+    wanted = [f"label={SESSION}", *(f"label={key}={value}" for key, value in labels.items())]
+    filters = [word for label in wanted for word in ("--filter", label)]
+    listed = await engine.do("ps", "--all", "--format", "{{.Names}}", *filters)
+    names = [name for name in listed.splitlines() if re.fullmatch(r"glovebox-[a-z0-9]+", name)]
+    return [f"{engine.name}:{name.removeprefix('glovebox-')}" for name in names]
 
 
 async def _create(engine: Engine, plan: inside.Plan) -> None:

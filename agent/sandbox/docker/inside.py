@@ -103,6 +103,8 @@ def _locked(plan: Plan) -> list[str]:
         "--no-healthcheck",
         # Otherwise it is a copy of the host's, with the names of its networks in it.
         *(() if plan.podman else ("--dns", "127.0.0.1", "--dns-search", ".")),
+        # Its own idea of what may be written in a read-only root is larger than ours.
+        *(("--read-only-tmpfs=false",) if plan.podman else ()),
     ]
 
 
@@ -117,6 +119,7 @@ def _bounded(plan: Plan) -> list[str]:
         *("--cpus", f"{cpus:g}", "--cpu-shares", str(CPU_SHARES)),
         *("--shm-size", str(limits.SANDBOX_SHM_BYTES), "--ulimit", "core=0:0"),
         *("--ulimit", f"nofile={OPEN_FILES}:{OPEN_FILES}"),
+        *("--ulimit", f"nproc={limits.SANDBOX_PROCESSES_MAX}:{limits.SANDBOX_PROCESSES_MAX}"),
     ]
 
 
@@ -128,7 +131,8 @@ def _placed(podman: bool) -> list[str]:
         *(word for mount in words for word in ("--mount", mount)),
         *("--tmpfs", f"/var/tmp:size={limits.SANDBOX_VAR_TMP_BYTES},mode=1777"),
         # Nothing of the machine's hardware, and no place to write that nobody counts.
-        *("--tmpfs", "/sys:ro,size=4096", "--tmpfs", "/dev/mqueue:ro,size=4096"),
+        *(("--security-opt", "mask=/sys") if podman else ("--tmpfs", "/sys:ro,size=4096")),
+        *("--tmpfs", "/dev/mqueue:ro,size=4096"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from agent.core.errors import SandboxUnavailable
@@ -30,6 +31,7 @@ _DENIED = (
     "join the group with `sudo usermod -aG docker $USER` and log in again (whoever is in it is as "
     "good as root on this machine), or use podman, which needs no such group"
 )
+_WARNING = re.compile(r"^WARNING:|level=warning")
 _LIMITS = "on a machine without systemd or with rootless docker, delegate the cgroup controllers"
 
 # What an engine says, in the order in which to look.
@@ -91,6 +93,7 @@ def unbounded(what: str) -> SandboxUnavailable:
 
 def failed(said: str) -> SandboxUnavailable:
     """A command of the engine failed."""
+    said = "\n".join(line for line in said.splitlines() if not _WARNING.search(line))
     for sign, message, hint in _KNOWN:
         if sign in said:
             text = f"the docker sandbox cannot start: {message} (`{one_line(said, 300)}`)"
