@@ -93,6 +93,8 @@ class LocalBackend:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._running: dict[str, LocalSandbox] = {}
+        # Each start holds many descriptors, and has a deadline that waiting must not use up.
+        self._starting = asyncio.Semaphore(limits.SANDBOX_STARTS_MAX)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -158,7 +160,8 @@ class LocalBackend:
 
     async def _start(self, starter: _Starter, place: Path) -> LocalSandbox:
         ref = f"{NAME}:{place.name}"
-        sandbox = LocalSandbox(ref, *await starter.start(place))
+        async with self._starting:
+            sandbox = LocalSandbox(ref, *await starter.start(place))
         self._running[ref] = sandbox
         return sandbox
 

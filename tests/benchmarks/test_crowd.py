@@ -26,7 +26,7 @@ async def test_a_crowd_leaves_nothing_behind(count: int) -> None:
 
 async def test_the_check_sees_a_sandbox_that_is_up(tmp_path: Path) -> None:
     async with local_sandbox() as sandbox:
-        place = next(Path("/tmp").glob(f"gbs-*/root/{sandbox.ref.partition(':')[2]}")).parent
+        place = next(Path("/tmp").glob(f"gbs-*/root/{sandbox.ref.partition(':')[2]}")).parent.parent
         up = look(place, "t")
         if "processes" in cgroups.enforceable():
             assert up.groups > 0
