@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.host.territory import SHARED
+
 
 def variable(name: str, default: str = "") -> str:
     """The environment variable `name`, or `default` when it is absent or empty."""
@@ -58,7 +60,7 @@ def sandbox_dir(state: Path | None = None) -> Path:
     inside = state / "sandboxes"
     if not is_root() or _open_to_others(inside.parent):
         return inside
-    return Path("/var/lib/glovebox") / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
+    return SHARED / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
 
 
 def _open_to_others(path: Path) -> bool:

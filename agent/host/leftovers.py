@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.host.files import OURS, remove_tree
+from agent.host.territory import SHARED
 
-VAR = Path("/var/lib/glovebox")
+VAR = SHARED
 _TEMPORARY = re.compile(r"glovebox-(?:[a-z]+-)?[a-z0-9_]{8}")
 _ROOT = re.compile(r"[0-9a-f]{16}")
 # A directory is made a moment before its lock is taken, and a root before its first sandbox.

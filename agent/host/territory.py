@@ -11,15 +11,23 @@ from agent.core.errors import UserError
 
 PASSABLE = 0o711
 OWNED = 0o700
+SHARED = Path("/var/lib/glovebox")
 
 
 def make_passable(path: Path) -> None:
-    """Create `path` so that others may pass through it but not list it; parents likewise."""
+    """Create `path` so that others may pass through it but not list it; parents likewise.
+
+    A `path` of ours that is there and closed, because another backend made it, is opened that far.
+    """
     for folder in (*reversed(path.parents), path):
         if not folder.is_dir():
             folder.mkdir(PASSABLE, exist_ok=True)
             # The mode given to mkdir is cut by the umask.
             folder.chmod(PASSABLE)
+    for folder in (path.parent, path) if path.parent == SHARED else (path,):
+        status = folder.stat()
+        if status.st_uid == os.geteuid() and status.st_mode & PASSABLE != PASSABLE:
+            folder.chmod(stat.S_IMODE(status.st_mode) | PASSABLE)
 
 
 def share(path: Path) -> None:

@@ -294,6 +294,16 @@ def test_roots_sandboxes_lie_where_others_may_pass(
     assert env.sandbox_dir() != elsewhere
 
 
+async def test_a_place_that_another_backend_made_and_closed_is_opened_so_far() -> None:
+    with sandbox_root() as root:
+        files.make_private_dir(root)
+        backend = LocalBackend(root)
+        sandbox = await backend.create(new_spec())
+        assert (await sandbox.exec(["echo", "works"])).output == b"works\n"
+        assert root.stat().st_mode & 0o066 == 0
+        await backend.destroy(sandbox.ref)
+
+
 # where they come from
 
 
