@@ -93,6 +93,11 @@ def test_a_session_goes_on_in_the_box_that_was_stopped(user: User, service: Dayt
     assert ran.code == 0, ran.err
     assert user.git("show", "glovebox/1:a") == "1\nkept"
     assert len(service.boxes) == 1
+    shown = user.glovebox("shell", "1", "--", "sh", "-c", "cat a; exit 4")
+    assert (shown.code, shown.out) == (4, "1\nkept\n"), shown.err
+    removed = user.glovebox("rm", "1")
+    assert removed.code == 0, removed.err
+    assert service.living() == []
 
 
 def test_trouble_on_every_way_changes_nothing(user: User, service: DaytonaServer) -> None:

@@ -46,6 +46,7 @@ class DaytonaBackend:
             "what runs inside may become root there, and sees Daytona's own variables in the"
             " processes of its daemon",
             "it stops after 30 idle minutes and is deleted 14 days after that",
+            "until then your repository lies on Daytona's disks, without its ignored files",
         ),
     )
 
