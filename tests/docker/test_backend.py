@@ -132,6 +132,41 @@ async def test_nothing_runs_on_when_the_host_is_killed(stop: str, tmp_path: Path
     await backend.destroy(ref)
 
 
+async def test_a_host_killed_at_any_moment_leaves_only_what_is_found(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    backend = DockerBackend(tmp_path)
+    for _ in range(6):
+        spec = docker_spec()
+        host = _host(tmp_path, spec, "")
+        await asyncio.sleep(chance.uniform(0.3, 2.5))
+        host.send_signal(signal.SIGKILL)
+        host.wait()
+        assert host.stdout is not None
+        host.stdout.close()
+        # Commands of the engine that were under way go on to their end.
+        while _commands(spec.session):
+            await asyncio.sleep(0.05)
+        names = ("ps", "--quiet", "--filter", f"name={spec.session}")
+        while run(*names).split():
+            await asyncio.sleep(0.05)
+        for ref in await backend.find({"glovebox.session": spec.session}):
+            await backend.destroy(ref)
+        assert run("ps", "--all", "--quiet", "--filter", f"name={spec.session}").split() == []
+
+
+def _commands(session: str) -> list[str]:
+    """The processes of this machine that have the session's name among their arguments."""
+    found: list[str] = []
+    for entry in Path("/proc").iterdir():
+        try:
+            line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue
+        if session.encode() in line:
+            found.append(entry.name)
+    return found
+
+
 def _host(root: Path, spec: SandboxSpec, stop: str) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-c", textwrap.dedent(HOST), str(root), spec.session, spec.image]
     argv += [spec.engine, stop]
@@ -279,3 +314,33 @@ async def test_one_made_without_a_network_does_not_get_one() -> None:
         with pytest.raises(SandboxError, match="without a network"):
             await backend.attach(sandbox.ref, replace(spec, network="open"))
         await backend.destroy(sandbox.ref)
+
+
+# ports
+
+
+SERVE = """
+import http.server, os
+os.chdir("/workspace"); open("index.html", "w").write("page of the sandbox")
+handler = http.server.SimpleHTTPRequestHandler
+server = http.server.HTTPServer(("127.0.0.1", 8000), handler)
+if os.fork() == 0:
+    server.serve_forever()
+"""
+
+
+async def test_a_port_inside_is_shown_on_the_host() -> None:
+    async with docker_sandbox() as sandbox:
+        started = await sandbox.exec(["python3", "-I", "-c", SERVE])
+        assert started.exit_code == 0, started
+        endpoint = await sandbox.expose(8000)
+        authority = endpoint.url.removeprefix("http://").rstrip("/")
+        port = int(authority.rpartition(":")[2])
+        request = f"GET / HTTP/1.0\r\nHost: {authority}\r\n\r\n".encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        assert (await reader.read()).endswith(b"page of the sandbox")
+        writer.close()
+        await sandbox.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)

@@ -162,7 +162,7 @@ def test_limits_come_from_the_spec_or_from_the_machine() -> None:
         return words[words.index(name) + 1]
 
     words = inside.flags(_plan())
-    assert value(words, "--memory") == value(words, "--memory-swap") == "4000000000"
+    assert value(words, "--memory") == value(words, "--memory-swap") == "6000000000"
     assert value(words, "--cpus") == "2"
     words = inside.flags(_plan(limits=Limits(memory_bytes=10**9, processes=7, cpus=64)))
     assert value(words, "--memory") == value(words, "--memory-swap") == "1000000000"

@@ -29,6 +29,7 @@ from agent.sandbox.docker import calls, inside, troubles
 from agent.sandbox.docker.engine import ENGINES, Engine
 from agent.sandbox.egress.passage import Passage
 from agent.sandbox.egress.policy import POLICIES, in_words
+from agent.sandbox.preview import Previews
 from agent.sandbox.protocol import Capabilities, Endpoint, Facts, SandboxSpec
 from agent.sandbox.resident import Resident
 from agent.sandbox.toolbox import BOUNDS, ToolboxClient, bundle
@@ -60,17 +61,16 @@ class DockerSandbox(Resident):
         self._engine = engine
         self._child = child
         self._passage = passage
+        self._previews = Previews(toolbox)
 
     async def expose(self, port: int) -> Endpoint:
-        raise SandboxError(
-            f"port {port} cannot be reached: the docker sandbox has no network",
-            "run what needs it inside the sandbox",
-        )
+        return await self._previews.expose(port)
 
     async def close(self) -> None:
         await asyncio.shield(self._end())
 
     async def _end(self) -> None:
+        await self._previews.close()
         await self._passage.close()
         await _end(self._engine, _name(self._ref), self._child, self._toolbox)
 
@@ -81,6 +81,7 @@ class DockerBackend:
     name = NAME
     capabilities = Capabilities(
         policies=POLICIES,
+        expose=True,
         limits=("memory_bytes", "processes", "cpus"),
         notes=(
             "the engine has no quota for volumes: a single file is limited, the disk is not",

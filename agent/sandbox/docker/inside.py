@@ -24,7 +24,6 @@ ETC = "/etc"
 FIRST_USER_ID, USER_IDS = 20_000, 40_000
 OPEN_FILES = 16_384
 CPU_SHARES = 512  # half of what everything else on the machine gets when it is short
-LEAST_MEMORY_BYTES = 512_000_000
 
 # Variables of an image without which its toolchains do not work and that cannot be a secret.
 KEPT = ("PATH", "JAVA_HOME", "GOROOT", "RUSTUP_HOME", "DOTNET_ROOT", "NVM_DIR", "PYENV_ROOT")
@@ -110,7 +109,7 @@ def _locked(plan: Plan) -> list[str]:
 
 def _bounded(plan: Plan) -> list[str]:
     machine, wanted = plan.machine, plan.limits
-    memory = wanted.memory_bytes or max(machine.memory_bytes // 2, LEAST_MEMORY_BYTES)
+    memory = wanted.memory_bytes or int(machine.memory_bytes * limits.SANDBOX_MEMORY_SHARE)
     cpus = min(wanted.cpus or machine.cpus, machine.cpus)
     return [
         *("--pids-limit", str(wanted.processes or limits.SANDBOX_PROCESSES_MAX)),
