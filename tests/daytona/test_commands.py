@@ -142,6 +142,20 @@ async def test_a_box_that_stopped_is_started_once_for_the_next_command(
         assert len(server.sent("POST", r"/start$")) == 1
 
 
+async def test_an_older_service_that_names_no_codes_is_understood(
+    server: DaytonaServer, backend: DaytonaBackend
+) -> None:
+    server.legacy = True
+    async with daytona_sandbox(backend) as sandbox:
+        await sandbox.exec(COUNTING)
+        server.stop_box()
+        server.fault("POST", SEND, "status", status=404, body="")
+        assert (await sandbox.exec(COUNTING)).output == b"run\nrun\n"
+        server.vanish()
+        with pytest.raises(SandboxLost):
+            await sandbox.exec(["true"])
+
+
 @pytest.mark.parametrize("state", ["stopping", "stopped"])
 async def test_eight_commands_that_meet_a_stopped_box_start_it_once(
     state: str, server: DaytonaServer, backend: DaytonaBackend
