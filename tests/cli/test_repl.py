@@ -305,9 +305,20 @@ def test_without_bubblewrap_it_says_so_before_anything_is_asked(tty: Terminal, u
 
     with OpenAIServer([]) as server:
         argv = [*lacking, *user.argv("--model", MODEL)]
-        tty.start(argv, env=user.with_server(server), cwd=user.repo, size=(100, 30))
+        tty.start(
+            [*argv, "--sandbox", "local"],
+            env=user.with_server(server),
+            cwd=user.repo,
+            size=(100, 30),
+        )
         assert "bubblewrap" in tty.wait_for("✗ ")
         quit_(tty)
+        # When the choice is ours and there is nothing to choose, no conversation begins.
+        settings = user.with_server(server) | {"GLOVEBOX_ENGINE": "podman"}
+        tty.start(argv, env=settings, cwd=user.repo, size=(100, 30))
+        shown = tty.wait_for("exit code 5")
+        assert "not `local`: the local sandbox needs bubblewrap" in shown
+        assert "glovebox doctor" in shown
 
         assert server.requests == []
 
