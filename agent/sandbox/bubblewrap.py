@@ -74,12 +74,15 @@ class Plan:
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     sockets: Mapping[str, Path] = field(default_factory=dict[str, Path])
     carried: Carried = field(default_factory=Carried)
+    nested: bool = False
+    """User namespaces inside are forbidden by the filter alone: this kernel refuses the rest."""
 
 
 def options(plan: Plan, data: Data) -> list[str]:
     """All options, in order; `data` turns contents into descriptors that bubblewrap inherits."""
     return [
         *_namespaces(),
+        *([] if plan.nested else ["--disable-userns"]),
         *_system(),
         *_directories(),
         *_etc(data),
@@ -108,7 +111,7 @@ def _namespaces() -> list[str]:
     # One by one: `--unshare-all` only *tries* the user namespace and goes on without it.
     return [
         *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
-        *("--unshare-cgroup-try", "--disable-userns", "--cap-drop", "ALL"),
+        *("--unshare-cgroup-try", "--cap-drop", "ALL"),
         *("--uid", USER_ID, "--gid", USER_ID, "--hostname", "sandbox"),
         *("--new-session", "--die-with-parent", "--clearenv"),
     ]

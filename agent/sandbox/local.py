@@ -41,6 +41,11 @@ _LABELS, _GROUPS = ".labels", ".groups"
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
 FIRST_USER_ID, USER_IDS = 0x7000_0000, 0x100_0000
 LEAST_MAPPED_IDS = 2_000
+NESTED = (
+    "this kernel does not let bubblewrap forbid user namespaces inside; "
+    "the system call filter does so alone"
+)
+_nested: list[str] = []
 
 # Looked for in what is visible inside, for the model to know what it can count on.
 PROGRAMS = (
@@ -98,7 +103,7 @@ class LocalBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        said = (*notes(), *carry.notes())
+        said = (*notes(), *carry.notes(), *([NESTED] if _nested else []))
         return Capabilities(policies=POLICIES, expose=True, limits=enforced(), notes=said)
 
     def facts(self, spec: SandboxSpec) -> Facts:
@@ -206,6 +211,15 @@ class _Starter:
     async def start(self, place: Path) -> tuple[_Process, ToolboxClient]:
         """Start bubblewrap on the directories of `place`; leaves nothing running when it fails."""
         try:
+            return await self._start_once(place)
+        except SandboxUnavailable as error:
+            if _nested or not remedies.refuses_to_forbid(error):
+                raise
+            _nested.append(error.message)
+            return await self._start_once(place)
+
+    async def _start_once(self, place: Path) -> tuple[_Process, ToolboxClient]:
+        try:
             if self._passage.gated:
                 territory.add(self._socket(place).parent, self.owner)
                 await self._passage.open(str(self._socket(place)), self.owner)
@@ -253,6 +267,7 @@ class _Starter:
             files=self._passage.files,
             sockets={SOCKET: self._socket(place)} if self._passage.gated else {},
             carried=self._carried,
+            nested=bool(_nested),
         )
         channel = Channel()
         with contextlib.ExitStack() as failing, Handed() as handed:

@@ -63,6 +63,11 @@ def missing(os_release: Mapping[str, str]) -> SandboxUnavailable:
     )
 
 
+def refuses_to_forbid(error: SandboxUnavailable) -> bool:
+    """Whether all that failed was to forbid user namespaces inside, as kernels like RHEL's do."""
+    return "max_user_namespaces" in error.message
+
+
 def failed(said: str, exit_code: int | None) -> SandboxUnavailable:
     """bubblewrap was started and did not get as far as the toolbox."""
     for sign, message, hint in _KNOWN:

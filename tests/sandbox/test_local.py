@@ -203,6 +203,33 @@ async def test_a_bubblewrap_that_fails_is_explained_and_leaves_nothing(
         assert list(root.iterdir()) == []
 
 
+REFUSING = """#!/bin/sh
+while test "$1" != --args; do shift; done
+if tr '\\0' '\\n' </proc/self/fd/$2 | grep -qx -e --disable-userns; then
+    echo 'bwrap: cannot open /proc/sys/user/max_user_namespaces: Permission denied' >&2
+    exit 1
+fi
+exec /usr/bin/bwrap "$@"
+"""
+
+
+async def test_a_kernel_that_cannot_forbid_user_namespaces_leaves_it_to_the_filter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "_nested", [])
+    with files.temporary_dir(shared=True) as folder:
+        (folder / "bwrap").write_text(REFUSING)
+        (folder / "bwrap").chmod(0o755)
+        monkeypatch.setattr(bubblewrap, "PROGRAM_PLACES", (str(folder),))
+        assert LocalBackend(folder).capabilities.notes.count(local.NESTED) == 0
+        async with local_sandbox() as sandbox:
+            script = "unshare -U true; echo $?"
+            said = (await sandbox.exec(["sh", "-c", script])).output
+            assert b"not permitted" in said
+            assert said.endswith(b"1\n")
+        assert local.NESTED in LocalBackend(folder).capabilities.notes
+
+
 WITHOUT_USER_NAMESPACES = ["--unshare-user", "--uid", "1000", "--gid", "1000", "--disable-userns"]
 MASKED_PROC = [
     *("--unshare-user", "--unshare-pid", "--uid", "1000", "--gid", "1000"),
