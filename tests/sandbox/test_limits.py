@@ -52,23 +52,34 @@ async def limited(most: Limits, script: str) -> str:
             await backend.destroy(sandbox.ref)
 
 
+HOG = """
+    import os, time
+    for _ in range(4):
+        if not os.fork():
+            held = bytearray(60_000_000)
+            time.sleep(1)
+            os._exit(0)
+    print(max(os.WTERMSIG(os.wait()[1]) for _ in range(4)))
+"""
+
+
 @needs_groups
 async def test_memory_is_limited_over_all_processes_together() -> None:
-    script = """
-        import os, signal
-        children = []
-        for _ in range(4):
-            child = os.fork()
-            if not child:
-                held = bytearray(60_000_000)
-                signal.pause()
-            children.append(child)
-        pid, status = os.wait()
-        print(os.WTERMSIG(status))
-        for child in children:
-            if child != pid: os.kill(child, 9)
-    """
-    assert await limited(Limits(memory_bytes=150_000_000), script) == "0 9"
+    assert await limited(Limits(memory_bytes=150_000_000), HOG) == "0 9"
+
+
+@needs_groups
+async def test_without_its_controller_memory_is_not_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cgroups, "_limit_memory", lambda *_: True)
+    assert await limited(Limits(memory_bytes=150_000_000), HOG) == "0 0"
+
+
+@needs_groups
+async def test_what_is_not_admitted_is_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups.Group, "admit", lambda *_: True)
+    assert await limited(Limits(memory_bytes=150_000_000), HOG) == "0 0"
 
 
 @needs_groups
