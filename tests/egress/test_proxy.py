@@ -403,7 +403,7 @@ async def test_connections_are_bounded_and_a_normal_request_works_afterwards() -
 @pytest.mark.parametrize("begun", [b"", b"G", b"\x05", b"\x05\x01", b"GET http://allowed.example/"])
 async def test_who_does_not_say_what_it_wants_is_sent_away(begun: bytes) -> None:
     world = World()
-    async with open_gate(world, "allowed.example", bounds=Bounds(head_seconds=0.2)) as rig:
+    async with open_gate(world, "allowed.example", bounds=Bounds(head_seconds=1.0)) as rig:
         answer = await rig.talk(begun)
         assert answer == b"" or answer[:1] == b"\x05" or status(answer) == 408
         assert rig.audit()[0]["verdict"] == "refused"
@@ -414,7 +414,7 @@ async def test_a_tunnel_without_a_greeting_is_closed() -> None:
     world.name("allowed.example")
     async with (
         server(world, echo, port=443),
-        open_gate(world, "allowed.example", bounds=Bounds(head_seconds=0.2)) as rig,
+        open_gate(world, "allowed.example", bounds=Bounds(head_seconds=1.0)) as rig,
     ):
         answer = await rig.talk(to("allowed.example:443") + client_hello("allowed.example")[:20])
         assert (status(answer), echo.got) == (200, b"")
@@ -431,7 +431,7 @@ async def test_a_tunnel_in_which_nothing_moves_is_closed() -> None:
     world.name("allowed.example")
     async with (
         server(world, echo, port=443),
-        open_gate(world, "allowed.example", bounds=Bounds(idle_seconds=0.2)) as rig,
+        open_gate(world, "allowed.example", bounds=Bounds(idle_seconds=1.0)) as rig,
     ):
         answer = await rig.talk(to("allowed.example:443") + client_hello("allowed.example"))
         assert answer.endswith(client_hello("allowed.example"))

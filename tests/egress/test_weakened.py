@@ -103,6 +103,8 @@ def _forget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(asks.Asks, "__init__", init)
 
 
+pytestmark = pytest.mark.slow
+
 WEAKENED: dict[
     str, tuple[Callable[[pytest.MonkeyPatch], None], Callable[..., Any], tuple[Any, ...]]
 ]
