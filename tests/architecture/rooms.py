@@ -167,8 +167,8 @@ PURE = _words(
     collections.abc contextlib contextvars copy dataclasses datetime decimal difflib email.utils
     enum errno fnmatch fractions functools graphlib hashlib heapq hmac html html.parser io ipaddress
     itertools json keyword logging math numbers operator pathlib posixpath pprint queue random re
-    secrets shlex stat statistics string struct sys textwrap threading time tomllib traceback types typing
-    unicodedata urllib urllib.parse uuid warnings weakref zlib zoneinfo"""
+    secrets shlex stat statistics string struct sys textwrap threading time tomllib traceback types
+    typing unicodedata urllib urllib.parse uuid warnings weakref zlib zoneinfo"""
 )
 
 # What modules of `PURE` have that does reach it, or leads round this check.
