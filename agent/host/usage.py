@@ -10,12 +10,13 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK_BYTES = 512
-PASSES = 50
+PATIENCE_SECONDS, PASS_SECONDS = 15.0, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,12 @@ def end_programs(first: int) -> bool:
     namespace = _namespace(first)
     if not namespace:
         return True
-    for _ in range(PASSES):
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
         ended = [_end(int(n), namespace) for n in os.listdir("/proc") if n.isdigit()]
         if not any(ended):
             return True
+        time.sleep(PASS_SECONDS)  # what was killed must be scheduled once more to die
     return False
 
 

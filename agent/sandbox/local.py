@@ -75,12 +75,15 @@ class LocalSandbox(Resident):
         log: str = "",
     ) -> ExecResult:
         watch = self._process.watch
+        watch.stir()
+        await watch.calm()
         before = watch.stops
         result = await super().exec(
             argv, cwd=cwd, env=env, stdin=stdin, seconds=seconds, on_output=on_output, log=log
         )
         if watch.stops == before:
             return result
+        await watch.calm()
         return replace(result, output=result.output + watch.reason.encode())
 
     async def expose(self, port: int) -> Endpoint:

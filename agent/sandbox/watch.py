@@ -1,9 +1,9 @@
 """Keeps a local sandbox within its share of the disk, where no quota does.
 
 Looking costs one system call a second; the directories are walked only when the file system has
-filled up by what was still free for this sandbox, and now and then. When there is too much, the
-programs inside are ended, not the sandbox: whoever runs it can then make room. They are left alone
-for as long as it gets less.
+filled up by what was still free for this sandbox, and now and then while something runs. When there
+is too much, the programs inside are ended, not the sandbox: whoever runs it can then make room.
+They are left alone for as long as it gets less.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from agent.host import usage
 from agent.sandbox.protocol import Limits
 
 WALK_SECONDS, WALK_SHARE = 30.0, 20
+QUIET_SECONDS = 3_600.0
 
 
 class Watch:
@@ -32,7 +33,9 @@ class Watch:
         self._free = usage.Free(0, 0)
         self._last = usage.Usage(0, 0)
         self._walk_at = 0.0
+        self._pause = WALK_SECONDS
         self._worst = usage.Usage(0, 0)
+        self._ending = asyncio.Lock()
         self.stops = 0
         """How often programs were ended."""
         self.reason = ""
@@ -41,6 +44,16 @@ class Watch:
         """Begin; what is there already counts."""
         self._process = process
         self._task = asyncio.create_task(self._run(), name="watch")
+
+    async def calm(self) -> None:
+        """Wait while programs are being ended: one that is started now would be among them."""
+        async with self._ending:
+            pass
+
+    def stir(self) -> None:
+        """Something is run inside: it may change more than it has of late."""
+        self._pause = WALK_SECONDS
+        self._walk_at = min(self._walk_at, time.monotonic() + WALK_SECONDS)
 
     async def close(self) -> None:
         """Watch no more. Safe to call twice."""
@@ -62,7 +75,7 @@ class Watch:
             await self._judge(await self._measure(now))
 
     async def _measure(self, now: usage.Free) -> usage.Usage:
-        begun = time.monotonic()
+        begun, before = time.monotonic(), self._last
         self._free = now
         self._last = await asyncio.to_thread(
             usage.measure,
@@ -71,7 +84,8 @@ class Watch:
             files_max=self._most.files * 2,
         )
         ended = time.monotonic()
-        self._walk_at = ended + max(WALK_SECONDS, (ended - begun) * WALK_SHARE)
+        self._pause = min(2 * self._pause, QUIET_SECONDS) if self._last == before else WALK_SECONDS
+        self._walk_at = ended + max(self._pause, (ended - begun) * WALK_SHARE)
         return self._last
 
     def _due(self, now: usage.Free) -> bool:
@@ -95,11 +109,12 @@ class Watch:
         self._worst = found if reason else usage.Usage(0, 0)
         if reason and worse:
             await self._stop(reason)
-            # They went on while they were being ended: what counts is what there is now.
-            self._worst = await self._measure(usage.free(self._folders[0]))
 
     async def _stop(self, reason: str) -> None:
         self.reason = f"\nglovebox ended the programs in here: {reason}. Remove some files.\n"
         self.stops += 1
-        if not await asyncio.to_thread(usage.end_programs, self._process):
-            self._give_up()
+        async with self._ending:
+            if not await asyncio.to_thread(usage.end_programs, self._process):
+                self._give_up()
+            # They went on while they were being ended: what counts is what there is now.
+            self._worst = await self._measure(usage.free(self._folders[0]))

@@ -93,6 +93,7 @@ async def test_files_in_memory_count_as_memory() -> None:
     assert (await limited(Limits(memory_bytes=120_000_000), script)).split() == ["0", "-9"]
 
 
+@pytest.mark.slow
 @needs_groups
 async def test_a_sandbox_that_died_of_its_memory_says_so() -> None:
     with sandbox_root() as root:
@@ -266,6 +267,7 @@ FILLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", FILLS)
 async def test_the_disk_is_limited_and_there_is_a_way_back(
     how: str, monkeypatch: pytest.MonkeyPatch
@@ -297,6 +299,32 @@ async def test_a_disk_that_is_nearly_full_stops_programs(monkeypatch: pytest.Mon
         await sandbox.exec(["true"])
         monkeypatch.setattr(limits, "SANDBOX_DISK_RESERVE_BYTES", 10**18)
         assert b"the disk of this machine is nearly full" in (await task).output
+
+
+async def test_where_nothing_changes_it_is_looked_for_less_and_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady = usage.Free(10**12, 10**9)
+    monkeypatch.setattr(usage, "free", lambda _: steady)
+    clock = [0.0]
+    monkeypatch.setattr(watch.time, "monotonic", lambda: clock[0])
+    walks: list[float] = []
+    measure = usage.measure
+
+    def counted(*folders: object, **most: int) -> usage.Usage:
+        walks.append(clock[0])
+        return measure([tmp_path], **most)
+
+    monkeypatch.setattr(usage, "measure", counted)
+    watching = watch.Watch([tmp_path], ration.defaults(Limits()), lambda: None)
+    for second in range(4_000):
+        clock[0] = float(second)
+        if second == 3_000:
+            (tmp_path / "new").touch()
+            watching.stir()
+        await watching.look()
+    assert 5 < len([walk for walk in walks if walk < 3_000]) < 9
+    assert [walk for walk in walks if walk >= 3_000][:2] == [3_030.0, 3_060.0]
 
 
 def test_a_walk_is_bounded_and_follows_nothing(tmp_path: Path) -> None:
