@@ -119,7 +119,7 @@ async def _backend_of(options: Options, state: Path) -> tuple[str, Notice | None
         image=settings.image,
         engine=settings.engine,
     )
-    choice = await choose(spec, env.sandbox_dir(options.state))
+    choice = await choose(spec, env.sandbox_dir(options.state), options.state)
     return choice.backend, choice.notice()
 
 

@@ -52,28 +52,31 @@ def access(path: Path) -> tuple[int, int]:
     return stat.S_IMODE(status.st_mode), status.st_uid
 
 
-def _claims() -> Path:
-    return state_dir() / "claims"
+def _claims(state: Path | None) -> Path:
+    return (state or state_dir()) / "claims"
 
 
 @contextlib.contextmanager
-def claim(session: str) -> Generator[None]:
-    """Say that this process uses a sandbox that belongs to no session (a trial, a self-test)."""
-    lock = files.FileLock(_claims() / f"{session}.lock")
+def claim(session: str, state: Path | None = None) -> Generator[None]:
+    """Say that this process uses a sandbox that belongs to no session (a trial, a self-test).
+
+    It is said in the state directory, the user's own or another `state`, where a reaper looks.
+    """
+    lock = files.FileLock(_claims(state) / f"{session}.lock")
     with contextlib.suppress(OSError):  # a state directory that cannot be written is told elsewhere
         lock.acquire()
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            files.remove_file(_claims() / f"{session}.lock")
+            files.remove_file(_claims(state) / f"{session}.lock")
         lock.release()
 
 
 def claimed() -> tuple[str, ...]:
     """What living processes have claimed; claims of dead ones are forgotten."""
     found: list[str] = []
-    for path in files.children(_claims()):
+    for path in files.children(_claims(None)):
         lock = files.FileLock(path)
         if lock.acquire():
             files.remove_file(path)

@@ -42,7 +42,7 @@ class Choice:
         return Notice(level, text, hint)
 
 
-async def choose(spec: SandboxSpec, root: Path) -> Choice:
+async def choose(spec: SandboxSpec, root: Path, state: Path | None = None) -> Choice:
     """The backend for sandboxes like `spec`, whose files lie under `root`.
 
     Without a network policy in `spec` every backend is tried with its usual one.
@@ -53,16 +53,16 @@ async def choose(spec: SandboxSpec, root: Path) -> Choice:
     """
     key = (spec.network, root)
     if key not in _chosen:
-        _chosen[key] = await _choose(spec, root)
+        _chosen[key] = await _choose(spec, root, state)
     return _chosen[key]
 
 
-async def _choose(spec: SandboxSpec, root: Path) -> Choice:
+async def _choose(spec: SandboxSpec, root: Path, state: Path | None) -> Choice:
     passed_over: list[str] = []
     hint = ""
     for name in (n for n in ORDER if n in BACKENDS):
         try:
-            why = await _fits(name, spec, root)
+            why = await _fits(name, spec, root, state)
         except GloveboxError as error:
             passed_over.append(f"not `{name}`: {one_line(error.message, 300)}")
             hint = hint or error.hint
@@ -75,7 +75,7 @@ async def _choose(spec: SandboxSpec, root: Path) -> Choice:
     )
 
 
-async def _fits(name: str, spec: SandboxSpec, root: Path) -> str:
+async def _fits(name: str, spec: SandboxSpec, root: Path, state: Path | None) -> str:
     backend = open_backend(name, root)
     with_policy(backend, spec)
     if name == "daytona":
@@ -83,7 +83,7 @@ async def _fits(name: str, spec: SandboxSpec, root: Path) -> str:
         if not account.configured():
             raise SandboxUnavailable("no credentials are configured", "set DAYTONA_API_KEY")
         return "its credentials are configured"
-    await trial(backend, spec)
+    await trial(backend, spec, state)
     return "its self-test passed"
 
 
@@ -103,14 +103,14 @@ def with_policy(backend: Backend, spec: SandboxSpec) -> SandboxSpec:
     return spec
 
 
-async def trial(backend: Backend, spec: SandboxSpec) -> str:
+async def trial(backend: Backend, spec: SandboxSpec, state: Path | None = None) -> str:
     """Make a sandbox, look whether it holds, free it; the network policy it had.
 
     Raises `SandboxError` with the remedy.
     """
     spec = with_policy(backend, spec)
     session = f"trial{secrets.token_hex(8)}"
-    with owner.claim(session):
+    with owner.claim(session, state):
         labels = {**spec.labels, "glovebox.session": session}
         sandbox = await backend.create(replace(spec, session=session, labels=labels))
         try:
