@@ -488,3 +488,19 @@ async def facts_are_true(backend: Backend, spec: SandboxSpec) -> None:
             assert await _sh(sandbox, f"command -v {program}")
     finally:
         await backend.destroy(sandbox.ref)
+
+
+@_backend
+async def a_port_can_be_reached_or_the_error_says_why(backend: Backend, spec: SandboxSpec) -> None:
+    sandbox = await backend.create(spec)
+    try:
+        for port in (0, -1, 65_536):
+            _raises(await _error(sandbox.expose(port)), SandboxError)
+        if backend.capabilities.expose:
+            endpoint = await sandbox.expose(8_000)
+            assert endpoint.port == 8_000
+            assert endpoint.url.startswith(("http://", "https://"))
+        else:
+            _raises(await _error(sandbox.expose(8_000)), SandboxError)
+    finally:
+        await backend.destroy(sandbox.ref)
