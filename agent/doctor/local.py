@@ -12,7 +12,7 @@ from agent.doctor.report import Finding, Section, tried
 from agent.host import cgroups, env, files, system
 from agent.host.handles import Handed
 from agent.host.launch import launch
-from agent.sandbox import bubblewrap, remedies, seccomp
+from agent.sandbox import bubblewrap, carry, remedies, seccomp
 from agent.sandbox.auto import trial
 from agent.sandbox.local import PYTHONS
 from agent.sandbox.protocol import SandboxSpec
@@ -42,7 +42,9 @@ async def section(spec: SandboxSpec, root: Path) -> Section:
     ]
     whole = await tried("a sandbox as a whole", lambda: _whole(spec, root))
     usable = whole.state == "ok"
-    return Section("Sandbox `local`", (*parts, whole), backend="local", usable=usable)
+    # After it: only a start shows whether root's can be handed on.
+    parts += [whole, _toolchains()]
+    return Section("Sandbox `local`", tuple(parts), backend="local", usable=usable)
 
 
 async def _system() -> str:
@@ -147,6 +149,14 @@ def _limits() -> Finding:
         "log in through systemd (`systemctl --user` must work), which hands a part of the tree to"
         " you, or start glovebox with `systemd-run --user --scope -p Delegate=yes glovebox …`",
     )
+
+
+def _toolchains() -> Finding:
+    if said := carry.notes():
+        fix = "see `docs/local.md` for what is carried inside and what is not"
+        return Finding("toolchains at home", "warning", "; ".join(said), fix)
+    names = ", ".join(one.name for one in carry.found().toolchains)
+    return Finding("toolchains at home", "ok", f"inside as well: {names}" if names else "none")
 
 
 async def _whole(spec: SandboxSpec, root: Path) -> str:
