@@ -264,3 +264,8 @@ def enclosing(start: Path, name: str) -> Path | None:
 def remove_file(path: Path) -> None:
     """Remove a file; one that is not there is fine."""
     path.unlink(missing_ok=True)
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The files below `folder` that fit a pattern with `*`, sorted; none without the folder."""
+    return sorted(folder.glob(pattern)) if folder.is_dir() else []

@@ -25,7 +25,8 @@ SANDBOX: list[Promise] = []
 BACKEND: list[BackendPromise] = []
 
 OWN_VARIABLES = {
-    "LD_LIBRARY_PATH", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "PWD", "_", "SHLVL",
+    "LD_LIBRARY_PATH", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "PWD",
+    "_", "SHLVL",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_USE_ENV_PROXY",
     "PIP_BREAK_SYSTEM_PACKAGES",
     "http_proxy", "https_proxy", "all_proxy", "no_proxy",

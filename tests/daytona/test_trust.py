@@ -34,8 +34,8 @@ def listed(*hosts: str) -> SandboxSpec:
         (SandboxSpec("s", network="open"), {"network_block_all": False}),
         (listed(), {"network_block_all": True}),
         (
-            listed("pypi.org=mirror", "*.example.org"),
-            {"network_block_all": False, "domain_allow_list": "pypi.org,*.example.org"},
+            listed("mirror.test=mirror", "*.example.org"),
+            {"network_block_all": False, "domain_allow_list": "mirror.test,*.example.org"},
         ),
     ],
     ids=str,
@@ -48,7 +48,7 @@ def test_a_policy_is_said_in_full(spec: SandboxSpec, settings: dict[str, object]
     ("hosts", "why"),
     [
         (tuple(f"h{n}.org" for n in range(11)), "at most 10 hosts"),
-        (("pypi.org:8080",), "pypi.org:8080"),
+        (("mirror.test:8080",), "mirror.test:8080"),
         (("db=private",), "db=private"),
         (("[::1]",), "::1"),
         (("a..b",), "a..b"),
@@ -67,7 +67,7 @@ async def test_a_service_that_does_not_know_host_names_makes_no_sandbox(
 ) -> None:
     server.knows_domains = False
     with pytest.raises(SandboxUnavailable, match="does not apply the network policy"):
-        await backend.create(replace(new_spec(), network="list", hosts=("pypi.org",)))
+        await backend.create(replace(new_spec(), network="list", hosts=("mirror.test",)))
     assert server.living() == []
 
 
@@ -76,12 +76,12 @@ async def test_a_service_that_does_not_know_host_names_makes_no_sandbox(
 async def test_a_sandbox_that_is_woken_gets_the_policy_of_today(
     server: DaytonaServer, backend: DaytonaBackend
 ) -> None:
-    spec = replace(new_spec(), network="list", hosts=("pypi.org",))
+    spec = replace(new_spec(), network="list", hosts=("mirror.test",))
     sandbox = await backend.create(spec)
     await sandbox.close()
-    more = replace(spec, hosts=("pypi.org", "example.org"))
+    more = replace(spec, hosts=("mirror.test", "example.org"))
     await (await backend.attach(sandbox.ref, more)).close()
-    assert server.only_box().asked["domainAllowList"] == "pypi.org,example.org"
+    assert server.only_box().asked["domainAllowList"] == "mirror.test,example.org"
     await (await backend.attach(sandbox.ref, replace(spec, network="none"))).close()
     assert server.only_box().asked["networkBlockAll"] is True
     server.knows_domains = False

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import UserError
-from agent.sandbox.egress import registries
+from agent.sandbox.egress import installed, registries
 from agent.sandbox.egress.machine import Machine, certificates, entry_of, without_secrets
 from agent.sandbox.egress.managers import CARGO_CONFIG, NPMRC
 from agent.sandbox.egress.names import rule_of
@@ -34,23 +34,58 @@ class User:
     def read(self) -> registries.Registries:
         return registries.read(Machine(self.variables, self.home, self.root))
 
+    def install(self) -> None:
+        """Package managers, with the lines of theirs that name what they use by default."""
+        pip = 'PyPI = PackageIndex(\n    "https://pip.test/", file_storage_domain="files.test"\n)\n'
+        trial = pip.replace("pip.test", "trial.test")
+        place = "usr/lib/python3/dist-packages/pip/_internal/models/index.py"
+        self.write(place, pip + trial)
+        self.write(
+            "usr/lib/node_modules/npm/node_modules/@npmcli/config/lib/definitions/definitions.js",
+            "define('proxy', {\n  default: 'https://no.test/',\n})\n"
+            "const registry = new Definition('registry', {\n  default: 'https://npm.test/',\n",
+        )
+        self.write("usr/local/go/go.env", "GOPROXY=https://go.test,direct\nGOSUMDB=sum.go.test\n")
+        self.write("usr/lib/ruby/3.1.0/rubygems.rb", '  DEFAULT_HOST = "https://gem.test"\n')
+        self.write(
+            "~/.cargo/registry/index/index.cargo.test-6f17d22bba15001f/config.json",
+            '{"dl": "https://static.cargo.test/crates", "api": "https://cargo.test"}',
+        )
+
 
 @pytest.fixture
 def user(tmp_path: Path) -> User:
     return User(tmp_path)
 
 
-def test_without_any_configuration_the_usual_hosts_are_meant(user: User) -> None:
+def test_without_any_configuration_what_the_tools_use_by_default_is_meant(user: User) -> None:
+    user.install()
     found = user.read()
-    managers = {name for name, _ in found.found}
-    assert managers == {"pip", "npm", "cargo", "go", "gem", "maven"}
-    assert all(host.endswith("=mirror") for host in found.hosts)
+    assert found.hosts == tuple(
+        f"{name}=mirror"
+        for name in (
+            "pip.test", "files.test", "npm.test", "index.cargo.test", "static.cargo.test",
+            "cargo.test", "go.test", "sum.go.test", "gem.test", "index.gem.test",
+        )
+    )  # fmt: skip
     assert {one.source for _, one in found.found} == {"default"}
     for host in found.hosts:
         assert not rule_of(host).suffix
 
 
+def test_what_is_not_installed_is_not_allowed_for(user: User) -> None:
+    assert user.read().hosts == ()
+
+
+def test_this_npm_says_what_it_uses(user: User) -> None:
+    npm = Path("/usr/lib/node_modules/npm")
+    if not npm.is_dir():
+        pytest.skip("npm is not installed in /usr")
+    assert len(installed.npm(Machine({}, user.home))) == 1
+
+
 def test_pip_from_files_and_variables_the_nearer_one_wins(user: User) -> None:
+    user.install()
     user.write("etc/pip.conf", "[global]\nindex-url = https://system.corp/simple\ntimeout = 7\n")
     user.write(
         "~/.config/pip/pip.conf",
@@ -60,7 +95,7 @@ def test_pip_from_files_and_variables_the_nearer_one_wins(user: User) -> None:
     found = user.read()
     assert "user.corp:8443=private" in found.hosts
     assert "one.corp=private" in found.hosts
-    assert not [h for h in found.hosts if "system.corp" in h or "pypi" in h]
+    assert not [h for h in found.hosts if "system.corp" in h or "pip.test" in h]
     assert found.inside.environment["PIP_INDEX_URL"] == "https://user.corp:8443/simple"
     assert found.inside.environment["PIP_EXTRA_INDEX_URL"] == "https://one.corp/simple"
     assert found.inside.environment["PIP_TIMEOUT"] == "7"
@@ -71,6 +106,7 @@ def test_pip_from_files_and_variables_the_nearer_one_wins(user: User) -> None:
 
 
 def test_npm_with_scopes_and_a_token(user: User) -> None:
+    user.install()
     user.write(
         "~/.npmrc",
         f"registry=https://npm.corp/\n@me:registry = https://scope.corp/npm/\n"
@@ -79,7 +115,7 @@ def test_npm_with_scopes_and_a_token(user: User) -> None:
     )
     found = user.read()
     assert {"npm.corp=private", "scope.corp=private"} <= set(found.hosts)
-    assert not [h for h in found.hosts if "npmjs" in h or "yarnpkg" in h]
+    assert not [h for h in found.hosts if "npm.test" in h]
     assert found.inside.files[NPMRC].decode().splitlines() == [
         "registry=https://npm.corp/", "@me:registry=https://scope.corp/npm/", "audit=false",
     ]  # fmt: skip
@@ -93,6 +129,7 @@ def test_a_registry_on_this_machine_is_its_port_on_localhost(user: User) -> None
 
 
 def test_cargo_with_a_mirror_and_a_private_registry(user: User) -> None:
+    user.install()
     user.write("~/.cargo/config.toml",
                '[source.crates-io]\nreplace-with = "mirror"\n'
                f'[source.mirror]\nregistry = "sparse+https://me:{SECRET}@crates.corp/index/"\n'
@@ -100,7 +137,7 @@ def test_cargo_with_a_mirror_and_a_private_registry(user: User) -> None:
                f'token = "{SECRET}"\n[build]\nrustc-wrapper = "/home/me/evil"\n')  # fmt: skip
     found = user.read()
     assert {"crates.corp=private", "git.corp=private"} <= set(found.hosts)
-    assert not [h for h in found.hosts if "crates.io" in h]
+    assert not [h for h in found.hosts if "cargo.test" in h]
     config = found.inside.files[CARGO_CONFIG].decode()
     assert 'registry = "sparse+https://crates.corp/index/"' in config
     assert "build" not in config
@@ -174,6 +211,7 @@ def test_a_broken_file_is_as_good_as_none(user: User, text: str) -> None:
         *("~/.cargo/config.toml", "~/.config/uv/uv.toml", "~/.config/go/env"),
     ):
         user.write(path, text)
+    user.install()
     assert {name for name, _ in user.read().found} >= {"pip", "npm", "cargo", "go"}
 
 

@@ -57,6 +57,14 @@ class Machine:
         """The files in a directory."""
         return files.children(path)
 
+    def matching(self, pattern: str) -> list[Path]:
+        """The files that fit a pattern with `*`, in the home with `~/`, else in the system."""
+        if pattern.startswith("~/"):
+            return files.matching(self.home, pattern[2:])
+        if pattern.startswith("/"):
+            return files.matching(Path("/"), pattern[1:])
+        return files.matching(self.root, pattern)
+
 
 def this_machine() -> Machine:
     return Machine(env.variables(), env.home())

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from agent.sandbox.egress import installed
 from agent.sandbox.egress.machine import (
     Findings,
     Machine,
@@ -47,7 +48,7 @@ def pip(machine: Machine) -> Findings:
         if key in values:
             found.environment[f"PIP_{key.upper().replace('-', '_')}"] = values[key]
     if "PIP_INDEX_URL" not in found.environment:
-        found.usual("pypi.org", "files.pythonhosted.org")
+        found.usual(*installed.pip(machine))
     return found
 
 
@@ -136,7 +137,7 @@ def npm(machine: Machine) -> Findings:
         elif key in _NPM_PLAIN and re.fullmatch(r"[A-Za-z0-9]+", value):
             lines.append(f"{key}={value}")
     if "registry" not in values:
-        found.usual("registry.npmjs.org", "registry.yarnpkg.com")
+        found.usual(*installed.npm(machine))
     found.files[NPMRC] = "".join(f"{line}\n" for line in lines).encode()
     found.environment["NPM_CONFIG_GLOBALCONFIG"] = NPMRC
     return found
@@ -192,7 +193,7 @@ def cargo(machine: Machine) -> Findings:
     if kept:
         found.files[CARGO_CONFIG] = "".join(f"{line}\n" for line in kept).encode()
     if not replaced:
-        found.usual("index.crates.io", "static.crates.io", "crates.io")
+        found.usual(*installed.cargo(machine, str(folder)))
     return found
 
 
@@ -208,13 +209,11 @@ def go(machine: Machine) -> Findings:
         found.named([p for p in proxies if "://" in p], "GOPROXY")
         shown = [p if "://" not in p else without_secrets(p) for p in proxies]
         found.environment["GOPROXY"] = ",".join(p for p in shown if p)
-    else:
-        found.usual("proxy.golang.org")
     sums = values.get("GOSUMDB", "")
     found.named(list(urls_in(sums)), "GOSUMDB")
-    if not sums:
-        found.usual("sum.golang.org")
-    elif "@" not in sums:
+    if not values.get("GOPROXY") or not sums:
+        found.usual(*installed.go(machine))
+    if sums and "@" not in sums:
         found.environment["GOSUMDB"] = sums
     found.environment |= {name: values[name] for name in _GO_PLAIN if values.get(name)}
     return found
@@ -237,7 +236,7 @@ def gem(machine: Machine) -> Findings:
     urls = list(urls_in(machine.text(place)))
     found.named(urls, str(place))
     if not urls:
-        found.usual("rubygems.org", "index.rubygems.org")
+        found.usual(*installed.gem(machine))
     return found
 
 
@@ -246,8 +245,6 @@ def maven(machine: Machine) -> Findings:
     place = machine.home / ".m2/settings.xml"
     urls = re.findall(r"<url>\s*([^<\s]+)\s*</url>", machine.text(place))
     found.named(urls, str(place))
-    if not urls:
-        found.usual("repo.maven.apache.org", "repo1.maven.org")
     return found
 
 
