@@ -15,6 +15,7 @@ import pytest
 from agent.host import files
 from agent.host.launch import launch
 from agent.sandbox.local import LocalBackend
+from tests.sandbox.test_limits import groups_of
 from tests.sandbox.test_local import processes_of
 from tests.sandbox_fixtures import local_sandbox, new_spec, sandbox_root
 
@@ -136,6 +137,11 @@ async def test_nothing_survives_a_host_that_is_killed_at_any_moment() -> None:
             host.wait()
             host.stdout.close()
         await _until(lambda: not any(processes_of(session) for session in sessions), None)
+        backend = LocalBackend(folder / "root")
+        for session in sessions:
+            await backend.destroy(f"local:{session}")
+            assert groups_of(session) == []
+        assert list((folder / "root").iterdir()) == []
 
 
 def _environment() -> dict[str, str]:
