@@ -65,19 +65,27 @@ class Report:
         """What is written up to and with `sign`, at most 64 KB; then the pipe is closed."""
         told = bytearray()
         loop = asyncio.get_running_loop()
-        with self._file:
-            while sign not in told and len(told) < REPORT_MAX_BYTES:
-                readable = loop.create_future()
-                loop.add_reader(self._file.fileno(), _settle, readable)
-                try:
-                    await readable
-                finally:
-                    loop.remove_reader(self._file.fileno())
-                piece = self._file.read(REPORT_MAX_BYTES)
-                if not piece:
-                    break
-                told += piece
+        while sign not in told and len(told) < REPORT_MAX_BYTES:
+            readable = loop.create_future()
+            loop.add_reader(self._file.fileno(), _settle, readable)
+            try:
+                await readable
+            finally:
+                loop.remove_reader(self._file.fileno())
+            piece = self._file.read(REPORT_MAX_BYTES)
+            if not piece:
+                break
+            told += piece
+        # Not when cancelled: then what it has to say can still be had, by `so_far`.
+        self._file.close()
         return bytes(told)
+
+    def so_far(self) -> bytes:
+        """What is written and was not read yet; closes the pipe. Safe to call twice."""
+        if self._file.closed:
+            return b""
+        with self._file:
+            return self._file.read(REPORT_MAX_BYTES) or b""
 
     def close(self) -> None:
         """Give it up unread. Safe to call twice."""

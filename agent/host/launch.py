@@ -80,12 +80,15 @@ class Child:
         """SIGKILL, if it has not ended; only the adopted process if there is one.
 
         A parent that waits for its child ends after it, so then all is over when `wait` returns.
+        Without one the group it leads is killed: what it has just started would wait for it.
         """
         if self._process.returncode is not None:
             return
+        if self._inner < 0:
+            kill_group(self._process.pid)
+            return
         with contextlib.suppress(ProcessLookupError):
-            target = self._pidfd if self._inner < 0 else self._inner
-            signal.pidfd_send_signal(target, signal.SIGKILL)
+            signal.pidfd_send_signal(self._inner, signal.SIGKILL)
 
     def _read(self) -> None:
         try:

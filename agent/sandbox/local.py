@@ -347,12 +347,16 @@ class _Process:
         bubblewrap says which process is number 1 inside and waits. If it has failed it says
         nothing, and whoever speaks to the toolbox next learns of it.
         """
-        told = await self._report.until(b"}")
-        if found := re.search(rb'"child-pid"\s*:\s*([0-9]+)', told):
-            self._child.adopt(int(found[1]))
-            self._ration.admit(int(found[1]))
-            self.watch.start(int(found[1]))
+        if first := self._adopt(await self._report.until(b"}")):
+            self._ration.admit(first)
+            self.watch.start(first)
         self._hold.release()
+
+    def _adopt(self, told: bytes) -> int:
+        found = re.search(rb'"child-pid"\s*:\s*([0-9]+)', told)
+        if found:
+            self._child.adopt(int(found[1]))
+        return int(found[1]) if found else 0
 
     async def end(self, toolbox: ToolboxClient) -> None:
         """Stop everything; returns when all of it is gone. Safe to call twice.
@@ -364,6 +368,8 @@ class _Process:
         await self.previews.close()
         await self._passage.close()
         await toolbox.close()
+        # It is told before what is inside goes on: untold, that is still in bubblewrap's group.
+        self._adopt(self._report.so_far())
         self._child.kill()
         await self._child.wait()
         self._report.close()
