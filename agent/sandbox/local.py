@@ -31,7 +31,7 @@ from agent.sandbox.protocol import (
     OnOutput,
     SandboxSpec,
 )
-from agent.sandbox.ration import Ration, enforced, notes, sweep
+from agent.sandbox.ration import MARK, Ration, enforced, notes, sweep
 from agent.sandbox.resident import Resident
 from agent.sandbox.toolbox import ToolboxClient, bundle
 from agent.sandbox.watch import Watch
@@ -296,7 +296,9 @@ class _Starter:
         return place / "net" / "proxy"
 
     def _toolbox(self, channel: str) -> list[str]:
-        return [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, channel]
+        # The last two say whose it is, to whoever finds it after us.
+        words = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, channel]
+        return [*words, MARK, self._spec.session]
 
     async def _run(self, arguments: list[str], handed: Handed) -> Child:
         try:

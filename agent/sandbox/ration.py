@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from agent.core import limits
-from agent.host import cgroups, files
+from agent.host import cgroups, files, usage
 from agent.sandbox.protocol import Limits
 
+MARK = "session"
 ALWAYS = ("open_files", "disk_bytes", "files")
 """The fields of `Limits` that hold wherever bubblewrap runs."""
 _MISSING = {
@@ -98,6 +99,9 @@ class Ration:
 
 def sweep(session: str, record: Path) -> None:
     """Remove what an earlier process left of the group of `session`, and kill what is in it."""
+    # Killed in its first moments bubblewrap leaves a process that waits for it for ever, in no
+    # group yet; nothing has run in there.
+    usage.end_marked((MARK, session))
     recorded: list[str] = []
     if files.exists(record):
         recorded = msgspec.json.decode(files.read_bytes(record), type=list[str])

@@ -141,6 +141,8 @@ async def test_nothing_survives_a_host_that_is_killed_at_any_moment() -> None:
         for session in sessions:
             await backend.destroy(f"local:{session}")
             assert groups_of(session) == []
+            # Not even one that was killed before anything of the session's was mounted.
+            assert subprocess.run(["pgrep", "-f", f"session {session}$"], check=False).returncode
         assert list((folder / "root").iterdir()) == []
 
 
