@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 from typing import Mapping
 
 _PR_SET_DUMPABLE = 4
@@ -13,6 +14,11 @@ _PR_SET_DUMPABLE = 4
 def confine() -> None:
     """Become a bad target: no ptrace or memory access by programs of the same user, no dumps."""
     os.umask(0o022)
+    # A host that was started in the background ignores these, and ignoring is inherited: programs
+    # in here could not be interrupted, and a shell cannot even trap what was ignored before it.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     # When memory is short the kernel should take a program in here before one of the host's.
     # Must come before the prctl: afterwards our own files in /proc belong to root.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:

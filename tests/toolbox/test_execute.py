@@ -68,18 +68,26 @@ async def test_programs_end_when_the_host_goes_away(tmp_path: Path) -> None:
         task = asyncio.create_task(run(toolbox, "sh", "-c", script))
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             await run(toolbox, "true")
+        pids = [int((tmp_path / name).read_text()) for name in ("pid", "left")]
+        began = [process(pid)[1] for pid in pids]
     with pytest.raises(SandboxLost):
         await task
-    for name in ("pid", "left"):
-        await gone(int((tmp_path / name).read_text()))
+    for pid, start in zip(pids, began, strict=True):
+        await gone(pid, start)
 
 
-async def gone(pid: int) -> None:
+def process(pid: int) -> tuple[str, str]:
+    """State and start of a process; the start tells it from a later one of the same number."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", ""
+    return fields[0], fields[19]
+
+
+async def gone(pid: int, start: str) -> None:
     """Returns when the process has ended; the test's own time limit ends the wait."""
-    while Path(f"/proc/{pid}/stat").exists():
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state == "Z":
-            return
+    while process(pid)[1] == start and process(pid)[0] != "Z":
         await asyncio.sleep(0)
 
 
