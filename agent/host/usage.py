@@ -114,17 +114,25 @@ def end_programs(first: int) -> bool:
 
 
 def end_marked(words: Sequence[str]) -> None:
-    """Kill every process whose command line ends in `words`: what a killed start left waiting."""
+    """Kill orphans whose command line ends in `words`: what a killed start left waiting.
+
+    A process that still has its parent is somebody's, perhaps a session of the same name elsewhere.
+    """
     sign = b"\0".join(os.fsencode(word) for word in ("", *words, ""))
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if name.isdigit() and _command(name).endswith(sign):
+            if name.isdigit() and _command(name).endswith(sign) and _orphaned(name):
                 held = os.pidfd_open(int(name))
                 try:
                     if _command(name).endswith(sign):
                         signal.pidfd_send_signal(held, signal.SIGKILL)
                 finally:
                     os.close(held)
+
+
+def _orphaned(pid: str) -> bool:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[1] == "1"
 
 
 def _command(pid: str) -> bytes:

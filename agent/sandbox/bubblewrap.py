@@ -113,10 +113,7 @@ def _namespaces() -> list[str]:
         *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
         *("--unshare-cgroup-try", "--cap-drop", "ALL"),
         *("--uid", USER_ID, "--gid", USER_ID, "--hostname", "sandbox"),
-        # Not `--die-with-parent`: when we die in bubblewrap's first milliseconds it would kill the
-        # outer half and leave the inner one waiting for it for ever. Process 1 is ours, sees the
-        # end of its channel to us, and cannot be stopped or killed from inside.
-        *("--new-session", "--as-pid-1", "--clearenv"),
+        *("--new-session", "--die-with-parent", "--clearenv"),
     ]
 
 

@@ -297,7 +297,7 @@ class _Starter:
 
     def _toolbox(self, channel: str) -> list[str]:
         # The last two say whose it is, to whoever finds it after us.
-        words = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, "init", channel]
+        words = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, channel]
         return [*words, MARK, self._spec.session]
 
     async def _run(self, arguments: list[str], handed: Handed) -> Child:
