@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -77,7 +78,7 @@ async def boxed(folder: Path) -> AsyncGenerator[Any]:
     from agent.sandbox.registry import open_backend
 
     backend = open_backend("local", folder)
-    sandbox = await backend.create(SandboxSpec(session="tools"))
+    sandbox = await backend.create(SandboxSpec(session=f"tools{secrets.token_hex(4)}"))
     try:
         yield sandbox
     finally:
