@@ -158,7 +158,7 @@ class ToolboxClient:
             await self._ask(request, "exec", arguments)
             await self._data(request, [stdin])
             answer = await self._answer(request, patience)
-        return _result(answer, bytes(output))
+        return exec_result(answer, bytes(output))
 
     @contextlib.asynccontextmanager
     async def interact(
@@ -191,7 +191,7 @@ class ToolboxClient:
             await self._ask(request, "put", {"path": path, "mode": mode})
             await self._data(request, [data] if isinstance(data, bytes) else data)
             answer = await self._answer(request, limits.TOOLBOX_ANSWER_SECONDS)
-        _refused("write", path, answer)
+        refuse_unless_ok("write", path, answer)
 
     async def get(self, path: str, *, limit: int, sink: Sink | None) -> bytes:
         """Read a file; see `protocol.Sandbox.get`."""
@@ -200,7 +200,7 @@ class ToolboxClient:
         async with self._request(room=limit, on_data=sink or data.extend) as request:
             await self._ask(request, "get", {"path": path, "limit": limit})
             answer = await self._answer(request, patience)
-        _refused("read", path, answer)
+        refuse_unless_ok("read", path, answer)
         return bytes(data)
 
     # One request.
@@ -410,7 +410,8 @@ class Interaction:
         await self._send(frame(Kind.TUNE, self._request.number, data))
 
 
-def _result(answer: dict[str, Any], output: bytes) -> ExecResult:
+def exec_result(answer: dict[str, Any], output: bytes) -> ExecResult:
+    """An `exec` answer as our type. Raises `ToolboxError` for one of another shape."""
     match answer:
         case {
             "exit_code": int() | None as code,
@@ -424,7 +425,8 @@ def _result(answer: dict[str, Any], output: bytes) -> ExecResult:
             raise ToolboxError("the toolbox answered `exec` with something else than a result")
 
 
-def _refused(verb: str, path: str, answer: dict[str, Any]) -> None:
+def refuse_unless_ok(verb: str, path: str, answer: dict[str, Any]) -> None:
+    """Raises `SandboxError` with the reason when a file could not be read or written."""
     if answer.get("ok") is not True:
         why = answer.get("why") or str(answer.get("reason", "no reason given")).replace("_", " ")
         raise SandboxError(f"cannot {verb} `{path}` inside the sandbox: {why}")

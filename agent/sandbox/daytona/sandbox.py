@@ -25,6 +25,7 @@ from agent.sandbox.daytona.resident import resident
 from agent.sandbox.daytona.running import Sessions
 from agent.sandbox.daytona.trouble import Trouble
 from agent.sandbox.protocol import Endpoint, ExecResult, OnOutput, Program, Sink, Size
+from agent.sandbox.toolbox import exec_result, refuse_unless_ok
 
 INLINE_BYTES = 200_000
 WHOLE_BYTES = 64_000_000
@@ -94,7 +95,7 @@ class DaytonaSandbox:
         answer, output = await self._sessions.run(
             arguments, stdin, seconds=seconds, on_output=on_output
         )
-        return _result(answer, output)
+        return exec_result(answer, output)
 
     def interact(
         self,
@@ -127,7 +128,7 @@ class DaytonaSandbox:
         else:
             where["staged"] = f"{PLACE}/in/{secrets.token_hex(8)}"
             await self._upload(where["staged"], first, pieces)
-        _refused("write", path, await self._machine.call("put", once=True, **where))
+        refuse_unless_ok("write", path, await self._machine.call("put", once=True, **where))
 
     async def _upload(self, staged: str, first: bytes, rest: Iterator[bytes]) -> None:
         whole = first + _take(rest, WHOLE_BYTES)
@@ -146,7 +147,7 @@ class DaytonaSandbox:
         answer = await self._machine.call(
             "get", once=False, path=path, limit=limit, inline=INLINE_BYTES, staged=staged
         )
-        _refused("read", path, answer)
+        refuse_unless_ok("read", path, answer)
         data = bytearray()
         await self._fetch(answer, staged, limit, sink or data.extend)
         return bytes(data)
@@ -245,23 +246,3 @@ def _take(pieces: Iterator[bytes], least: int) -> bytes:
 async def _async(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
-
-
-def _result(answer: dict[str, Any], output: bytes) -> ExecResult:
-    match answer:
-        case {
-            "exit_code": int() | None as code,
-            "timed_out": bool() as timed_out,
-            "dropped": int() as dropped,
-            "log": str() as log,
-            "seconds": float() as seconds,
-        }:
-            return ExecResult(code, output, dropped, timed_out, seconds, log)
-        case _:
-            raise ToolboxError("the toolbox answered `exec` with something else than a result")
-
-
-def _refused(verb: str, path: str, answer: dict[str, Any]) -> None:
-    if answer.get("ok") is not True:
-        why = answer.get("why") or str(answer.get("reason", "no reason given")).replace("_", " ")
-        raise SandboxError(f"cannot {verb} `{path}` inside the sandbox: {why}")
