@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import itertools
 import os
 import secrets
@@ -75,7 +76,7 @@ def contains(path: Path, wanted: bytes) -> bool:
 def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
     """Replace `path` by `data` so that a crash leaves the old or the new content, never a part."""
     make_private_dir(path.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -87,6 +88,17 @@ def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def remove_written(path: Path) -> None:
+    """Remove a file that `write_whole` made, and what it left when it was killed on the way."""
+    path.unlink(missing_ok=True)
+    for unfinished in path.parent.glob(glob.escape(_beside(path)) + "*"):
+        unfinished.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> str:
+    return f".{path.name}.new-"
 
 
 class AppendFile:

@@ -38,7 +38,9 @@ class Handed:
     def report(self) -> Report:
         """A pipe on which the program can write something about itself."""
         reading, writing = os.pipe()
-        self.descriptors.append(writing)
+        # The program holds the reading end, too: else writing would kill it when we have died, at a
+        # moment at which it may have a child that waits for it.
+        self.descriptors += [writing, os.dup(reading)]
         return Report(reading, writing)
 
     def hold(self) -> Hold:

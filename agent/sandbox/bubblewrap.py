@@ -2,7 +2,7 @@
 
 Order matters: later mounts hide earlier ones. The session's own directories come last and nothing
 is ever mounted below them: bubblewrap makes a missing mount point by following whatever links are
-there, and from the second start on those were made inside (A11).
+there, and from the second start on those were made inside.
 """
 
 from __future__ import annotations
@@ -113,7 +113,10 @@ def _namespaces() -> list[str]:
         *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
         *("--unshare-cgroup-try", "--cap-drop", "ALL"),
         *("--uid", USER_ID, "--gid", USER_ID, "--hostname", "sandbox"),
-        *("--new-session", "--die-with-parent", "--clearenv"),
+        # Not `--die-with-parent`: when we die in bubblewrap's first milliseconds it would kill the
+        # outer half and leave the inner one waiting for it for ever. Process 1 is ours, sees the
+        # end of its channel to us, and cannot be stopped or killed from inside.
+        *("--new-session", "--as-pid-1", "--clearenv"),
     ]
 
 

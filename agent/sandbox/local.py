@@ -133,7 +133,7 @@ class LocalBackend:
             return await self._start(starter, place)
         except BaseException:
             files.remove_tree(place)
-            files.remove_file(self._labels(spec.session))
+            files.remove_written(self._labels(spec.session))
             raise
 
     async def attach(self, ref: str, spec: SandboxSpec) -> LocalSandbox:
@@ -164,7 +164,7 @@ class LocalBackend:
             await self._running.pop(ref).close()
         await asyncio.to_thread(sweep, place.name, place.with_suffix(_GROUPS))
         await asyncio.to_thread(files.remove_tree, place)
-        files.remove_file(self._labels(_session(ref)))
+        files.remove_written(self._labels(_session(ref)))
 
     async def _start(self, starter: _Starter, place: Path) -> LocalSandbox:
         ref = f"{NAME}:{place.name}"
@@ -297,7 +297,7 @@ class _Starter:
 
     def _toolbox(self, channel: str) -> list[str]:
         # The last two say whose it is, to whoever finds it after us.
-        words = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, channel]
+        words = [self._python, "-I", "-S", "-X", "utf8", bubblewrap.TOOLBOX, "init", channel]
         return [*words, MARK, self._spec.session]
 
     async def _run(self, arguments: list[str], handed: Handed) -> Child:
@@ -305,8 +305,7 @@ class _Starter:
             return await launch(
                 [self._bwrap, *arguments],
                 pass_fds=handed.descriptors,
-                # bubblewrap stays as process 1, whose environment can be read inside; `--clearenv`
-                # does not change what it was started with.
+                # Besides `--clearenv`, which does not change what bubblewrap was started with.
                 env={},
                 user=self._user,
             )
@@ -364,7 +363,7 @@ class _Process:
         """Stop everything; returns when all of it is gone. Safe to call twice.
 
         Process 1 inside is killed before bubblewrap itself: killing bubblewrap in its first
-        milliseconds would leave the inside running without a parent (B13).
+        milliseconds would leave the inside running without a parent.
         """
         await self.watch.close()
         await self.previews.close()
@@ -409,8 +408,8 @@ def _filter(machine: str) -> bytes:
 def _user_for(session: str) -> int:
     """The user id of root's sandbox: one of its own, which owns nothing else on this machine.
 
-    With host user id 0 a program inside could open bubblewrap itself for writing, through
-    `/proc/1/exe` (A12).
+    With host user id 0 every file that root alone may use would be one mistake away from a program
+    inside.
     """
     number = int(hashlib.sha256(session.encode()).hexdigest()[:6], 16)
     mapped = system.mapped_ids()

@@ -94,7 +94,7 @@ class Ration:
         """Remove the group once everything in it has ended. Safe to call twice."""
         group, self._group = self._group, cgroups.Group((), ())
         if await asyncio.to_thread(group.remove) and group.folders:
-            files.remove_file(self._record)
+            files.remove_written(self._record)
 
 
 def sweep(session: str, record: Path) -> None:
@@ -106,4 +106,4 @@ def sweep(session: str, record: Path) -> None:
     if files.exists(record):
         recorded = msgspec.json.decode(files.read_bytes(record), type=list[str])
     if cgroups.remove(session, recorded):
-        files.remove_file(record)
+        files.remove_written(record)

@@ -24,8 +24,8 @@ def main() -> None:
     if sys.argv[1:2] == ["init"]:
         from agent.toolbox.init import watch
 
-        watch()
         del sys.argv[1]
+        watch(*map(int, sys.argv[1:2]))
 
     if sys.argv[1:2] == ["lines"]:
         from agent.toolbox.lines import serve

@@ -1,4 +1,4 @@
-"""Process 1 of a container: reaps what nobody waits for and ends all when the host is gone.
+"""Process 1 of a sandbox: reaps what nobody waits for and ends all when the host is gone.
 
 The toolbox ends by itself when its channel closes, unless a program of the same user has stopped
 it. Process 1 cannot be stopped or killed from inside, so it watches the channel as well.
@@ -12,11 +12,9 @@ import signal
 
 from agent.toolbox.confine import confine
 
-CHANNEL = 0
 
-
-def watch() -> None:
-    """Go on as a child of a process that watches over it; that one never returns."""
+def watch(channel: int = 0) -> None:
+    """Go on as a child of a process that watches over it and `channel`; that one never returns."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
@@ -32,9 +30,9 @@ def watch() -> None:
         return
     confine()
     poll = select.poll()
-    poll.register(CHANNEL, 0)  # only its end: what comes is for the toolbox
+    poll.register(channel, 0)  # only its end: what comes is for the toolbox
     poll.register(reading, select.POLLIN)
-    while not any(descriptor == CHANNEL for descriptor, _ in poll.poll()):
+    while not any(descriptor == channel for descriptor, _ in poll.poll()):
         os.read(reading, 4096)
         if _reap(child):
             break

@@ -65,7 +65,7 @@ def test_every_memory_file_system_has_a_size(steps: list[tuple[str, ...]]) -> No
     "flag",
     [
         "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-        "--unshare-cgroup-try", "--disable-userns", "--new-session", "--die-with-parent",
+        "--unshare-cgroup-try", "--disable-userns", "--new-session", "--as-pid-1",
         "--clearenv",
     ],
 )  # fmt: skip

@@ -2,9 +2,9 @@
 
 A probe that cannot succeed proves nothing. Where two walls stand behind each other both go, and the
 table says which. Not in it, because something else always does the same: `--new-session` (what
-starts bubblewrap makes a session, the toolbox one for every program), `--clearenv` (bubblewrap is
-started without an environment), `--die-with-parent` (the toolbox ends with its channel; what is
-killed at any moment is in `test_starts`), `mknod` (there is no capability for it).
+starts bubblewrap makes a session, the toolbox one for every program), `--as-pid-1` (process 1 and
+the toolbox both end with their channel; what is killed at any moment is in `test_starts`), `mknod`
+(there is no capability for it).
 """
 
 from __future__ import annotations
@@ -190,6 +190,7 @@ class Wall:
     evidence: str = ""
     script: str = ""
     possible: bool = field(default=True)
+    behind: Patch | None = None  # goes first, and alone it must not be enough
 
 
 SHM = str(limits.SANDBOX_SHM_BYTES + 4096)
@@ -198,7 +199,11 @@ USERS = "--disable-userns"
 WALLS: dict[str, Wall] = {
     "ipc namespace": Wall(without("--unshare-ipc"), "shared_memory", ("{key}",)),
     "pid namespace": Wall(
-        both(without("--unshare-pid"), instead("--proc /proc", "--ro-bind /proc /proc")),
+        both(
+            # bubblewrap takes the second for a mistake without the first.
+            without("--unshare-pid", "--as-pid-1"),
+            instead("--proc /proc", "--ro-bind /proc /proc"),
+        ),
         "command_line", ("{marker}",),
     ),
     "net namespace, abstract sockets": Wall(
@@ -283,8 +288,14 @@ WALLS: dict[str, Wall] = {
         bounds(processes=10**9), "limits", ("9999", str(2**62)), "processes"
     ),
     "toolbox, size of a file": Wall(bounds(file_bytes=2**62), "large_file", (), "9 GB"),
-    "environment": Wall(with_our_environment, "environment", ("canary-in-the-environment",)),
-    "user": Wall(as_root, "programs_of_the_host", possible=ROOT),
+    "environment": Wall(
+        without("--clearenv"), "environment", ("canary-in-the-environment",),
+        behind=with_our_environment,
+    ),
+    "user": Wall(
+        as_root, "file_by_path", ("/mnt",), possible=ROOT,
+        behind=plus("--ro-bind", "{private}", "/mnt"),
+    ),
 }  # fmt: skip
 
 
@@ -298,6 +309,9 @@ def bait() -> Generator[dict[str, str]]:
     with files.temporary_dir(shared=True) as home, contextlib.ExitStack() as stack:
         canary = home / f"canary-{secrets.token_hex(4)}"
         canary.write_text("canary")
+        private = home / "private"
+        private.write_text("canary")
+        private.chmod(0o600)
         path = str(home / "s")
         home.chmod(0o755)
         stack.enter_context(listening(socket.AF_UNIX, path))
@@ -314,6 +328,7 @@ def bait() -> Generator[dict[str, str]]:
                 "home": str(home),
                 "canary": canary.name,
                 "file": str(canary),
+                "private": str(private),
                 "socket": path,
             }
             process.communicate(b"\n")
@@ -348,9 +363,10 @@ async def test_without_a_wall_its_attempt_succeeds(name: str, bait: dict[str, st
     wall = WALLS[name]
     if not wall.possible:
         pytest.skip("this wall makes no difference for this user, kernel or processor")
-    async with local_sandbox() as sandbox:
+    behind = both() if wall.behind is None else wall.behind
+    async with weakened(behind, bait) as sandbox:
         before = await told(wall, sandbox, bait)
-    async with weakened(wall.weaken, bait) as sandbox:
+    async with weakened(both(behind, wall.weaken), bait) as sandbox:
         after = await told(wall, sandbox, bait)
     assert before in ("SAFE", "")
     assert after.startswith("" if wall.script else "ESCAPED")
