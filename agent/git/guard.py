@@ -33,7 +33,7 @@ _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_PAGER": "cat",
-    "GIT_ALLOW_PROTOCOL": "file",  # also what keeps a git before 2.44 from fetching lazily
+    "GIT_ALLOW_PROTOCOL": "",  # also what keeps an old git from fetching what it misses
     "GIT_PROTOCOL_FROM_USER": "0",
 }
 
@@ -61,7 +61,6 @@ _SETTINGS: Settings = (
     ("transfer.bundleURI", "false"),
     ("submodule.recurse", "false"),
     ("protocol.allow", "never"),
-    ("protocol.file.allow", "always"),
     ("log.showSignature", "false"),
     ("pack.threads", "1"),
     ("safe.bareRepository", "explicit"),
@@ -77,7 +76,7 @@ shift 3
 exec "$@"
 """
 
-FETCH_OPTIONS = (
+_FETCH_OPTIONS = (
     "--quiet",
     "--no-tags",
     "--no-recurse-submodules",
@@ -129,6 +128,12 @@ class Git:
         if done.exit_code not in ok:
             raise self.fails(f"`git {args[0]}` failed: {complaint(done)}")
         return done
+
+    async def fetch(self, source: Path, refspec: str) -> None:
+        """Fetch exactly `refspec` from `source`, a repository of our own making."""
+        await self.using(GIT_ALLOW_PROTOCOL="file").run(
+            "fetch", *_FETCH_OPTIONS, str(source), refspec
+        )
 
     async def line(self, *args: str, stdin: bytes = b"", ok: Sequence[int] = (0,)) -> str:
         """The output of a command that prints one line; "" for an exit code other than 0."""

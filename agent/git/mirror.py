@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from agent.core.errors import SyncError, UserError
-from agent.git.guard import FETCH_OPTIONS, Git
+from agent.git.guard import Git
 from agent.git.private import CARRIED
 from agent.git.repository import Repository
 from agent.host import disk, files
@@ -62,7 +62,7 @@ class Mirror:
         """
         ref = f"{self._refs}/{name}"
         refspec = f"{'+' if replaces else ''}{CARRIED}:{ref}"
-        await self._git.run("fetch", *FETCH_OPTIONS, str(private.git_dir), refspec)
+        await self._git.fetch(private.git_dir, refspec)
         if await self._value(ref) != commit:
             raise SyncError(f"`{ref}` did not become {commit}", "sync again")
 

@@ -26,7 +26,6 @@ SETTINGS = {
     "transfer.bundleuri": "false",
     "submodule.recurse": "false",
     "protocol.allow": "never",
-    "protocol.file.allow": "always",
     "log.showsignature": "false",
     "safe.barerepository": "explicit",
 }
@@ -40,7 +39,7 @@ VARIABLES = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_ALLOW_PROTOCOL": "file",
+    "GIT_ALLOW_PROTOCOL": "",
     "GIT_PROTOCOL_FROM_USER": "0",
 }
 
