@@ -22,6 +22,7 @@ from agent.core.limits import (
     IMPORT_TREES_MAX_BYTES,
 )
 from agent.core.text import one_line
+from agent.git.brought import check_brought
 from agent.git.bundle import HEADER_MAX_BYTES, Header, parse_header
 from agent.git.guard import Git
 from agent.git.private import CARRIED, private_repository
@@ -106,6 +107,7 @@ async def _check_objects(git: Git, since: str, tip: str) -> None:
     )
     if done.cut:
         raise SyncError(f"the bundle holds more than {IMPORT_OBJECTS_MAX} objects", _REFUSED)
+    await check_brought(git, done.stdout, since, _REFUSED)
     sizes = await git.run(
         "cat-file",
         "--batch-check=%(objecttype) %(objectsize) %(objectname)",

@@ -149,6 +149,29 @@ async def test_commits_that_were_never_sent_are_no_ground(user: User, tmp_path: 
         await target.refuses(pack.bundle(tip, target.head, need), tip, "never sent")
 
 
+async def test_objects_that_were_never_sent_cannot_be_named(user: User, tmp_path: Path) -> None:
+    target = await at(user, tmp_path)
+    user.git("checkout", "--quiet", "-b", "private")
+    hidden = user.commit("never sent", **{"secret.txt": "s\n", "dir/secret.txt": "d\n"})
+    user.git("checkout", "--quiet", "main")
+    blob = user.git("rev-parse", "private:secret.txt")
+    for mode, oid in ((FILE, blob), (DIR, user.git("rev-parse", "private:dir"))):
+        pack = Pack()
+        tip = pack.commit(pack.tree((mode, b"stolen", oid)), target.head)
+        await target.refuses(pack.bundle(tip, target.head), tip, "never sent")
+    pack = Pack()
+    tip = pack.commit(pack.tree((FILE, b"x", pack.blob(b"x"))), target.head, hidden)
+    await target.refuses(pack.bundle(tip, target.head), tip, "never sent")
+
+
+async def test_objects_that_were_sent_before_may_be_named(user: User, tmp_path: Path) -> None:
+    old = user.git("rev-parse", "main~2:a.txt")
+    target, pack = await at(user, tmp_path), Pack()
+    tip = pack.commit(pack.tree((FILE, b"again", old)), target.head)
+    await target.take(pack.bundle(tip, target.head), tip)
+    assert user.refs()["refs/glovebox/s1/tip"] == tip
+
+
 async def test_a_tip_that_is_no_commit_is_refused(user: User, tmp_path: Path) -> None:
     target, pack = await at(user, tmp_path), Pack()
     commit = sound(pack, target.head)
