@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model
+from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, size_of
 from agent.core.errors import UserError
 from agent.core.events import Notice, SessionStarted
 from agent.git.repository import Repository
@@ -28,7 +28,7 @@ from agent.sandbox.egress.gate import Gate
 from agent.sandbox.egress.policy import policy_of
 from agent.sandbox.egress.roads import Roads
 from agent.sandbox.egress.upstream import upstreams_of
-from agent.sandbox.protocol import Backend, Facts, SandboxSpec
+from agent.sandbox.protocol import Backend, Facts, Limits, SandboxSpec
 from agent.sandbox.registry import open_backend
 from agent.session.catalog import Catalog
 from agent.session.journal import Journal
@@ -78,6 +78,7 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
         name, notice = await _backend_of(options, catalog.root)
         backend = open_backend(name, env.sandbox_dir(options.state))
         network, missing = _network_of(options.settings, backend)
+        _limits(options.settings, backend)
         began = SessionStarted("", 0, project, options.settings.model, name, network)
         journal, state = await _begin(catalog, repository, began)
         session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
@@ -133,6 +134,29 @@ def _network_of(settings: Settings, backend: Backend) -> tuple[str, Notice | Non
         return settings.network or DEFAULT_NETWORK, None
     text = f"the network is none: the sandbox `{backend.name}` has no policy `{DEFAULT_NETWORK}`"
     return "none", Notice("warning", text, "nothing can be downloaded inside")
+
+
+def _limits(settings: Settings, backend: Backend) -> Limits:
+    """What the sandbox may use. Raises `UserError` for a limit that `backend` cannot keep."""
+    wanted = settings.limits
+    limits = Limits(
+        memory_bytes=size_of(wanted.memory),
+        processes=wanted.processes,
+        open_files=wanted.open_files,
+        disk_bytes=size_of(wanted.disk),
+        files=wanted.files,
+        cpus=wanted.cpus,
+    )
+    named = {name for name, value in dataclasses.asdict(limits).items() if value}
+    # Asking a backend what it can do may take a moment.
+    if named and (missing := sorted(named - set(backend.capabilities.limits))):
+        words = ", ".join(name.removesuffix("_bytes") for name in missing)
+        raise UserError(
+            f"the sandbox `{backend.name}` cannot limit {words} here",
+            "take that out of `limits` in your configuration; `glovebox doctor` says what can be "
+            "limited",
+        )
+    return limits
 
 
 async def _begin(
@@ -192,6 +216,7 @@ def _assemble(
     spec = SandboxSpec(
         session=started.id,
         labels=_labels(started, owner),
+        limits=_limits(made.settings, backend),
         image=made.settings.image,
         engine=made.settings.engine,
     )

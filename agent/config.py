@@ -7,6 +7,7 @@ is not known is an error with its file, its path and the nearest known one, wher
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -28,6 +29,21 @@ NETWORKS: tuple[Network, ...] = ("none", "list", "registries", "open")
 DEFAULT_NETWORK: Network = "registries"
 
 
+class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a sandbox may use at most. Sizes are bytes or words such as `4GB`; 0 is the default."""
+
+    memory: int | str = 0
+    disk: int | str = 0
+    processes: int = 0
+    open_files: int = 0
+    files: int = 0
+    cpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(size_of(self.memory), size_of(self.disk), self.processes, self.cpus) < 0:
+            raise ValueError("a limit cannot be below 0")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set. Every field is a key of the files, a `GLOVEBOX_` variable and a flag."""
 
@@ -38,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: str = ""
     engine: str = ""
     steps: int = STEPS_MAX
+    limits: Allowance = msgspec.field(default_factory=Allowance)
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
@@ -45,8 +62,21 @@ _VALUES = {
     "network": ", ".join(NETWORKS),
     "steps": "a whole number from 1 on",
     "allow_hosts": "a list of hosts",
+    "limits": f"{', '.join(Allowance.__struct_fields__)}; for the first two sizes such as 4GB",
 }
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 KEYS = Settings.__struct_fields__
+
+
+def size_of(words: int | str) -> int:
+    """Bytes, of a number or of words such as `512MB` and `4 GiB`. Raises `ValueError`."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", str(words))
+    unit = found[2].upper() if found else ""
+    unit = f"{unit}B" if unit in ("K", "M", "G", "T") else unit
+    if found is None or unit not in _UNITS:
+        raise ValueError(f"`{words}` is not a size such as 512MB or 4GB")
+    return int(float(found[1]) * _UNITS[unit])
 
 
 def load(directory: Path, flags: Mapping[str, Any]) -> Settings:
@@ -101,6 +131,9 @@ def _environment() -> dict[str, Any]:
     }
     if "allow_hosts" in found:
         found["allow_hosts"] = found["allow_hosts"].replace(",", " ").split()
+    if "limits" in found:
+        pairs = found["limits"].replace(",", " ").split()
+        found["limits"] = {name: value for name, _, value in (p.partition("=") for p in pairs)}
     return found
 
 
