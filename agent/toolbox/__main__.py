@@ -1,7 +1,8 @@
 """Start: `python3 -I -S toolbox.zip [DESCRIPTOR]`; without it stdin and stdout are the channel.
 
-`python3 -I -S toolbox.zip once REQUEST` answers a single request instead, see `once`. With `init`
-before anything else it runs below a process 1 of ours, see `init`.
+`python3 -I -S toolbox.zip once REQUEST` answers a single request instead, see `once`; `job FOLDER`
+keeps a background program, see `keeper`. With `init` before anything else it runs below a process 1
+of ours, see `init`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,18 @@ def main() -> None:
         from agent.toolbox.once import once
 
         os._exit(once(sys.argv[2]))
+
+    if sys.argv[1:2] == ["job"]:
+        from agent.toolbox.keeper import keep
+
+        keep(sys.argv[2])
+        os._exit(0)
+
+    if sys.argv[1:2] == ["parse"]:
+        from agent.toolbox.parse import serve as parse
+
+        parse(sys.argv[2:])
+        os._exit(0)
 
     if sys.argv[1:2] == ["init"]:
         from agent.toolbox.init import watch

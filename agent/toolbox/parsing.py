@@ -1,0 +1,277 @@
+"""Outlines and syntax errors for everybody else in here: thread-safe, bounded, never a crash.
+
+What parses are processes of their own (`parse`), at most one a processor, started when they are
+needed, warm between calls, gone when nobody asks for a while. One that does not answer in time is
+killed; a text that used up its processor time or killed its worker twice is not tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Dict, Generator, List, Optional, Set, Tuple
+
+from agent.toolbox.languages import language_of
+from agent.toolbox.outline import Outline, unpacked
+from agent.toolbox.parse import LENGTH, LENGTHS
+
+FILE_MAX_BYTES = 2_000_000
+FILE_CPU_SECONDS = 5.0
+ANSWER_MAX_BYTES = 64_000_000
+WORKERS_MAX = 4
+SPREAD_BYTES = 400_000
+SKIPPED_MAX = 10_000
+HEAD_BYTES = 2_000
+
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def outlines(files: Dict[str, bytes], seconds: float) -> Dict[str, Outline]:
+    """The outlines of files by path; unknown, binary, huge, slow and hanging ones are absent."""
+    until = time.monotonic() + seconds
+    waiting: List[Tuple[str, str, bytes]] = []
+    for path, data in files.items():
+        language = language_of(path, data[:HEAD_BYTES])
+        text = _readable(data) if language else None
+        if text is not None:
+            waiting.append((path, language, text))
+    waiting.reverse()
+    found: Dict[str, Outline] = {}
+
+    def work() -> None:
+        while time.monotonic() < until:
+            try:
+                path, language, text = waiting.pop()
+            except IndexError:
+                return
+            answer = _ask("outline", language, text, until)
+            if answer is not None:
+                found[path] = unpacked(answer)
+
+    spread = sum(len(text) for _, _, text in waiting) // SPREAD_BYTES
+    others = [
+        threading.Thread(target=work, daemon=True) for _ in range(min(spread, _workers_max() - 1))
+    ]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
+    return found
+
+
+def new_errors(
+    path: str, before: Optional[bytes], after: bytes, seconds: float = 1.0
+) -> List[Tuple[int, str]]:
+    """The syntax errors (line, what) of `after` that `before` did not have; none when unsure."""
+    until = time.monotonic() + seconds
+    language = language_of(path, after[:HEAD_BYTES])
+    text = _readable(after) if language else None
+    if text is None:
+        return []
+    found = _errors(language, text, until)
+    if not found or not before:
+        return found or []
+    old = _readable(before)
+    had = _errors(language, old, until) if old is not None else None
+    if had is None:
+        return []  # it cannot be said what is new
+    known = [what for _, what in had]
+    new: List[Tuple[int, str]] = []
+    for line, what in found:
+        if what in known:
+            known.remove(what)
+        else:
+            new.append((line, what))
+    return new
+
+
+def able(language: str, seconds: float = 2.0) -> bool:
+    """Whether tree-sitter does this language here; otherwise regular expressions do."""
+    return bool(_ask("able", language, b"", time.monotonic() + seconds))
+
+
+def use_grammars(folder: str) -> None:
+    """Where the grammars lie; told by the host."""
+    global _grammars
+    with _lock:
+        _grammars = folder
+        idle, _idle[:] = list(_idle), []
+    for worker in idle:
+        worker.end()
+
+
+def _errors(language: str, text: bytes, until: float) -> Optional[List[Tuple[int, str]]]:
+    answer = _ask("errors", language, text, until)
+    return None if answer is None else [(int(line), str(what)) for line, what in answer]
+
+
+def _readable(data: bytes) -> Optional[bytes]:
+    """The text in UTF-8, as far as it is text; None for what is not worth parsing."""
+    if len(data) > FILE_MAX_BYTES:
+        return None
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace").encode("utf-8", "replace")
+    return None if b"\0" in data[:HEAD_BYTES] else data
+
+
+# Workers.
+
+_grammars = ""
+_lock = threading.Lock()
+_idle: List[_Worker] = []
+_skipped: Set[bytes] = set()
+
+
+class Died(Exception):
+    """A worker ended instead of answering; `blame` says whether the text may have been why."""
+
+    def __init__(self, blame: bool, sure: bool = False) -> None:
+        super().__init__(blame)
+        self.blame = blame
+        self.sure = sure
+
+
+def _ask(op: str, language: str, text: bytes, until: float) -> Any:
+    """A worker's answer; None when there is none in time."""
+    key = hashlib.sha1(language.encode("ascii") + b"\0" + text).digest()
+    if key in _skipped:
+        return None
+    ask = {"op": op, "language": language, "cpu": FILE_CPU_SECONDS}
+    blamed = 0
+    while time.monotonic() < until:
+        try:
+            with _worker() as worker:
+                return worker.ask(ask, text, until)
+        except TimeoutError:
+            return None
+        except Died as died:
+            blamed += died.blame
+            if died.sure or blamed > 1:
+                _skip(key)
+                return None
+        except OSError:
+            return None  # no process to be had, or no memory: without outlines then
+    return None
+
+
+def _skip(key: bytes) -> None:
+    with _lock:
+        if len(_skipped) >= SKIPPED_MAX:
+            _skipped.clear()
+        _skipped.add(key)
+
+
+@contextlib.contextmanager
+def _worker() -> Generator[_Worker, None, None]:
+    """A worker for one question. It is kept when it has answered, and killed otherwise."""
+    with _lock:
+        worker = _idle.pop() if _idle else None
+        folder = _grammars
+    if worker is None:
+        worker = _Worker(folder)
+    try:
+        yield worker
+    except BaseException:
+        worker.end()
+        raise
+    with _lock:
+        kept = len(_idle) < WORKERS_MAX and worker.folder == _grammars
+        if kept:
+            _idle.append(worker)
+    if not kept:
+        worker.end()
+
+
+def _workers_max() -> int:
+    return max(1, min(WORKERS_MAX, len(os.sched_getaffinity(0))))
+
+
+class _Worker:
+    """One parsing process."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._process = subprocess.Popen(
+            [*_command(), folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"LANG": "C.UTF-8"},
+            bufsize=0,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._in = self._process.stdin.fileno()
+        self._out = self._process.stdout.fileno()
+        os.set_blocking(self._in, False)
+
+    def ask(self, ask: Dict[str, Any], text: bytes, until: float) -> Any:
+        """Its answer. Raises `TimeoutError` when the time is up and `Died` when it ended."""
+        head = json.dumps(ask).encode("ascii")
+        self._send(LENGTHS.pack(len(head), len(text)) + head + text, until)
+        (size,) = LENGTH.unpack(self._receive(LENGTH.size, until))
+        if size > ANSWER_MAX_BYTES:
+            raise Died(True, sure=True)
+        return json.loads(self._receive(size, until).decode("ascii"))
+
+    def end(self) -> None:
+        """Kill it and forget it."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()
+
+    def _send(self, data: bytes, until: float) -> None:
+        view = memoryview(data)
+        while view:
+            _ready(self._in, select.POLLOUT, until)
+            try:
+                view = view[os.write(self._in, view) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                raise self._died() from None
+
+    def _receive(self, size: int, until: float) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            _ready(self._out, select.POLLIN, until)
+            piece = os.read(self._out, min(size - len(data), 1_000_000))
+            if not piece:
+                raise self._died()
+            data += piece
+        return bytes(data)
+
+    def _died(self) -> Died:
+        self._process.kill()
+        code = self._process.wait()
+        # 0: it had nothing to do, or was worn, just when we asked. SIGPROF: its time was used up.
+        return Died(code != 0, sure=code == -signal.SIGPROF)
+
+
+def _ready(descriptor: int, event: int, until: float) -> None:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if not poll.poll(max(0.0, (until - time.monotonic()) * 1000)):
+        raise TimeoutError
+
+
+def _command() -> List[str]:
+    """How a worker is started: from the zip that we are in, or from a source tree."""
+    place = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    python = [sys.executable, "-I", "-S", "-X", "utf8"]
+    if os.path.isfile(place):
+        return [*python, place, "parse"]
+    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); import agent.toolbox.parse as parse"
+    return [*python, "-c", start + "; parse.serve(sys.argv[1:])", place]
