@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from agent.core.errors import SyncError
 from agent.core.limits import IMPORT_DEPTH_MAX, IMPORT_PATHS_MAX
 from agent.core.text import one_line
+from agent.git.powers import folded
 
 NAME_MAX_BYTES = 255
 _DIRECTORY = b"40000"
-_MODES = (_DIRECTORY, b"100644", b"100755", b"120000", b"160000")
+_LINK = b"120000"
+_MODES = (_DIRECTORY, b"100644", b"100755", _LINK, b"160000")
 _ID_BYTES = 20
 
 
@@ -42,6 +44,7 @@ def check_trees(trees: Mapping[str, bytes]) -> None:
         listed = list(entries(tree))
         for mode, name, _ in listed:
             _check_entry(mode, name)
+        _check_links(listed)
         below = [child for mode, _, child in listed if mode == _DIRECTORY]
         children[oid] = [child for child in below if child in trees]
         files[oid] = len(listed) - len(children[oid])
@@ -54,6 +57,23 @@ def _check_entry(mode: bytes, name: bytes) -> None:
     odd = name.lower() in (b"", b".", b"..", b".git") or b"/" in name
     if odd or len(name) > NAME_MAX_BYTES:
         raise SyncError(f"a file in the bundle has the impossible name {one_line(repr(name))}")
+
+
+def _check_links(listed: list[tuple[bytes, bytes, str]]) -> None:
+    # Where case does not count, the link is what a checkout writes the other's files through.
+    links = {_folded(name): name for mode, name, _ in listed if mode == _LINK}
+    if not links:
+        return
+    for mode, name, _ in listed:
+        if mode == _DIRECTORY and (link := links.get(_folded(name))):
+            raise SyncError(
+                f"the bundle holds the link {one_line(repr(link))} and the directory"
+                f" {one_line(repr(name))}, which are one where case does not count"
+            )
+
+
+def _folded(name: bytes) -> str:
+    return folded(name.decode("utf-8", "replace"))
 
 
 def _check_size(children: Mapping[str, list[str]], files: Mapping[str, int]) -> None:

@@ -245,6 +245,12 @@ def named(*names: bytes) -> Callable[[Pack, str], str]:
     return build
 
 
+def link_and_folder(pack: Pack, head: str) -> str:
+    inner = pack.tree((FILE, b"post-checkout", pack.blob(b"#!/bin/sh\ntouch pwned\n")))
+    link = pack.blob(b".git/hooks")
+    return pack.commit(pack.tree((b"120000", b"A", link), (DIR, b"a", inner)), head)
+
+
 OBJECTS: dict[str, tuple[Callable[[Pack, str], str], str]] = {
     "missing blob": (missing_blob, "index-pack"),
     "missing tree": (missing_tree, "index-pack"),
@@ -266,6 +272,7 @@ OBJECTS: dict[str, tuple[Callable[[Pack, str], str], str]] = {
     "here": (named(b"."), "index-pack"),
     "slash": (named(b"a/b"), "index-pack"),
     "empty name": (named(b""), "index-pack"),
+    "a link and a directory, but for case": (link_and_folder, "where case does not count"),
     "twice": (named(b"a", b"a"), "index-pack"),
     "unsorted": (named(b"b", b"a"), "index-pack"),
 }
