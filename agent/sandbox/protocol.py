@@ -188,6 +188,7 @@ class Toolbox(Protocol):
         An operation that cannot do what was asked (no such file, ambiguous edit) answers with
         `{"ok": false, "reason": CODE, …}`; that is data for the tool to put in words. Raises
         `ToolboxError` for an unknown operation or a broken answer, `SandboxLost` when it is gone.
+        One that waits for something takes an argument `seconds`, and no longer than that.
         """
         ...
 

@@ -122,7 +122,7 @@ class ToolboxClient:
         """Run one operation; see `protocol.Toolbox`."""
         async with self._request() as request:
             await self._ask(request, op, arguments)
-            answer = await self._answer(request, limits.TOOLBOX_ANSWER_SECONDS)
+            answer = await self._answer(request, patience_of(arguments))
         if not isinstance(answer.get("ok"), bool):
             raise ToolboxError(f"the toolbox answered `{op}` without saying whether it worked")
         return answer
@@ -408,6 +408,11 @@ class Interaction:
     async def _tune(self, change: dict[str, Any]) -> None:
         data = json.dumps(change).encode("ascii")
         await self._send(frame(Kind.TUNE, self._request.number, data))
+
+
+def patience_of(arguments: Mapping[str, Any]) -> float:
+    """How long an operation may take: one that waits is told for how long, in `seconds`."""
+    return limits.TOOLBOX_ANSWER_SECONDS + float(arguments.get("seconds") or 0.0)
 
 
 def exec_result(answer: dict[str, Any], output: bytes) -> ExecResult:

@@ -34,6 +34,11 @@ def main() -> None:
         parse(sys.argv[2:])
         os._exit(0)
 
+    if sys.argv[1:2] == ["index"]:
+        from agent.toolbox.build import main as build
+
+        os._exit(build(*sys.argv[2:5]))
+
     if sys.argv[1:2] == ["init"]:
         from agent.toolbox.init import watch
 

@@ -100,14 +100,22 @@ class Job:
 
 
 class Call(Job):
-    """An operation that is one function from arguments to answer."""
+    """An operation that is one function from arguments to answer.
+
+    What takes long asks `limits["cancelled"]()` now and then, where there is such a thing.
+    """
 
     def __init__(
         self, reply: Reply, arguments: Dict[str, Any], limits: Dict[str, Any], run: Operation
     ) -> None:
         super().__init__(reply, arguments, limits)
         self._operation = run
+        self._cancelled = threading.Event()
         self.start()
 
+    def cancel(self) -> None:
+        self._cancelled.set()
+
     def run(self) -> None:
-        self.reply.answer(self._operation(self.arguments, self.limits))
+        limits = dict(self.limits, cancelled=self._cancelled.is_set)
+        self.reply.answer(self._operation(self.arguments, limits))

@@ -29,7 +29,7 @@ from typing import Any, Dict, Generator, List
 from agent.toolbox import confine, frames, paths, transfer
 from agent.toolbox.execute import Execution, Lingering
 from agent.toolbox.jobs import Reply
-from agent.toolbox.server import OPERATIONS
+from agent.toolbox.server import OPERATIONS, WAITING
 
 CLAIMS_KEPT_SECONDS = 3600.0
 SETTLE_SECONDS = 60.0
@@ -144,7 +144,9 @@ def _serve(ask: Dict[str, Any], reply: Reply, held: Held) -> None:
         elif op == "reach":
             reply.answer(_reach(arguments))
         elif op in OPERATIONS:
-            with _alone(limits["changing"]):
+            with contextlib.ExitStack() as held_back:
+                if op not in WAITING:
+                    held_back.enter_context(_alone(limits["changing"]))
                 reply.answer(OPERATIONS[op](arguments, limits))
         else:
             reply.fail("unknown operation `%s`" % op)

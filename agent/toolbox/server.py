@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any, Dict, Optional
 
-from agent.toolbox import confine, edits, files, frames
+from agent.toolbox import background, confine, edits, files, frames, ports
 from agent.toolbox.dial import Dial
 from agent.toolbox.execute import Execution, Lingering
 from agent.toolbox.forward import Ways
@@ -15,7 +15,20 @@ from agent.toolbox.interact import Interaction
 from agent.toolbox.jobs import Call, Job, Reply
 from agent.toolbox.transfer import Get, Put
 
-OPERATIONS = {"read": files.read, "write": files.write, "edit": edits.edit}
+OPERATIONS = {
+    "read": files.read,
+    "write": files.write,
+    "edit": edits.edit,
+    "job_start": background.start,
+    "job_list": background.jobs,
+    "job_look": background.look,
+    "job_send": background.send,
+    "job_kill": background.kill,
+    "port": ports.port,
+    "ports": ports.ports,
+}
+WAITING = frozenset({"job_look", "port"})
+"""Those that wait for what others do: they must not keep anybody from doing it."""
 
 
 class Request:

@@ -23,7 +23,7 @@ from agent.core.errors import SandboxError, SandboxLost, SandboxUnavailable, Too
 from agent.sandbox.daytona.lines import MISSING, Lines
 from agent.sandbox.daytona.sdk import Box
 from agent.sandbox.daytona.trouble import Kind, Trouble
-from agent.sandbox.toolbox import BOUNDS, LIMITS, bundle
+from agent.sandbox.toolbox import BOUNDS, LIMITS, bundle, patience_of
 
 WORKDIR = "/workspace"
 PLACE = "/var/tmp/glovebox"
@@ -167,7 +167,7 @@ class Machine:
         for attempt in range(TRIES):
             since = self.starts
             try:
-                text = await self.box.run(command, limits.TOOLBOX_ANSWER_SECONDS)
+                text = await self.box.run(command, patience_of(arguments))
             except Trouble as trouble:
                 await self.overcome(trouble, attempt, since=since)
                 continue
