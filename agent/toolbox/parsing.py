@@ -109,6 +109,21 @@ def use_grammars(folder: str) -> None:
         worker.end()
 
 
+def grammars() -> str:
+    """Where they lie, for processes that parse on their own; "" for nowhere."""
+    return _grammars
+
+
+def command(mode: str) -> List[str]:
+    """How a process of ours is started: from the zip that we are in, or from a source tree."""
+    place = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    python = [sys.executable, "-I", "-S", "-X", "utf8"]
+    if os.path.isfile(place):
+        return [*python, place, mode]
+    start = "import sys; sys.path.insert(0, sys.argv.pop(1))"
+    return [*python, "-c", start + "; from agent.toolbox.__main__ import main; main()", place, mode]
+
+
 def _errors(language: str, text: bytes, until: float) -> Optional[List[Tuple[int, str]]]:
     answer = _ask("errors", language, text, until)
     return None if answer is None else [(int(line), str(what)) for line, what in answer]
@@ -202,7 +217,7 @@ class _Worker:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._process = subprocess.Popen(
-            [*_command(), folder],
+            [*command("parse"), folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -265,13 +280,3 @@ def _ready(descriptor: int, event: int, until: float) -> None:
     poll.register(descriptor, event)
     if not poll.poll(max(0.0, (until - time.monotonic()) * 1000)):
         raise TimeoutError
-
-
-def _command() -> List[str]:
-    """How a worker is started: from the zip that we are in, or from a source tree."""
-    place = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    python = [sys.executable, "-I", "-S", "-X", "utf8"]
-    if os.path.isfile(place):
-        return [*python, place, "parse"]
-    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); import agent.toolbox.parse as parse"
-    return [*python, "-c", start + "; parse.serve(sys.argv[1:])", place]

@@ -1,0 +1,281 @@
+"""Where a name in a file comes from, by its import statements: evidence, not proof.
+
+Read with regular expressions when a question needs it. A module is followed to the file it is in,
+and through a package's `__init__` or an `index` that passes names on.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+DEPTH_MAX = 6
+STARS_MAX = 40
+
+_PYTHON = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<module>[.\w]+)[ \t]+import[ \t]*"
+    r"(?:\((?P<many>[^)]*)\)|(?P<few>[^\n#;]*))"
+    r"|import[ \t]+(?P<plain>[\w., \t]+))",
+    re.MULTILINE,
+)
+_SCRIPT = re.compile(
+    r"(?:^|[;\n])\s*(?:import|export)\s+(?P<what>[^'\";]*?)\s*from\s*['\"](?P<from>[^'\"\n]+)['\"]"
+    r"|(?:const|let|var)\s+(?P<bound>[^=\n;]{1,300}?)=\s*(?:await\s+)?(?:require|import)\(\s*['\"](?P<required>[^'\"\n]+)['\"]"
+)
+_GO = re.compile(
+    r"^\s*(?:import\s+)?(?:(?P<alias>[\w.]+)\s+)?\"(?P<path>[^\"\n]+)\"\s*$", re.MULTILINE
+)
+_DOTTED = re.compile(
+    r"^\s*(?:import|using|use)\s+(?:static\s+)?(?P<path>[\w.:\\]+?)(?:\s+as\s+(?P<alias>\w+))?\s*;?\s*$",
+    re.MULTILINE,
+)
+_INCLUDE = re.compile(r"^\s*#\s*include\s*[\"<](?P<path>[^\">\n]+)[\">]", re.MULTILINE)
+_REQUIRE = re.compile(
+    r"^\s*require(?:_relative)?\s*\(?\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE
+)
+_SCRIPT_ENDS = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".d.ts")
+_SCRIPT_INDEX = ("/index.ts", "/index.tsx", "/index.js", "/index.jsx", "/index.mjs")
+_SCRIPTS = frozenset(("javascript", "typescript", "tsx"))
+
+
+class Origin(NamedTuple):
+    """What a name stands for: `name` in `module`; the module itself where `name` is ""."""
+
+    module: str
+    name: str
+
+
+class Imports(NamedTuple):
+    """What a file imports: names, and modules whose every name it takes."""
+
+    names: Dict[str, Origin]
+    stars: Tuple[str, ...]
+
+
+def read(language: str, text: str) -> Imports:
+    """The imports of a file."""
+    names: Dict[str, Origin] = {}
+    stars: List[str] = []
+    if language == "python":
+        _python(text, names, stars)
+    elif language in _SCRIPTS:
+        _script(text, names, stars)
+    elif language == "go":
+        for match in _GO.finditer(text):
+            path = match.group("path")
+            names[match.group("alias") or path.rsplit("/", 1)[-1]] = Origin(path, "")
+    elif language in ("c", "cpp"):
+        stars += [match.group("path") for match in _INCLUDE.finditer(text)]
+    elif language == "ruby":
+        stars += [match.group("path") for match in _REQUIRE.finditer(text)]
+    else:
+        _dotted(text, names, stars)
+    return Imports(names, tuple(stars[:STARS_MAX]))
+
+
+def _python(text: str, names: Dict[str, Origin], stars: List[str]) -> None:
+    for match in _PYTHON.finditer(text):
+        module = match.group("module")
+        if module is None:
+            for item in match.group("plain").split(","):
+                path, _, alias = item.strip().partition(" as ")
+                if path:
+                    name = alias.strip() or path.split(".")[0]
+                    names[name] = Origin(path if alias else path.split(".")[0], "")
+            continue
+        listing = match.group("many") or match.group("few") or ""
+        for item in re.sub(r"#[^\n]*|\\", "", listing).split(","):
+            name, _, alias = item.strip().partition(" as ")
+            if name == "*":
+                stars.append(module)
+            elif name.isidentifier():
+                names[alias.strip() or name] = Origin(module, name)
+
+
+def _script(text: str, names: Dict[str, Origin], stars: List[str]) -> None:
+    for match in _SCRIPT.finditer(text):
+        module = match.group("from") or match.group("required")
+        what = (match.group("what") or match.group("bound") or "").strip()
+        what = re.sub(r"^type\s+", "", what)
+        braces = re.search(r"\{([^}]*)\}", what)
+        for item in (braces.group(1) if braces else "").split(","):
+            name, _, alias = re.sub(r"^type\s+|:", " as ", item.strip()).strip().partition(" as ")
+            name, alias = name.strip(), alias.strip()
+            if not name and alias:
+                name, alias = alias, ""
+            if name:
+                names[alias or name] = Origin(module, name)
+        outside = re.sub(r"\{[^}]*\}", "", what).strip(" ,")
+        star = re.fullmatch(r"\*\s*(?:as\s+(\w+))?", outside)
+        if star and star.group(1):
+            names[star.group(1)] = Origin(module, "")
+        elif star:
+            stars.append(module)
+        elif re.fullmatch(r"[\w$]+", outside):
+            names[outside] = Origin(module, "" if match.group("required") else "default")
+
+
+def _dotted(text: str, names: Dict[str, Origin], stars: List[str]) -> None:
+    for match in _DOTTED.finditer(text):
+        path = re.split(r"::|\.|\\", match.group("path"))
+        if path[-1] in ("*", "_", ""):
+            stars.append("/".join(path[:-1]))
+        else:
+            names[match.group("alias") or path[-1]] = Origin("/".join(path), path[-1])
+
+
+class Modules:
+    """Finds the files that modules are in, among the paths of one tree."""
+
+    def __init__(self, paths: Iterable[str], text_of: Callable[[str], str]) -> None:
+        self._paths: FrozenSet[str] = frozenset(paths)
+        self._text_of = text_of
+        self._by_end: Optional[Dict[str, List[str]]] = None
+        self._read: Dict[str, Imports] = {}
+
+    def imports(self, path: str, language: str) -> Imports:
+        """What the file at `path` imports."""
+        if path not in self._read:
+            self._read[path] = read(language, self._text_of(path))
+        return self._read[path]
+
+    def origins(
+        self, path: str, language: str, name: str, before: str, defines: Callable[[str, str], bool]
+    ) -> Optional[Set[str]]:
+        """The files that `name`, used in `path` after `before` and a dot, is defined in.
+
+        None where the imports say nothing of it. `defines` tells whether a file defines a name.
+        """
+        imports = self.imports(path, language)
+        bound = imports.names.get(before or name)
+        if bound is not None:
+            wanted = name if before else (bound.name or name)
+            if before and bound.name and not self._files(path, language, bound.module, bound.name):
+                return None  # an attribute of something that is no module
+            module, extra = bound.module, bound.name if before else ""
+            found = self._files(path, language, module, extra)
+            if not found and extra:
+                found = self._files(path, language, module, "")
+            return self._through(found, language, wanted, defines, 0, set()) or set(found)
+        if before:
+            return None
+        for star in imports.stars:
+            found = self._files(path, language, star, "")
+            ends = self._through(found, language, name, defines, 0, set())
+            if ends:
+                return ends
+        return None
+
+    def _through(
+        self,
+        files: Iterable[str],
+        language: str,
+        name: str,
+        defines: Callable[[str, str], bool],
+        depth: int,
+        seen: Set[str],
+    ) -> Set[str]:
+        """Those of `files` that define a name, or what they take it from."""
+        ends: Set[str] = set()
+        for file in files:
+            if file in seen or depth > DEPTH_MAX:
+                continue
+            seen.add(file)
+            if defines(file, name):
+                ends.add(file)
+                continue
+            imports = self.imports(file, language)
+            bound = imports.names.get(name)
+            if bound is not None:
+                further = self._files(file, language, bound.module, "")
+                ends |= self._through(
+                    further, language, bound.name or name, defines, depth + 1, seen
+                )
+            for star in () if ends else imports.stars:
+                further = self._files(file, language, star, "")
+                ends |= self._through(further, language, name, defines, depth + 1, seen)
+        return ends
+
+    def _files(self, path: str, language: str, module: str, inner: str) -> List[str]:
+        """The files of a module, as named in the file at `path`; of the module in it `inner`."""
+        if language == "python":
+            return self._python(
+                path,
+                module + ("." if not module.endswith(".") else "") + inner if inner else module,
+            )
+        if language in _SCRIPTS:
+            return self._script(path, module)
+        if language == "go":
+            return self._folder(module)
+        return self._ending(path, module)
+
+    def _python(self, path: str, module: str) -> List[str]:
+        dots = len(module) - len(module.lstrip("."))
+        inner = module.lstrip(".").replace(".", "/")
+        if dots:
+            folder = path
+            for _ in range(dots):
+                folder = posixpath.dirname(folder)
+            return self._module(posixpath.join(folder, inner) if inner else folder)
+        here = posixpath.dirname(path)
+        direct = self._module(inner) or self._module("src/" + inner)
+        if direct:
+            return direct
+        # Wherever a folder on the way is the one that is imported from.
+        while here:
+            found = self._module(posixpath.join(here, inner))
+            if found:
+                return found
+            here = posixpath.dirname(here)
+        return self._suffix(inner + ".py") or self._suffix(inner + "/__init__.py")
+
+    def _module(self, stem: str) -> List[str]:
+        names = (stem + ".py", stem + ".pyi", posixpath.join(stem, "__init__.py"))
+        return [name for name in names if name in self._paths][:1]
+
+    def _script(self, path: str, module: str) -> List[str]:
+        if not module.startswith("."):
+            return []
+        stem = posixpath.normpath(posixpath.join(posixpath.dirname(path), module))
+        bare = re.sub(r"\.(?:m|c)?jsx?$", "", stem)
+        for base in dict.fromkeys((stem, bare)):
+            for end in (*_SCRIPT_ENDS, *_SCRIPT_INDEX):
+                if base + end in self._paths:
+                    return [base + end]
+        return []
+
+    def _folder(self, module: str) -> List[str]:
+        parts = module.split("/")
+        for at in range(len(parts)):
+            folder = "/".join(parts[at:])
+            found = [p for p in self._paths if posixpath.dirname(p) == folder]
+            if found:
+                return sorted(found)
+        return []
+
+    def _ending(self, path: str, module: str) -> List[str]:
+        stem = module.replace("\\", "/").strip("/")
+        near = posixpath.normpath(posixpath.join(posixpath.dirname(path), stem))
+        if near in self._paths:
+            return [near]
+        name = posixpath.basename(stem)
+        return self._suffix(stem) or [
+            p
+            for p in self._ends().get(name, ())
+            if ("/" + p).rpartition(".")[0].endswith("/" + stem)
+        ]
+
+    def _suffix(self, end: str) -> List[str]:
+        name = posixpath.basename(end)
+        stem = name.rpartition(".")[0] or name
+        return [p for p in self._ends().get(stem, ()) if ("/" + p).endswith("/" + end)]
+
+    def _ends(self) -> Dict[str, List[str]]:
+        if self._by_end is None:
+            self._by_end = {}
+            for path in sorted(self._paths):
+                name = os.path.basename(path)
+                self._by_end.setdefault(name.rpartition(".")[0] or name, []).append(path)
+        return self._by_end
