@@ -182,12 +182,8 @@ def test_names_that_are_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 NAMES = st.sampled_from(["a", "b", "ab", "a.b", ".a", "a b", "[a]", "a*", "b\\"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
-PIECES = st.sampled_from(
-    [
-        *"a b ab . * ** ? / / [ab] [!a] [a- \\ \\* ! # [[:alpha:]] [^b] []a] /**/ **/ /**".split(),
-        " ",
-    ]
-)
+SHAPES = r"a b ab . * ** ? / / [ab] [!a] [a- \ \* ! # [[:alpha:]] [^b] []a] /**/ **/ /**"
+PIECES = st.sampled_from([*SHAPES.split(), " "])
 RULES = st.lists(st.lists(PIECES, min_size=1, max_size=4).map("".join), max_size=5).map("\n".join)
 
 
