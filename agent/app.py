@@ -14,8 +14,9 @@ import msgspec
 from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, size_of
 from agent.core.errors import UserError
 from agent.core.events import Notice, SessionStarted
+from agent.git.numbers import allocate_number
 from agent.git.repository import Repository
-from agent.git.sync import Sync, allocate_number
+from agent.git.sync import Sync
 from agent.host import env, files
 from agent.host.owner import owner_id
 from agent.llm.absent import Absent
@@ -221,7 +222,7 @@ def _assemble(
         engine=made.settings.engine,
     )
     spec = _gated(spec, made, session, journal.path.with_name(AUDIT_FILE))
-    sync = Sync(repository, session=started.id, number=started.number)
+    sync = Sync(repository, name=started.id, branch=f"glovebox/{started.number}")
     place = Workplace(backend, spec, sync, state, session.emit)
     git = GitFacts(repository.branch, repository.head, mirror=f"glovebox/{started.number}")
     prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)

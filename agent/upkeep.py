@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.core.errors import GloveboxError, SandboxLost, UserError
+from agent.core.errors import GloveboxError, SandboxLost, SyncError, UserError
 from agent.git.repository import Repository
-from agent.git.sync import Sync
+from agent.git.sync import Standing, Sync
 from agent.host import env, files, leftovers
 from agent.host.owner import claimed, owner_id
-from agent.sandbox.protocol import Backend, SandboxSpec
+from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from agent.sandbox.reaper import SESSION, orphans
 from agent.sandbox.registry import BACKENDS, open_backend
 from agent.session.catalog import Catalog, Entry
@@ -81,17 +81,14 @@ async def _remove(
     force: bool,
     rescue: bool,
 ) -> Removed:
-    sync = Sync(repository, session=entry.id, number=entry.number)
+    sync = Sync(repository, name=entry.id, branch=f"glovebox/{entry.number}")
     backend = _backend_of(state)
     bundle = None
-    if state.behind and not force:
-        raise UserError(
-            f"session {entry.number} holds work that is not on its branch",
-            f"`glovebox shell {entry.number} -- true` brings it home; `--force` writes it into a"
-            " bundle and removes the session",
-        )
-    if state.behind and rescue and backend is not None:
-        bundle = await _rescue(sync, backend, catalog, entry, state)
+    async with _inside(backend, state) as sandbox:
+        if not force:
+            await _require_home(sync, sandbox, state, entry.number)
+        elif rescue and state.seeded is not None:
+            bundle = await _rescue(sync, sandbox, catalog, entry, state)
     if backend is not None:
         refs = await backend.find({SESSION: entry.id})
         for ref in dict.fromkeys([*refs, state.sandbox_ref]):
@@ -109,23 +106,54 @@ def _backend_of(state: State) -> Backend | None:
     return open_backend(state.started.sandbox, env.sandbox_dir())
 
 
+@contextlib.asynccontextmanager
+async def _inside(backend: Backend | None, state: State) -> AsyncGenerator[Sandbox | None]:
+    """The session's sandbox, started to be asked what it holds; None when it is gone."""
+    if backend is None or state.started is None or state.seeded is None:
+        yield None
+        return
+    try:
+        sandbox = await backend.attach(state.sandbox_ref, SandboxSpec(session=state.started.id))
+    except SandboxLost:
+        yield None
+        return
+    try:
+        yield sandbox
+    finally:
+        await sandbox.close()
+
+
+async def _require_home(sync: Sync, sandbox: Sandbox | None, state: State, number: int) -> None:
+    """Raise `UserError` while there is work that is not on the session's branch."""
+    standing = str(await _standing(sync, sandbox)) if state.seeded else "synced"
+    if state.behind or standing != "synced":
+        standing = "" if standing == "synced" else f": {standing}"
+        raise UserError(
+            f"session {number} holds work that is not on its branch{standing}",
+            f"`glovebox shell {number} -- true` brings it home; `--force` writes it into a"
+            " bundle and removes the session",
+        )
+
+
+async def _standing(sync: Sync, sandbox: Sandbox | None) -> Standing:
+    try:
+        return await sync.standing(sandbox)
+    except SyncError as error:
+        return Standing("failed", why=error.message)
+
+
 async def _rescue(
-    sync: Sync, backend: Backend, catalog: Catalog, entry: Entry, state: State
+    sync: Sync, sandbox: Sandbox | None, catalog: Catalog, entry: Entry, state: State
 ) -> Path | None:
-    """The bundle with what is only inside; None when there is no inside any more."""
+    """The bundle with what is on no branch; None when there is no such work."""
     assert state.seeded is not None
+    if not state.behind and str(await _standing(sync, sandbox)) == "synced":
+        return None
     target = catalog.root / "rescued" / f"{entry.id}-{entry.number}.bundle"
     files.make_private_dir(target.parent)
     files.remove_file(target)
-    try:
-        sandbox = await backend.attach(state.sandbox_ref, SandboxSpec(session=entry.id))
-    except SandboxLost:
-        return None
-    try:
-        await sync.rescue(sandbox, base=state.seeded.base, target=target)
-    finally:
-        await sandbox.close()
-    return target
+    known = (state.seeded.tip, state.seeded.base)
+    return target if await sync.rescue(sandbox, target, known=known) else None
 
 
 # What crashes left.

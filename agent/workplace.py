@@ -97,16 +97,13 @@ class Workplace:
         assert seeded is not None
         return await self._sync.run(
             sandbox,
-            base=seeded.tip,
-            last=state.last,
-            branch_value=state.branch_value,
-            branch=state.branch,
             message=message,
-            turn=state.turn,
+            trailers=_trailers(state),
+            known=(state.last, seeded.tip, seeded.base),
         )
 
     async def undo(self, state: State, to: str) -> Undone:
-        return await self._sync.undo(await self._sandbox(), to=to, branch=state.branch)
+        return await self._sync.undo(await self._sandbox(), to=to, trailers=_trailers(state))
 
     async def diff(self, state: State) -> str:
         assert state.seeded is not None
@@ -127,3 +124,8 @@ class Workplace:
     async def discard(self) -> None:
         if self._state.sandbox_ref:
             await self._backend.destroy(self._state.sandbox_ref)
+
+
+def _trailers(state: State) -> dict[str, str]:
+    assert state.started is not None
+    return {"Glovebox-Session": state.started.id, "Glovebox-Turn": str(state.turn)}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from agent.core.errors import SyncError
 from agent.core.text import one_line
-from agent.sandbox.protocol import ExecResult, Sandbox
+from agent.sandbox.protocol import ExecResult, Sink
 
 SECONDS = 300.0
 LOOK_INSIDE = "ask the agent what `git status` says, then sync again"
@@ -36,10 +37,31 @@ _QUIET = 'exec "$@" 2>/dev/null'
 _UNLOCK = 'rm -f "$1/index.lock" "$1/HEAD.lock"; find "$1/refs" -name "*.lock" -delete'
 
 
+class Reach(Protocol):
+    """What this room needs of a sandbox: programs and files; see `sandbox.protocol.Sandbox`."""
+
+    @property
+    def workdir(self) -> str: ...
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        seconds: float = 120.0,
+    ) -> ExecResult: ...
+
+    async def put(self, path: str, data: bytes | Iterable[bytes], *, mode: int = 0o644) -> None: ...
+
+    async def get(self, path: str, *, limit: int, sink: Sink | None = None) -> bytes: ...
+
+
 class Inside:
     """Programs run in a sandbox's `workdir`. Raises `SyncError`, or what the sandbox raises."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Reach) -> None:
         self._sandbox = sandbox
         self._dir = sandbox.workdir
 

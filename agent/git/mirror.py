@@ -1,26 +1,35 @@
 """Our refs in the user's repository, each moved only from the value we last put there.
 
-`refs/glovebox/<session>/seed` is what went in, `…/tip` what last came home, `…/undone/<commit>`
-what was taken back. They keep those commits from being collected and are ours alone. The branch
-`glovebox/<n>` is shared with the user: it moves by compare-and-swap, never while it is checked out
-or a symbolic ref, and what they did to it stands; our work then goes to `glovebox/<n>-2`, `-3`, ….
+`refs/glovebox/<name>/seed` is what went in, `…/tip` what last came home, `…/undone/<commit>` what
+was taken back. They keep those commits from being collected, have a reflog, and are ours alone.
+The branch is shared with the user: it moves by compare-and-swap, together with a clean working
+tree that has it checked out, and what they did to it stands; our work then goes to `<branch>-2`,
+`-3`, ….
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from agent.core.errors import SyncError, UserError
+from agent.core.errors import SyncError
 from agent.git.guard import Git
 from agent.git.private import CARRIED
 from agent.git.repository import Repository
-from agent.host import disk, files
+from agent.git.worktrees import Holder, calm, forward, holders, stands_at
 
 SIBLINGS_MAX = 50
 _NOTHING = "0" * 40
 _TRIES = 3
+# Other processes lock refs for a moment, a `git pack-refs` of many for longer.
+_PATIENT = (
+    ("core.logAllRefUpdates", "always"),
+    ("core.filesRefLockTimeout", "10000"),
+    ("core.packedRefsTimeout", "10000"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +41,12 @@ class Placed:
 
 
 class Mirror:
-    """The receiving end of one session, `session` being `[a-z0-9]+`."""
+    """The receiving end `name`, as `journal.place_of` allows it."""
 
-    def __init__(self, repository: Repository, *, session: str) -> None:
-        if not re.fullmatch(r"[a-z0-9]+", session):
-            raise UserError(f"`{session}` cannot name a session", "use the characters a-z and 0-9")
+    def __init__(self, repository: Repository, *, name: str) -> None:
         self._repository = repository
-        self._git = repository.git
-        self._refs = f"refs/glovebox/{session}"
+        self._git = repository.git.using(*_PATIENT, GIT_REFLOG_ACTION="glovebox")
+        self._refs = f"refs/glovebox/{name}"
 
     async def private(self, name: str) -> str:
         """The commit of one of our private refs, "" when there is none."""
@@ -73,17 +80,31 @@ class Mirror:
     async def forget(self) -> None:
         """Remove the private refs: what only they held is git's to collect."""
         listed = await self._git.run("for-each-ref", "--format=%(refname)", f"{self._refs}/")
-        for ref in listed.text.splitlines():
-            await self._git.run("update-ref", "--no-deref", "-d", ref)
+        commands = "".join(f"delete {ref}\n" for ref in listed.text.split())
+        await self._git.run("update-ref", "--no-deref", "--stdin", stdin=commands.encode())
+
+    async def bundle(self, since: str, target: Path) -> None:
+        """Write what came home since `since` into a new bundle."""
+        span = (f"{self._refs}/tip", f"^{since}") if since else (f"{self._refs}/tip",)
+        await self._git.run("bundle", "create", "--quiet", str(target), *span)
+
+    async def unplaced(self, commit: str) -> bool:
+        """Whether no branch or tag of the user's holds `commit`."""
+        found = await self._git.run(
+            *("for-each-ref", "--count=1", "--format=%(refname)", "--contains", commit),
+            *("refs/heads", "refs/tags", "refs/remotes"),
+        )
+        return not found.text
 
     async def place(self, name: str, commit: str, owned: Collection[str]) -> Placed:
         """Have `commit` on the branch `name` or on the first sibling that can take it.
 
-        `owned` are values we put on the branch; another value is the user's and is left alone.
+        `owned` are values we put on that branch; any other is the user's and is left alone, and so
+        is a sibling that exists.
         """
         reason = ""
         for candidate in _candidates(name):
-            refusal = await self._try(candidate, commit, owned)
+            refusal = await self._try(candidate, commit, owned if candidate == name else ())
             if not refusal:
                 return Placed(candidate, reason and f"{reason}; the work is on `{candidate}`")
             reason = reason or refusal
@@ -99,6 +120,7 @@ class Mirror:
     async def _try(self, name: str, commit: str, owned: Collection[str]) -> str:
         ref = f"refs/heads/{name}"
         for _ in range(_TRIES):
+            await calm(self._repository)
             if await self._git.line("symbolic-ref", "--quiet", ref, ok=(0, 1, 128)):
                 return f"`{name}` is a symbolic ref"
             value = await self._value(ref)
@@ -106,42 +128,44 @@ class Mirror:
                 return ""
             if value and value not in owned:
                 return f"`{name}` has been moved by somebody else"
-            if await self._in_use(ref):
-                return f"`{name}` is checked out"
+            if held := await holders(self._repository, ref):
+                why = await self._forward(held, ref, value, commit)
+                return why and f"`{name}` is checked out, and {why}"
             try:
                 await self._update(ref, commit, value, "glovebox: sync")
             except SyncError as error:
                 if await self._value(ref) == value:  # not somebody faster: it cannot be
                     return f"`{name}` cannot be set ({error.message})"
             else:
-                return ""
+                return await self._settle(name, commit, value)
         return f"`{name}` is being moved by somebody else"
+
+    async def _forward(self, held: Sequence[Holder], ref: str, old: str, new: str) -> str:
+        if not old or len(held) > 1:
+            return "more than one working tree has it" if old else "it has no commit yet"
+        return await forward(self._repository, held[0], ref, old, new)
+
+    async def _settle(self, name: str, new: str, old: str) -> str:
+        """Take the move back where somebody checked the branch out at `old` in its very moment."""
+        await calm(self._repository)
+        ref = f"refs/heads/{name}"
+        for holder in await holders(self._repository, ref):
+            if not old or await stands_at(self._repository, holder, old):
+                with contextlib.suppress(SyncError):  # moved on by somebody else: it is theirs
+                    await self._update(ref, old, new, "glovebox: taken back")
+                return f"`{name}` is checked out, and it was just now"
+        return ""
 
     async def _update(self, ref: str, new: str, old: str, why: str) -> None:
         await self._git.run(
-            *("update-ref", "--no-deref", "--create-reflog", "-m", why), ref, new, old or _NOTHING
+            *("update-ref", "--no-deref", "--create-reflog", "-m", why),
+            *(ref, new or _NOTHING, old or _NOTHING),
         )
 
     async def _value(self, ref: str) -> str:
         return await self._git.line(
             "rev-parse", "--quiet", "--verify", "--end-of-options", ref, ok=(0, 1)
         )
-
-    async def _in_use(self, ref: str) -> bool:
-        listed = await self._git.run("worktree", "list", "--porcelain")
-        if f"branch {ref}" in listed.stdout.decode("utf-8", "replace").split("\n"):
-            return True
-        common = self._repository.common_dir
-        linked = (common / "worktrees" / name for name in disk.names_in(common / "worktrees"))
-        # A rebase or bisect stands at no branch and comes back to the one it names here.
-        states = ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START")
-        for place in (common, *linked):
-            for state in states:
-                if disk.look(place, state.encode()).kind == "file":
-                    name = files.read_text(place / state).strip()
-                    if ref in (name, f"refs/heads/{name}"):
-                        return True
-        return False
 
 
 def _candidates(name: str) -> Iterator[str]:

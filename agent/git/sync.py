@@ -1,51 +1,69 @@
-"""Seed, sync, undo, diff: the moves between a repository and a sandbox, each safe to repeat.
+"""The way home of a sandbox's work: a state machine whose every step may be repeated.
 
-What must survive a crash is in refs: `…/tip` is moved after a bundle is checked and before the
-branch is. A run that died in between is completed by the next one, whatever the caller remembers.
+    clean → committed inside → bundled → carried → verified → mirrored
+
+`journal` holds where it stands; a process that dies at any point is made up for by the next, from
+`carried` on without the sandbox. docs/git.md tells what each step promises. Nothing here knows what
+a session or a model is: a mirror has a name, a branch, and a sandbox it is run with.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from agent.core.errors import GloveboxError, SyncError, UserError
+from agent.core.errors import GloveboxError, SyncError
 from agent.core.events import Seeded, SyncFinished, Undone, problem_of
+from agent.git import journal
+from agent.git.journal import Journal, Position
 from agent.git.mirror import Mirror
 from agent.git.quarantine import Change, measure, receive
 from agent.git.repository import Repository
 from agent.git.seed import Seed, pack_seed
-from agent.git.workspace import OUT, Words, Workspace, nested_note
-from agent.host import disk
-from agent.host.files import claim_dir, make_private_dir, temporary_dir
-from agent.sandbox.protocol import Sandbox
+from agent.git.workspace import OUT, Reach, Words, Workspace, nested_note
+from agent.host import files
+from agent.host.files import temporary_dir
+
+_AGAIN = "nothing is lost inside; sync again"
+_TOO_BIG = "the change is too big to be counted"
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """What came home: `tip`, grown from `since` by `change`; text for people about what did not."""
+class Standing:
+    """Where the work is: all of it home, or `ahead` commits of it inside, or stuck for `why`.
 
-    tip: str
-    since: str
-    change: Change
-    notes: tuple[str, ...]
+    Changes that are not committed count as the one commit they will be.
+    """
 
+    state: Literal["synced", "ahead", "failed"]
+    ahead: int = 0
+    why: str = ""
 
-_AGAIN = "nothing is lost inside; sync again"
+    def __str__(self) -> str:
+        if self.state == "failed":
+            return f"failed ({self.why})"
+        return f"ahead {self.ahead}" if self.state == "ahead" else "synced"
 
 
 class Sync:
-    """The way between `repository` and the sandboxes of one session, whose branch is `number`."""
+    """The way between `repository` and the sandbox of the mirror `name`, shown on `branch`."""
 
-    def __init__(self, repository: Repository, *, session: str, number: int) -> None:
+    def __init__(self, repository: Repository, *, name: str, branch: str) -> None:
         self._repository = repository
-        self._session = session
-        self._mirror = Mirror(repository, session=session)
-        self.branch = f"glovebox/{number}"
+        self._place = journal.place_of(repository.common_dir, name)
+        self._mirror = Mirror(repository, name=name)
+        self._branch = branch
+
+    @property
+    def branch(self) -> str:
+        """The branch that has the work, or will have it."""
+        return journal.read(self._place).branch or self._branch
+
+    # Seed.
 
     @asynccontextmanager
     async def packing(self) -> AsyncGenerator[asyncio.Task[Seed]]:
@@ -58,7 +76,7 @@ class Sync:
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def seed(self, sandbox: Sandbox, *, packed: Seed | None = None) -> Seeded:
+    async def seed(self, sandbox: Reach, *, packed: Seed | None = None) -> Seeded:
         """Put the repository inside, or `packed`, which `packing` made while nobody waited.
 
         Raises `UserError` for a repository that cannot be seeded, `SandboxError` when the clone
@@ -69,133 +87,253 @@ class Sync:
         with temporary_dir() as tmp:
             return await self._seed(sandbox, await pack_seed(self._repository, tmp))
 
-    async def _seed(self, sandbox: Sandbox, packed: Seed) -> Seeded:
-        # The snapshot is pinned here first: it is what the first bundle builds on.
-        await self._mirror.adopt(packed.private, packed.tip, "seed", replaces=True)
-        old = await self._mirror.private("tip")
-        if old != packed.tip:
-            await self._keep(old)
-            await self._mirror.set_private("tip", packed.tip, old)
-        await Workspace(sandbox).plant(packed, self.branch)
+    async def _seed(self, sandbox: Reach, packed: Seed) -> Seeded:
+        async with self._held() as log:
+            # The snapshot is pinned here first: it is what the first bundle builds on.
+            await self._mirror.adopt(packed.private, packed.tip, "seed", replaces=True)
+            old = await self._mirror.private("tip")
+            if old != packed.tip:
+                await self._keep(old)
+                await self._mirror.set_private("tip", packed.tip, old)
+            log.note("clean", base=packed.tip, tip=packed.tip, since="", new="")
+            await Workspace(sandbox).plant(packed, log.at.branch or self._branch)
         return Seeded(packed.base, packed.tip, packed.left_out)
+
+    # Sync.
 
     async def run(
         self,
-        sandbox: Sandbox,
+        sandbox: Reach,
         *,
-        base: str,
-        last: str,
         message: str,
-        turn: int,
-        branch: str = "",
-        branch_value: str = "",
+        trailers: Mapping[str, str] | None = None,
+        known: Iterable[str] = (),
     ) -> SyncFinished:
         """Commit inside, carry out, check, mirror. What goes wrong is the `problem`, not raised.
 
-        `base` is a commit that was seeded, `last` the commit of the latest `SyncFinished` or
-        `Undone` (before the first: the seed's tip), `branch` and `branch_value` the branch of the
-        latest `SyncFinished` and its commit, if any.
+        `known` are commits the work may grow from, for a repository whose refs and journal of ours
+        are gone; the first that is there is taken.
         """
-        self.branch = branch or self.branch
-        known = (last, base)
-        owned = {last, branch_value} - {""}
+        words = self._words(message, trailers)
         try:
-            return await self._run(Workspace(sandbox), known, owned, self._words(message, turn))
-        except GloveboxError as error:
-            return SyncFinished(branch, problem=problem_of(error))
-        except OSError as error:
-            cause = f"a file of this computer could not be written: {error.strerror}"
-            return SyncFinished(branch, problem=problem_of(SyncError(cause, _AGAIN)))
+            async with self._held() as log:
+                try:
+                    return await self._run(log, Workspace(sandbox), words, tuple(known))
+                except (GloveboxError, OSError) as error:
+                    return self._failed(log, error)
+        except (GloveboxError, OSError) as error:  # another process has it, or a full disk
+            return SyncFinished(self.branch, problem=problem_of(_named(error)))
 
     async def _run(
-        self, workspace: Workspace, known: Iterable[str], owned: set[str], words: Words
+        self, log: Journal, workspace: Workspace, words: Words, known: Iterable[str]
     ) -> SyncFinished:
-        carried = await self._carry(workspace, known, words)
-        change, notes = carried.change, list(carried.notes)
-        notes += [nested_note(name) for name in change.gitlinks]
-        if not change.known:
-            notes.append("the change is too big to be counted")
-        name = ""
-        if await self._has_to_be_placed(carried.tip, owned):
-            placed = await self._mirror.place(self.branch, carried.tip, owned | {carried.since})
-            self.branch = name = placed.branch
+        await self._make_up(log)
+        change = await self._bring(log, workspace, words, known)
+        done = await self._show(log, change)
+        await self._compare(workspace, log.at.tip)
+        return done
+
+    async def replay(self) -> SyncFinished | None:
+        """Finish what a process that died had carried here; None when there is nothing of it.
+
+        No sandbox is needed. What goes wrong is the `problem`, and the next `run` makes up for it.
+        """
+        if journal.read(self._place).step not in ("carried", "verified"):
+            return None
+        async with self._held() as log:
+            try:
+                return await self._make_up(log)
+            except (GloveboxError, OSError) as error:
+                return self._failed(log, error)
+
+    async def _make_up(self, log: Journal) -> SyncFinished | None:
+        change = None
+        if log.at.step == "carried":
+            change = await self._admit(log)
+        if log.at.step == "verified":
+            return await self._show(log, change)
+        return None
+
+    async def _bring(
+        self, log: Journal, workspace: Workspace, words: Words, known: Iterable[str]
+    ) -> Change:
+        """Commit what is inside and have it here as `…/tip`, checked."""
+        tip = await self._mirror.private("tip")
+        since = tip or await self._first_known((log.at.tip, log.at.value, log.at.base, *known))
+        made = await workspace.commit(words)
+        new = await workspace.descend(made.head, since, words)
+        if new == tip:
+            log.note("verified", since=since, new=new, tip=new, notes=made.notes)
+            return Change()
+        log.note("committed", since=since, new=new, notes=made.notes)
+        path = await workspace.bundle(new, since)
+        log.note("bundled")
+        files.remove_file(log.bundle)
+        await workspace.carry(path, log.bundle)
+        log.note("carried")
+        return await self._admit(log)
+
+    async def _admit(self, log: Journal) -> Change:
+        """Check the bundle that is here and take over what it brings."""
+        at = log.at
+        with temporary_dir() as tmp:
+            try:
+                private = await receive(
+                    self._repository, log.bundle, tmp, ref=OUT, since=at.since, tip=at.new
+                )
+            except GloveboxError:
+                log.note("committed")  # not good enough: it has to be carried again
+                raise
+            change = await measure(private, at.since, at.new)
+            await self._mirror.adopt(private, at.new, "tip")
+        log.note("verified", tip=at.new)
+        files.remove_file(log.bundle)
+        return change
+
+    async def _show(self, log: Journal, change: Change | None) -> SyncFinished:
+        """Put the verified tip on the branch, unless it was there before."""
+        at = log.at
+        if change is None:  # it was counted by a process that died
+            change = await measure(self._repository.git, at.since, at.tip)
+        notes = [*at.notes, *(nested_note(name) for name in change.gitlinks)]
+        notes += [] if change.known else [_TOO_BIG]
+        branch, value = at.branch or self._branch, at.value
+        there = await self._mirror.branch(branch)
+        work = at.tip != at.base
+        # No branch for work that changed nothing, and none again where the user took it away.
+        if at.tip not in (there, value) and (work or (there and at.branch)):
+            placed = await self._mirror.place(branch, at.tip, {value} - {""} if at.branch else ())
+            branch = there = placed.branch
+            value = at.tip
             notes += [placed.note] if placed.note else []
-        elif await self._mirror.branch(self.branch):
-            name = self.branch
-        await self._verify(workspace, carried.tip, name)
+        elif there == at.tip and (work or at.branch):
+            value = at.tip
+        log.note("mirrored", branch=branch if value else "", value=value)
         return SyncFinished(
-            branch=name,
-            commit=carried.tip,
+            branch=branch if there else "",
+            commit=at.tip,
             files=change.files,
             added=change.added,
             removed=change.removed,
             notes=tuple(dict.fromkeys(notes)),
         )
 
-    async def undo(self, sandbox: Sandbox, *, to: str, branch: str = "") -> Undone:
+    async def _compare(self, workspace: Workspace, tip: str) -> None:
+        """The ids at both ends, whatever was or was not to be done."""
+        inside, here = await workspace.head(), await self._mirror.private("tip")
+        if inside != tip or here != tip:
+            raise SyncError(f"inside stands at {inside}, here at {here}, not at {tip}", _AGAIN)
+
+    def _failed(self, log: Journal, error: GloveboxError | OSError) -> SyncFinished:
+        named = _named(error)
+        log.note(log.at.step, problem=named.message, hint=named.hint)
+        return SyncFinished(log.at.branch, problem=problem_of(named))
+
+    async def standing(self, sandbox: Reach | None = None) -> Standing:
+        """Where the work is, without moving any of it; what is inside only with a `sandbox`.
+
+        Raises `SyncError` when the repository inside cannot be asked.
+        """
+        at = journal.read(self._place)
+        ahead = await Workspace(sandbox).ahead(at.tip) if sandbox and at.tip else 0
+        if at.problem:
+            return Standing("failed", ahead, at.problem)
+        if at.step in ("clean", "mirrored") and at.tip == await self._mirror.private("tip"):
+            return Standing("ahead" if ahead else "synced", ahead)
+        return Standing("ahead", max(ahead, 1))
+
+    # Back.
+
+    async def undo(
+        self, sandbox: Reach, *, to: str, trailers: Mapping[str, str] | None = None
+    ) -> Undone:
         """Put the files inside and the branch back to commit `to`, an earlier tip.
 
-        What is inside now is brought home first and stays as `refs/glovebox/<session>/undone/…`.
+        What is inside now is brought home first and stays as `refs/glovebox/<name>/undone/…`.
         Ignored files are left alone. Raises `SyncError`, and then nothing was undone.
         """
-        self.branch = branch or self.branch
-        workspace, words = Workspace(sandbox), self._words("Work before an undo", 0)
-        carried = await self._carry(workspace, (to,), words)
-        was, notes = carried.tip, list(carried.notes)
-        if not await self._mirror.has(to):
-            raise SyncError(f"{to} is not in this repository any more", "undo fewer turns")
-        await self._keep(was)
-        await workspace.keep(f"refs/glovebox/undone/{was}", was)
-        await workspace.reset(to)
-        await workspace.keep(OUT, to)
-        await self._mirror.set_private("tip", to, was)
-        if value := await self._mirror.branch(self.branch):
-            refusal = await self._mirror.move(self.branch, to, (was, carried.since))
-            notes += [f"{refusal}; it was left at {value[:10]}"] if refusal else []
-        return Undone(was, to, tuple(notes))
-
-    async def rescue(self, sandbox: Sandbox, *, base: str, target: Path) -> str:
-        """Write all work since `base` into the bundle `target`, unchecked; the tip it holds.
-
-        For work that cannot be mirrored and is about to be given up. Raises `SyncError`.
-        """
         workspace = Workspace(sandbox)
-        made = await workspace.commit(self._words("Work that was rescued", 0))
-        await workspace.bundle(made.head, base, target)
-        return made.head
+        async with self._held() as log:
+            if not await self._mirror.has(to):
+                raise SyncError(f"{to} is not in this repository any more", "undo fewer turns")
+            await self._make_up(log)
+            await self._bring(log, workspace, self._words("Work before an undo", trailers), (to,))
+            was, notes = log.at.tip, log.at.notes
+            await self._keep(was)
+            await workspace.keep(f"refs/glovebox/undone/{was}", was)
+            await workspace.reset(to)
+            await workspace.keep(OUT, to)
+            await self._mirror.set_private("tip", to, was)
+            log.note("verified", tip=to, since=to, new=to, notes=())
+            return Undone(was, to, (*notes, *await self._show_undone(log)))
+
+    async def _show_undone(self, log: Journal) -> tuple[str, ...]:
+        at, refusal = log.at, ""
+        if at.branch and (there := await self._mirror.branch(at.branch)):
+            refusal = await self._mirror.move(at.branch, at.tip, {at.value})
+            refusal = refusal and f"{refusal}; it was left at {there[:10]}"
+        # Also where the branch was left: there is nothing new to be put anywhere.
+        log.note("mirrored", value=at.tip if at.branch else "")
+        return (refusal,) if refusal else ()
+
+    async def diff(self, sandbox: Reach, *, base: str) -> str:
+        """All that differs inside from the commit `base`, committed or not. Raises `SyncError`."""
+        return await Workspace(sandbox).diff(base)
+
+    # The end.
+
+    async def rescue(
+        self, sandbox: Reach | None, target: Path, *, known: Iterable[str] = ()
+    ) -> bool:
+        """Write work that no branch of the user's has into the bundle `target`; False: none.
+
+        Of what is inside, with a `sandbox`, all since the seed, unchecked; else what came home.
+        """
+        at = journal.read(self._place)
+        if sandbox is not None:
+            workspace = Workspace(sandbox)
+            base = await self._first_known((at.base, *known))
+            made = await workspace.commit(self._words("Work that was rescued", None))
+            if made.head == base:
+                return False
+            await workspace.carry(await workspace.bundle(made.head, base), target)
+            return True
+        tip = await self._mirror.private("tip")
+        if not tip or tip == at.base or not await self._mirror.unplaced(tip):
+            return False
+        await self._mirror.bundle(at.base, target)
+        return True
 
     async def forget(self) -> None:
-        """Remove the session's private refs; its branch stays, it is the user's now."""
+        """Remove the private refs and the journal; the branch stays, it is the user's now."""
         await self._mirror.forget()
+        async with self._held() as log:
+            log.forget()
+
+    # Helpers of all of these.
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncGenerator[Journal]:
+        async with journal.held(self._place) as log:
+            if log.at == Position() and (tip := await self._mirror.private("tip")):
+                await self._reconstruct(log, tip)
+            yield log
+
+    async def _reconstruct(self, log: Journal, tip: str) -> None:
+        """A journal for a mirror that has lost it: its refs say nearly all of it."""
+        ours = await self._mirror.branch(self._branch) == tip
+        log.note(
+            "mirrored",
+            base=await self._mirror.private("seed"),
+            tip=tip,
+            branch=self._branch if ours else "",
+            value=tip if ours else "",
+        )
 
     async def _keep(self, was: str) -> None:
         """Keep a former tip from being collected."""
         if was and not await self._mirror.private(f"undone/{was}"):
             await self._mirror.set_private(f"undone/{was}", was, "")
-
-    async def diff(self, sandbox: Sandbox, *, base: str) -> str:
-        """All that differs inside from the commit `base`, committed or not. Raises `SyncError`."""
-        return await Workspace(sandbox).diff(base)
-
-    def _words(self, message: str, turn: int) -> Words:
-        trailers = {"Glovebox-Session": self._session, "Glovebox-Turn": str(turn)}
-        return Words(message, self._repository.who, trailers)
-
-    async def _carry(self, workspace: Workspace, known: Iterable[str], words: Words) -> Carried:
-        """Commit what is inside and have it here as `…/tip`, checked."""
-        tip = await self._mirror.private("tip")
-        since = tip or await self._first_known(known)
-        made = await workspace.commit(words)
-        new = await workspace.descend(made.head, since, words)
-        if new == tip:
-            return Carried(new, since, Change(), made.notes)
-        with temporary_dir() as tmp:
-            bundle = tmp / "bundle"
-            await workspace.bundle(new, since, bundle)
-            private = await receive(self._repository, bundle, tmp, ref=OUT, since=since, tip=new)
-            change = await measure(private, since, new)
-            await self._mirror.adopt(private, new, "tip")
-        return Carried(new, since, change, made.notes)
 
     async def _first_known(self, commits: Iterable[str]) -> str:
         for commit in commits:
@@ -206,40 +344,11 @@ class Sync:
             "start a new session; carry over what is needed with `glovebox shell`",
         )
 
-    async def _has_to_be_placed(self, tip: str, owned: set[str]) -> bool:
-        value = await self._mirror.branch(self.branch)
-        if value == tip:
-            return False
-        if value:
-            return True
-        # No branch for a session that changed nothing, none again where the user deleted it.
-        return tip != await self._mirror.private("seed") and tip not in owned
-
-    async def _verify(self, workspace: Workspace, tip: str, name: str) -> None:
-        inside, here = await workspace.head(), await self._mirror.private("tip")
-        if inside != tip or here != tip:
-            raise SyncError(f"inside stands at {inside}, here at {here}, not at {tip}", _AGAIN)
-        if name and (value := await self._mirror.branch(name)) != tip:
-            raise SyncError(f"`{name}` stands at {value or 'nothing'} and not at {tip}", _AGAIN)
+    def _words(self, message: str, trailers: Mapping[str, str] | None) -> Words:
+        return Words(message, self._repository.who, trailers or {})
 
 
-async def allocate_number(repository: Repository, state_root: Path) -> int:
-    """A number for a new session of `repository`, claimed for good: no two processes get the same.
-
-    Makes `<state_root>/projects/<project id>/<number>/`. Raises `UserError` when the repository has
-    a branch `glovebox`, beside which git cannot have `glovebox/1`.
-    """
-    git = repository.git
-    if await git.line("rev-parse", "--quiet", "--verify", "refs/heads/glovebox", ok=(0, 1)):
-        raise UserError(
-            "the repository has a branch `glovebox`, so it cannot have `glovebox/1`",
-            "rename it with `git branch -m glovebox NEW-NAME`",
-        )
-    place = make_private_dir(state_root / "projects" / await repository.project_id())
-    listed = await git.run("for-each-ref", "--format=%(refname)", "refs/heads/glovebox/")
-    branches = re.findall(r"^refs/heads/glovebox/(\d+)(?:-\d+)?$", listed.text, re.MULTILINE)
-    used = [int(name) for name in (*branches, *disk.names_in(place)) if name.isdecimal()]
-    number = max(used, default=0) + 1
-    while not claim_dir(place / str(number)):
-        number += 1
-    return number
+def _named(error: GloveboxError | OSError) -> GloveboxError:
+    if isinstance(error, GloveboxError):
+        return error
+    return SyncError(f"a file of this computer could not be written: {error.strerror}", _AGAIN)

@@ -16,12 +16,11 @@ from pathlib import Path
 from agent.core.errors import SandboxError, SandboxLost, SyncError
 from agent.core.limits import BUNDLE_MAX_BYTES, WORK_DIFF_MAX_BYTES
 from agent.core.text import one_line
-from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, commit_id, said
+from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, Reach, commit_id, said
 from agent.git.repository import Identity
 from agent.git.seed import Seed
 from agent.host import disk
 from agent.host.files import AppendFile
-from agent.sandbox.protocol import Sandbox
 
 OUT = "refs/glovebox/out"
 """What last went out; keeps it from being collected when the agent rewrites history."""
@@ -40,6 +39,17 @@ _STRANGERS = """\
     then printf "%s/\\0" "$1"
     else find "./$1" -mindepth 1 -maxdepth 1 -print0 -quit
     fi' sh {} 2>/dev/null
+"""
+_LOOSE = """\
+file=$1; shift
+cp "$("$@" rev-parse --git-path index)" "$file" 2>/dev/null
+export GIT_INDEX_FILE="$file"
+"$@" ls-files -z --others --exclude-standard 2>/dev/null | head -c 20000000 | grep -z "/$" |
+  sed -z "s/^/:(exclude,top,literal)/" | (printf ".\\0"; cat) |
+  "$@" add -A --ignore-errors --pathspec-from-file=- --pathspec-file-nul >/dev/null 2>&1
+"$@" diff-index --cached --quiet HEAD -- ; code=$?
+rm -f "$file"
+exit $code
 """
 _DIFF = """\
 file=$1 limit=$2 base=$3; shift 3
@@ -72,7 +82,7 @@ class Committed:
 class Workspace:
     """The clone in a sandbox's `workdir`."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Reach) -> None:
         self._sandbox = sandbox
         self._inside = Inside(sandbox)
         self._dir = sandbox.workdir
@@ -161,14 +171,19 @@ class Workspace:
         await self._inside.do("update-ref", "HEAD", joined, head)
         return joined
 
-    async def bundle(self, tip: str, since: str, target: Path) -> None:
-        """Carry `since..tip` out into the host file `target`, as the one ref `OUT`."""
+    async def bundle(self, tip: str, since: str) -> str:
+        """Write `since..tip` into a file inside, as the one ref `OUT`; its path."""
         path = self._scratch("bundle")
         await self._inside.do("update-ref", OUT, tip)
         await self._inside.do("bundle", "create", "--quiet", path, OUT, f"^{since}")
+        return path
+
+    async def carry(self, path: str, target: Path) -> None:
+        """Move the file `path` inside to the new host file `target`."""
         file = AppendFile(target)
         try:
             await self._sandbox.get(path, limit=BUNDLE_MAX_BYTES, sink=file.append)
+            file.flush()
         except SandboxLost:
             raise
         except SandboxError as error:
@@ -178,7 +193,16 @@ class Workspace:
             ) from error
         finally:
             file.close()
-            await self._sandbox.exec(["rm", "-f", path], seconds=SECONDS)
+        await self._sandbox.exec(["rm", "-f", path], seconds=SECONDS)
+
+    async def ahead(self, since: str) -> int:
+        """How many commits HEAD has that `since` has not, uncommitted changes being one more."""
+        done = await self._inside.ask("rev-list", "--count", "HEAD", f"^{since}")
+        if done.exit_code != 0 or not done.output.strip().isdigit():
+            raise SyncError(f"the repository inside has lost HEAD or {since}", LOOK_INSIDE)
+        path = self._scratch("index")
+        loose = await self._inside.run(["sh", "-c", _LOOSE, "sh", path, *GIT])
+        return int(done.output[:12]) + (loose.exit_code == 1)
 
     async def keep(self, ref: str, commit: str) -> None:
         """Point a ref inside at `commit`, so that git inside does not collect it."""

@@ -31,27 +31,18 @@ class Run:
     sync: Sync
     inside: HostDir
     seeded: Seeded
-    last: SyncFinished | Undone | None = None
-    branch: str = ""
+    session: str
     turn: int = 0
 
     async def go(self, message: str = "do it") -> SyncFinished:
         self.turn += 1
-        done = await self.sync.run(
-            self.inside,
-            base=self.seeded.tip,
-            last=self.last.commit if self.last else self.seeded.tip,
-            branch=self.branch,
-            message=message,
-            turn=self.turn,
+        trailers = {"Glovebox-Session": self.session, "Glovebox-Turn": str(self.turn)}
+        return await self.sync.run(
+            self.inside, message=message, trailers=trailers, known=(self.seeded.tip,)
         )
-        if not done.problem:
-            self.last, self.branch = done, done.branch or self.branch
-        return done
 
     async def undo(self, to: str) -> Undone:
-        self.last = await self.sync.undo(self.inside, to=to, branch=self.branch)
-        return self.last
+        return await self.sync.undo(self.inside, to=to)
 
     @property
     def agent(self) -> User:
@@ -74,8 +65,8 @@ class Start:
         if git_inside:
             inside.replace_git(git_inside)
         repository = await Repository.find(user.root)
-        sync = Sync(repository, session=session, number=number)
-        return Run(sync, inside, await sync.seed(inside))
+        sync = Sync(repository, name=session, branch=f"glovebox/{number}")
+        return Run(sync, inside, await sync.seed(inside), session)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class Target:
             data(bundle)
         else:
             bundle.write_bytes(data)
-        mirror = Mirror(self.repository, session="s1")
+        mirror = Mirror(self.repository, name="s1")
         with temporary_dir() as tmp:
             private = await receive(self.repository, bundle, tmp, ref=OUT, since=self.head, tip=tip)
             await mirror.adopt(private, tip, "tip")

@@ -26,7 +26,7 @@ async def test_seed_sync_undo_and_diff_over_bubblewrap(user: User, tmp_path: Pat
     backend = open_backend("local", env.sandbox_dir())
     sandbox = await backend.create(SandboxSpec(session="gittest1"))
     try:
-        sync = Sync(await Repository.find(user.root), session="gittest1", number=1)
+        sync = Sync(await Repository.find(user.root), name="gittest1", branch="glovebox/1")
         seeded = await sync.seed(sandbox)
         script = "git log --oneline | wc -l && ./run.sh && git status --porcelain && ls -a"
         shown = (await sandbox.exec(["sh", "-c", script])).output.decode("utf-8", "replace")
@@ -34,7 +34,7 @@ async def test_seed_sync_undo_and_diff_over_bubblewrap(user: User, tmp_path: Pat
         assert ".env" not in shown
         await sandbox.exec(["sh", "-c", "echo made > made.txt; mkdir sub; git init -q sub"])
 
-        done = await sync.run(sandbox, base=seeded.tip, last=seeded.tip, message="m", turn=1)
+        done = await sync.run(sandbox, message="m")
 
         assert (done.problem, done.files, done.added) == (None, 1, 1)
         assert "`sub` is a git repository" in done.notes[0]

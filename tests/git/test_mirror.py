@@ -70,35 +70,6 @@ async def test_a_deleted_branch_comes_back_only_with_new_work(
     assert user.git("rev-parse", branch) == done.commit
 
 
-async def test_a_checked_out_branch_is_left(user: User, start: Start, branch: str) -> None:
-    run = await one_turn(user, start)
-    user.git("checkout", "--quiet", branch)
-    user.write("made.txt", "the user's edit\n")
-    before = look(user)
-    run.agent.write("made.txt", "2\n")
-
-    done = await run.go()
-
-    assert done.branch == "glovebox/1-2"
-    assert "is checked out" in done.notes[0]
-    assert look(user) == before
-
-
-async def test_a_branch_checked_out_in_another_worktree_is_left(
-    user: User, start: Start, branch: str
-) -> None:
-    run = await one_turn(user, start)
-    linked = User(user.root.parent / "linked")
-    user.git("worktree", "add", "--quiet", str(linked.root), branch)
-    before = linked.git("rev-parse", "HEAD"), linked.git("status", "--porcelain=v2")
-    run.agent.write("made.txt", "2\n")
-
-    done = await run.go()
-
-    assert done.branch == "glovebox/1-2"
-    assert (linked.git("rev-parse", "HEAD"), linked.git("status", "--porcelain=v2")) == before
-
-
 async def test_a_branch_in_the_middle_of_a_rebase_is_left(
     user: User, start: Start, branch: str
 ) -> None:

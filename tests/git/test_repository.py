@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import UserError
+from agent.git.numbers import allocate_number
 from agent.git.repository import Repository
-from agent.git.sync import allocate_number
 from agent.host import disk
 from tests.git.users import IDENTITY, User, look
 
@@ -140,7 +140,7 @@ _CLAIM = """
 import asyncio, sys
 from pathlib import Path
 from agent.git.repository import Repository
-from agent.git.sync import allocate_number
+from agent.git.numbers import allocate_number
 from agent.host import disk
 async def main():
     repository = await Repository.find(Path(sys.argv[1]))

@@ -419,31 +419,6 @@ async def test_undo_to_a_commit_nobody_has_undoes_nothing(user: User, start: Sta
     assert run.agent.path("made.txt").read_text() == "1\n"
 
 
-async def test_a_run_that_died_at_any_step_is_completed_by_the_next(
-    user: User, start: Start
-) -> None:
-    run = await start(user)
-    run.agent.write("made.txt", "1\n")
-    first = await synced(run, user)
-    run.agent.write("made.txt", "2\n")
-    second = (await run.go()).commit
-    tip, branch = "refs/glovebox/s1/tip", "refs/heads/glovebox/1"
-    for died_before in ("branch", "tip"):
-        user.git("update-ref", branch, first)
-        if died_before == "tip":
-            user.git("update-ref", tip, first)
-        remembered = await run.sync.run(
-            run.inside, base=run.seeded.tip, last=first, branch="glovebox/1", message="", turn=3
-        )
-        assert (remembered.branch, remembered.commit) == ("glovebox/1", second)
-        assert user.git("rev-parse", branch) == second
-    run.agent.write("made.txt", "3\n")
-    forgotten = await run.sync.run(
-        run.inside, base=run.seeded.tip, last=run.seeded.tip, message="", turn=4
-    )
-    assert (forgotten.branch, forgotten.notes) == ("glovebox/1", ())
-
-
 async def test_the_diff_shows_committed_and_loose_work(user: User, start: Start) -> None:
     user.write("a.txt", "one\nuncommitted\n")
     run = await start(user)
