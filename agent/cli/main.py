@@ -21,6 +21,7 @@ from agent.host import env
 
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_AT = click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -148,6 +149,92 @@ def reap(dry: bool) -> Any:
     from agent.cli.reap import run
 
     return _run(run(dry=dry))
+
+
+@main.command()
+@_AT
+@click.pass_obj
+def sessions(obj: Any, at: Path | None) -> Any:
+    """List the sessions of this repository, the one used last at the end."""
+    from agent.cli import outcome
+
+    return _run(outcome.sessions(at or obj[0]))
+
+
+@main.command()
+@click.argument("session", metavar="N", default="")
+@_AT
+@click.pass_obj
+def log(obj: Any, session: str, at: Path | None) -> Any:
+    """List the commits of session N."""
+    from agent.cli import outcome
+
+    return _run(outcome.log(at or obj[0], session))
+
+
+@main.command()
+@click.argument("session", metavar="N", default="")
+@click.argument("commit", metavar="[COMMIT]", default="")
+@_AT
+@click.pass_obj
+def show(obj: Any, session: str, commit: str, at: Path | None) -> Any:
+    """Show a commit of session N, the last one without COMMIT."""
+    from agent.cli import outcome
+
+    return _run(outcome.show(at or obj[0], session, commit))
+
+
+@main.command()
+@click.argument("session", metavar="N", default="")
+@click.argument("paths", metavar="[PATH…]", nargs=-1)
+@_AT
+@click.pass_obj
+def diff(obj: Any, session: str, paths: tuple[str, ...], at: Path | None) -> Any:
+    """Show all that session N changed. Nothing of it runs a program of yours."""
+    from agent.cli import outcome
+
+    return _run(outcome.diff(at or obj[0], session, paths))
+
+
+@main.command()
+@click.argument("sessions", metavar="N M…", nargs=-1, required=True)
+@click.option("--check", metavar="CMD", help="Run CMD in each sandbox and show how it ended.")
+@_AT
+@click.pass_obj
+def compare(obj: Any, sessions: tuple[str, ...], check: str | None, at: Path | None) -> Any:
+    """Put sessions side by side: files, lines, cost, and a check."""
+    from agent.cli import outcome
+
+    return _run(outcome.compare(at or obj[0], sessions, check or "", _settings(obj, {})))
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@click.option("--squash", "how", flag_value="squash", help="As one commit.")
+@click.option("--rebase", "how", flag_value="rebase", help="Its commits on top of yours.")
+@click.option("--patch", "how", flag_value="patch", help="As uncommitted changes.")
+@click.option("-m", "--message", default="", help="What the merge or the commit says.")
+@click.option("--no-hooks", is_flag=True, help="Run none of your git hooks.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_AT
+@click.pass_obj
+def merge(obj: Any, session: str, at: Path | None, **flags: Any) -> Any:
+    """Merge session N into the branch you are at, after showing what comes.
+
+    Your own git does it: your name, your hooks, your signature. A conflict changes nothing.
+    """
+    from agent.cli import outcome
+
+    return _run(
+        outcome.merge(
+            at or obj[0],
+            session,
+            flags["how"] or "merge",
+            message=flags["message"],
+            hooks=not flags["no_hooks"],
+            yes=flags["yes"],
+        )
+    )
 
 
 @main.command("rm")

@@ -99,6 +99,11 @@ ROOMS = (
         ),
         (PATHS,),
     ),
+    Room(
+        "agent.outcome",
+        ("agent.core", "agent.git", "agent.host", "agent.session"),
+        (PATHS,),
+    ),
     Room("agent.app", (*_LOWER, "agent.workplace"), (PATHS,)),
     Room(
         "agent.cli",
@@ -111,6 +116,7 @@ ROOMS = (
             "agent.host",
             "agent.doctor",
             "agent.sandbox.protocol",
+            "agent.outcome",
             "agent.upkeep",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),

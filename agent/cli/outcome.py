@@ -1,0 +1,190 @@
+"""`glovebox sessions, log, show, diff, compare, merge`: what sessions did, and taking it over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import click
+
+from agent.app import Options, open_session
+from agent.cli.exits import Exit
+from agent.cli.lines import cost_text
+from agent.config import Settings
+from agent.core.errors import UserError
+from agent.core.text import one_line, terminal_safe
+from agent.outcome import Attempt, Conflict, How, Outcomes, Proposal, Session, message_of
+
+_KEPT_PATHS = 40
+CHECK_SECONDS = 600.0
+
+
+async def sessions(directory: Path) -> Exit:
+    """One line a session, the one used last at the end."""
+    outcomes = await Outcomes.of(directory)
+    found, problems = outcomes.sessions()
+    for one in found:
+        print(_row(one))
+    for problem in problems:
+        print(terminal_safe(f"! {problem}"), file=sys.stderr)
+    if not found and not problems:
+        print("this repository has no session yet")
+    return Exit.OURS if problems else Exit.DONE
+
+
+def _row(one: Session) -> str:
+    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.entry.used))
+    state = "running" if one.running else one.state.sync
+    branch = one.state.branch or "-"
+    return terminal_safe(f"{one.number:>4}  {used}  {state:<7}  {branch:<14}  {one.title}")
+
+
+async def log(directory: Path, wanted: str) -> Exit:
+    """The commits of a session, newest first."""
+    outcomes = await Outcomes.of(directory)
+    async with outcomes.look(outcomes.find(wanted)) as (view, work):
+        for commit in await view.log(work.start, work.tip):
+            day = time.strftime("%Y-%m-%d %H:%M", time.localtime(commit.when))
+            print(terminal_safe(f"{commit.id[:10]}  {day}  {commit.name}  {commit.subject}"))
+    return Exit.DONE
+
+
+async def show(directory: Path, wanted: str, commit: str) -> Exit:
+    """One commit of a session, the last one when none is named."""
+    outcomes = await Outcomes.of(directory)
+    async with outcomes.look(outcomes.find(wanted)) as (view, work):
+        known = [one.id for one in await view.log(work.start, work.tip)]
+        fits = [one for one in known if one.startswith(commit)]
+        if len(fits) != 1 and commit:
+            raise UserError(
+                f"{'no' if not fits else 'more than one'} commit of that session is `{commit}`",
+                f"`glovebox log {wanted}` lists them",
+            )
+        print(await view.show(fits[0] if fits else work.tip))
+    return Exit.DONE
+
+
+async def diff(directory: Path, wanted: str, paths: Sequence[str]) -> Exit:
+    """All that a session changed and that has come home."""
+    outcomes = await Outcomes.of(directory)
+    session = outcomes.find(wanted)
+    async with outcomes.look(session) as (view, work):
+        print(await view.diff(work.start, work.tip, paths), end="")
+    _unsynced(session)
+    return Exit.DONE
+
+
+def _unsynced(session: Session) -> None:
+    if session.state.behind:
+        print(
+            f"! session {session.number} holds work that has not come home; "
+            f"`glovebox shell {session.number} -- true` brings it",
+            file=sys.stderr,
+        )
+
+
+async def compare(directory: Path, wanted: Sequence[str], check: str, settings: Settings) -> Exit:
+    """Sessions side by side: a column each."""
+    outcomes = await Outcomes.of(directory)
+    attempts = await outcomes.attempts(wanted)
+    numbers = [str(attempt.session.number) for attempt in attempts] if check else []
+    checks = [await _checked(directory, number, check, settings) for number in numbers]
+    for line in table(attempts, checks):
+        print(terminal_safe(line))
+    for attempt in attempts:
+        _unsynced(attempt.session)
+    return Exit.DONE
+
+
+async def _checked(directory: Path, number: str, check: str, settings: Settings) -> str:
+    """How a command ends in a session's sandbox, in one word."""
+    options = Options(directory, settings, resume=number, needs_model=False)
+    session = await open_session(options)
+    try:
+        context = await session.visit(check)
+        done = await context.sandbox.exec(["sh", "-c", check], seconds=CHECK_SECONDS)
+        async for _ in session.sync(f"Work of {check}"):
+            pass  # what the check changed comes home like everything else
+    finally:
+        await session.close()
+    if done.timed_out:
+        return "too slow"
+    return "passes" if done.exit_code == 0 else f"fails ({done.exit_code})"
+
+
+def table(attempts: Sequence[Attempt], checks: Sequence[str]) -> list[str]:
+    """The comparison as aligned lines; a file that is the same in all attempts says so."""
+    rows = [
+        ["session", *(str(a.session.number) for a in attempts)],
+        ["files", *(str(len(a.changes)) for a in attempts)],
+        ["lines", *(f"+{a.added} -{a.removed}" for a in attempts)],
+        ["turns", *(str(a.session.state.turn) for a in attempts)],
+        ["cost", *(cost_text(a.session.state.usage) for a in attempts)],
+    ]
+    rows += [["check", *checks]] if checks else []
+    by_path = [{c.path: c for c in a.changes} for a in attempts]
+    paths = sorted({path for changes in by_path for path in changes})
+    for path in paths[:_KEPT_PATHS]:
+        cells = [_cell(changes[path].lines) if path in changes else "-" for changes in by_path]
+        same = len({changes[path].new_id if path in changes else "" for changes in by_path}) == 1
+        rows.append([one_line(path, 60), *cells, "the same" if same and len(cells) > 1 else ""])
+    rows += [[f"and {len(paths) - _KEPT_PATHS} files more"]] if len(paths) > _KEPT_PATHS else []
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    return ["  ".join(cell.ljust(widths[n]) for n, cell in enumerate(r)).rstrip() for r in rows]
+
+
+def _cell(lines: tuple[int, int] | None) -> str:
+    return "binary" if lines is None else f"+{lines[0]} -{lines[1]}"
+
+
+async def merge(
+    directory: Path, wanted: str, how: How, *, message: str, hooks: bool, yes: bool
+) -> Exit:
+    """Show what would come into the user's branch, ask, and do it."""
+    outcomes = await Outcomes.of(directory)
+    session = outcomes.find(wanted)
+    _unsynced(session)
+    try:
+        async with outcomes.merging(session, how) as proposal:
+            branch = outcomes.repository.branch
+            await _present(proposal)
+            if not yes and not _agreed(how, branch):
+                print("nothing was merged", file=sys.stderr)
+                return Exit.USAGE
+            text = message or await message_of(session, proposal)
+            head = await outcomes.accept(proposal, text, hooks=hooks)
+    except Conflict as conflict:
+        raise UserError(
+            f"{conflict.message}; nothing was merged",
+            f"`glovebox pull {session.number}` takes your commits to the agent, and it can settle"
+            f" them: `glovebox --resume {session.number} -m 'resolve the conflicts'`",
+        ) from conflict
+    if how == "patch":
+        print(f"✓ the changes of session {session.number} are in your working tree, uncommitted")
+    else:
+        print(terminal_safe(f"✓ {branch} is at {head[:10]}"))
+    return Exit.DONE
+
+
+async def _present(proposal: Proposal) -> None:
+    view, old, new = proposal.view, proposal.onto, proposal.commit
+    print(await view.diff(old, new))
+    for power in await view.powers(old, new):
+        print(terminal_safe(f"! look at {power.path}: {power.why}"), file=sys.stderr)
+    if proposal.changes_hooks:
+        print(
+            terminal_safe(
+                f"! your hooks in {proposal.changes_hooks} are among it, so none of them will run"
+            ),
+            file=sys.stderr,
+        )
+
+
+def _agreed(how: How, branch: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UserError("nobody is there to agree", "look at the diff, then say `--yes`")
+    target = "your working tree" if how == "patch" else branch
+    return click.confirm(terminal_safe(f"{how} this into {target}?"), default=False, err=True)

@@ -1,0 +1,147 @@
+"""What came of a repository's sessions: listed, looked at, compared, merged.
+
+Reads journals without taking them, so a session may go on meanwhile. Everything that is shown of
+an agent's commits goes through `git.view`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core.errors import JournalError, UserError
+from agent.core.messages import UserMessage
+from agent.core.text import one_line
+from agent.git.merging import How, Proposal, Work, accept, proposing
+from agent.git.replay import Conflict
+from agent.git.repository import Repository
+from agent.git.view import FileChange, View, viewing
+from agent.host import env
+from agent.session.catalog import Catalog, Entry
+from agent.session.journal import in_use, read
+from agent.session.state import State
+
+__all__ = ["Attempt", "Conflict", "How", "Outcomes", "Proposal", "Session", "message_of"]
+
+TITLE_CHARS = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session as its journal has it. `running` says that a process holds it now."""
+
+    entry: Entry
+    state: State
+    running: bool
+
+    @property
+    def number(self) -> int:
+        return self.entry.number
+
+    @property
+    def title(self) -> str:
+        """What was asked first, on one line."""
+        asked = (m.text for m in self.state.history.messages if isinstance(m, UserMessage))
+        return one_line(next(asked, ""), TITLE_CHARS)
+
+    @property
+    def work(self) -> Work:
+        """Its commits. Raises `UserError` when nothing has come home yet."""
+        seeded = self.state.seeded
+        if seeded is None or not self.state.branch_value:
+            raise UserError(
+                f"nothing has come home from session {self.number} yet",
+                f"`glovebox --resume {self.number}` goes on with it",
+            )
+        return Work(seeded.base, seeded.tip, self.state.branch_value)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A session beside others: what it changed, by path."""
+
+    session: Session
+    changes: tuple[FileChange, ...]
+
+    @property
+    def added(self) -> int:
+        return sum(c.lines[0] for c in self.changes if c.lines)
+
+    @property
+    def removed(self) -> int:
+        return sum(c.lines[1] for c in self.changes if c.lines)
+
+
+class Outcomes:
+    """The sessions of one repository."""
+
+    def __init__(self, repository: Repository, catalog: Catalog, project: str) -> None:
+        self.repository = repository
+        self._catalog = catalog
+        self._project = project
+
+    @classmethod
+    async def of(cls, directory: Path) -> Outcomes:
+        """Those of the repository around `directory`. Raises `UserError` where there is none."""
+        repository = await Repository.find(directory)
+        return cls(repository, Catalog(env.state_dir()), await repository.project_id())
+
+    def sessions(self) -> tuple[list[Session], list[str]]:
+        """All of them, the one used last at the end; and what could not be read."""
+        found: list[Session] = []
+        problems: list[str] = []
+        for entry in self._catalog.entries(self._project):
+            try:
+                found.append(self._read(entry))
+            except JournalError as error:
+                problems.append(f"session {entry.number}: {error.message}")
+        return found, problems
+
+    def find(self, wanted: str) -> Session:
+        """By number, id or beginning of an id; "" is the one used last."""
+        return self._read(self._catalog.find(self._project, wanted))
+
+    def _read(self, entry: Entry) -> Session:
+        place = self._catalog.journal(entry.id)
+        state = State()
+        for record in read(place)[0]:
+            state.apply(record)
+        return Session(entry, state, in_use(place))
+
+    @asynccontextmanager
+    async def look(self, session: Session) -> AsyncGenerator[tuple[View, Work]]:
+        """A view of the repository, and the session's commits."""
+        work = session.work
+        async with viewing(self.repository) as view:
+            yield view, work
+
+    async def attempts(self, wanted: Sequence[str]) -> list[Attempt]:
+        """Sessions side by side."""
+        sessions = [self.find(one) for one in wanted]
+        async with viewing(self.repository) as view:
+            return [
+                Attempt(one, await view.changes(one.work.start, one.work.tip)) for one in sessions
+            ]
+
+    @asynccontextmanager
+    async def merging(self, session: Session, how: How) -> AsyncGenerator[Proposal]:
+        """What merging a session would do; see `git.merging`."""
+        async with proposing(self.repository, session.work, how) as proposal:
+            yield proposal
+
+    async def accept(self, proposal: Proposal, message: str, *, hooks: bool) -> str:
+        """Do it, with the user's own git; the commit their branch is at then."""
+        return await accept(self.repository, proposal, message, hooks=hooks)
+
+
+async def message_of(session: Session, proposal: Proposal) -> str:
+    """What a merge commit or a squash says: what was asked, and what the agent's commits say."""
+    commits = await proposal.view.log(proposal.work.start, proposal.work.tip)
+    subjects = [commit.subject for commit in reversed(commits)]
+    title = one_line(session.title.partition(". ")[0], TITLE_CHARS) or f"Work of {session.number}"
+    if proposal.how == "merge":
+        title = one_line(f"Merge {session.state.branch}: {title}", TITLE_CHARS)
+    body = "".join(f"* {subject}\n" for subject in subjects if subject != title)
+    return f"{title}\n\n{body}".rstrip() + "\n"
