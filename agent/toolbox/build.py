@@ -44,8 +44,9 @@ _HEADER = struct.Struct("!I")
 Done = Tuple[Missing, str, Optional[Parsed]]
 
 
-def start(root: str, database: str) -> bool:
+def start(index: Index) -> bool:
     """Begin a build unless one is under way; whether one was begun."""
+    root, database = index.root, index.store.path
     with _alone(database) as free:
         if not free:
             return False

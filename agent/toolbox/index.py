@@ -67,7 +67,7 @@ class Index:
         self._state = now.state
 
     def _learn(self, now: snapshot.Snapshot) -> None:
-        before = dict(self.store.rows("SELECT path, token FROM file WHERE root=?", self.number))
+        before = self.tokens()
         gone = [(self.number, path) for path in before if path not in now.files]
         self.store.many("DELETE FROM file WHERE root=? AND path=?", gone)
         changed = [(p, e) for p, e in now.files.items() if before.get(p) != e.token]
@@ -100,6 +100,10 @@ class Index:
         for blob, path in self.store.rows(query, self.number):
             paths.setdefault(blob, []).append(path)
         return paths
+
+    def tokens(self) -> Dict[str, str]:
+        """What each path stands for now; another token is another content."""
+        return dict(self.store.rows("SELECT path, token FROM file WHERE root=?", self.number))
 
     def missing(self) -> List[Missing]:
         """What is not parsed yet; of equal files one."""
