@@ -89,3 +89,5 @@ MERGE_SECONDS = 900  # the user's hooks run in it
 # loop
 STEPS_MAX = 200
 PARALLEL_CALLS_MAX = 8
+NAMING_SECONDS = 20.0  # for a commit's message by the weak model
+NAMING_DIFF_CHARS = 24_000

@@ -1,0 +1,75 @@
+"""Commit messages by a small model, from the request and the diff, in the repository's manner.
+
+It may be slow, wrong or absent: then there is None, and whoever asked has a template.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.core.errors import LlmError
+from agent.core.limits import NAMING_DIFF_CHARS, NAMING_SECONDS
+from agent.core.messages import Usage, UserMessage
+from agent.core.text import terminal_safe
+from agent.llm.protocol import Llm, Request
+
+SUBJECT_CHARS, BODY_CHARS = 100, 2_000
+_FENCE = re.compile(r"\A```[a-z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
+# What git or a forge would obey, and only we or the user may say.
+_TRAILER = re.compile(
+    r"^(signed-off-by|co-authored-by|reviewed-by|acked-by|glovebox-[a-z]+|(closes|fixes) #\d+)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A message for a commit, and what it cost."""
+
+    message: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Namer:
+    """A small model and what it is told. `recent` are subjects of the repository, newest first."""
+
+    llm: Llm
+    model: str
+    prompt: str
+    recent: Sequence[str] = ()
+    seconds: float = NAMING_SECONDS
+
+    async def name(self, request: str, diff: str) -> Named | None:
+        """A message for `diff`; None when the model fails, is too slow or says nothing usable."""
+        question = Request(self.model, self.prompt, (UserMessage(self._question(request, diff)),))
+        try:
+            async with asyncio.timeout(self.seconds):
+                reply = await self.llm.ask(question, lambda _: None)
+        except (LlmError, TimeoutError):
+            return None
+        message = cleaned(reply.text)
+        return Named(message, reply.usage) if message else None
+
+    def _question(self, request: str, diff: str) -> str:
+        recent = "".join(f"- {subject}\n" for subject in self.recent) or "(none)\n"
+        cut = diff[:NAMING_DIFF_CHARS]
+        more = "\n… (cut)\n" if len(diff) > len(cut) else ""
+        return f"Recent subjects:\n{recent}\nRequest:\n{request[:BODY_CHARS]}\n\nDiff:\n{cut}{more}"
+
+
+def cleaned(text: str) -> str:
+    """A model's answer as a commit message; "" for one that is none."""
+    text = terminal_safe(text.replace("\r", "")).strip()
+    if fenced := _FENCE.match(text):
+        text = fenced[1].strip()
+    subject, _, body = text.partition("\n")
+    subject = subject.strip().strip("`\"'").strip()
+    if not subject or len(subject) > SUBJECT_CHARS or _TRAILER.match(subject):
+        return ""
+    lines = [line.rstrip() for line in body.strip()[:BODY_CHARS].split("\n")]
+    kept = "\n".join(line for line in lines if not _TRAILER.match(line.strip())).strip()
+    return f"{subject}\n\n{kept}" if kept else subject
