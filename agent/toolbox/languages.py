@@ -7,6 +7,7 @@ name where a field is not enough; see `trees`.
 
 from __future__ import annotations
 
+import re
 from typing import Dict, List, NamedTuple, Tuple
 
 from agent.toolbox.tables import TABLES
@@ -67,6 +68,8 @@ for _table in TABLES:
     _FILES.update((word, _known.name) for word in _files.split())
     _INTERPRETERS.update((word, _known.name) for word in _runs.split())
 
+_CPP = re.compile(rb"^\s*(?:class|namespace|template|using|public:|private:)\b", re.MULTILINE)
+
 MODULES = sorted({known.module for known in LANGUAGES.values() if known.module})
 
 
@@ -77,6 +80,8 @@ def language_of(path: str, head: bytes = b"") -> str:
         return _FILES[name]
     suffix = name.rpartition(".")[2] if "." in name else ""
     known = _SUFFIXES.get(suffix) or _SUFFIXES.get(suffix.lower())
+    if known == "c" and suffix == "h" and _CPP.search(head):
+        return "cpp"
     if known:
         return known
     if head.startswith(b"#!") and (not suffix or suffix == "in"):

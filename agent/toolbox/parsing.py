@@ -24,7 +24,7 @@ from agent.toolbox.outline import Outline, unpacked
 from agent.toolbox.parse import LENGTH, LENGTHS
 
 FILE_MAX_BYTES = 2_000_000
-FILE_CPU_SECONDS = 5.0
+FILE_CPU_SECONDS = 3.0
 ANSWER_MAX_BYTES = 64_000_000
 WORKERS_MAX = 4
 SPREAD_BYTES = 400_000
@@ -99,6 +99,23 @@ def able(language: str, seconds: float = 2.0) -> bool:
     return bool(_ask("able", language, b"", time.monotonic() + seconds))
 
 
+def idle() -> List[int]:
+    """The process ids of the workers that wait for work."""
+    with _lock:
+        return [worker.pid for worker in _idle]
+
+
+def started() -> int:
+    """How many workers have been started so far."""
+    return _started
+
+
+def forget() -> None:
+    """Forget which texts are not worth trying."""
+    with _lock:
+        _skipped.clear()
+
+
 def use_grammars(folder: str) -> None:
     """Where the grammars lie; told by the host."""
     global _grammars
@@ -145,6 +162,7 @@ _grammars = ""
 _lock = threading.Lock()
 _idle: List[_Worker] = []
 _skipped: Set[bytes] = set()
+_started = 0
 
 
 class Died(Exception):
@@ -215,6 +233,8 @@ class _Worker:
     """One parsing process."""
 
     def __init__(self, folder: str) -> None:
+        global _started
+        _started += 1
         self.folder = folder
         self._process = subprocess.Popen(
             [*command("parse"), folder],
@@ -226,6 +246,7 @@ class _Worker:
             bufsize=0,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
+        self.pid = self._process.pid
         self._in = self._process.stdin.fileno()
         self._out = self._process.stdout.fileno()
         os.set_blocking(self._in, False)

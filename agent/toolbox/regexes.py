@@ -33,7 +33,7 @@ _SCRIPT = (
     ("constant", r"^(?:export\s+)?(?:const|let|var)\s+([\w$]+)"),
     (
         "method",
-        r"^\s+(?:(?:public|private|protected|static|readonly|async|get|set|override)\s+)*\*?#?([\w$]+)\s*\([^;]*\{\s*$",
+        r"^\s+(?:(?:public|private|protected|static|readonly|async|get|set|override)\s+)*\*?#?([\w$]+)\s*\([^;{}]*\)[^;{}=]*\{",
     ),
 )
 _RULES: Dict[str, Tuple[Tuple[str, str], ...]] = {
@@ -70,14 +70,14 @@ _RULES: Dict[str, Tuple[Tuple[str, str], ...]] = {
         ("class", _C_LIKE + r"(?:class|record)\s+(\w+)"),
         ("interface", _C_LIKE + r"@?interface\s+(\w+)"),
         ("enum", _C_LIKE + r"enum\s+(\w+)"),
-        ("method", r"^\s+(?:[\w@.]+\s+)*[\w<>\[\],.?]+\s+(\w+)\s*\([^;=]*$"),
+        ("method", r"^\s+(?:[\w@.]+\s+)*[\w<>\[\],.?]+\s+(\w+)\s*\([^;={}]*(?:\{|$)"),
     ),
     "c": (
         ("macro", r"^\s*#\s*define\s+(\w+)"),
-        ("struct", r"^(?:typedef\s+)?struct\s+(\w+)\s*\{?\s*$"),
-        ("union", r"^(?:typedef\s+)?union\s+(\w+)\s*\{?\s*$"),
-        ("enum", r"^(?:typedef\s+)?enum\s+(\w+)\s*\{?\s*$"),
-        ("function", r"^[A-Za-z_][\w\s*]*?\b(\w+)\s*\([^;={}]*\)?\s*\{?\s*$"),
+        ("struct", r"^(?:typedef\s+)?struct\s+(\w+)\s*(?:\{|$)"),
+        ("union", r"^(?:typedef\s+)?union\s+(\w+)\s*(?:\{|$)"),
+        ("enum", r"^(?:typedef\s+)?enum\s+(?:class\s+)?(\w+)\s*(?:\{|$)"),
+        ("function", r"^(?:[A-Za-z_][\w\s*]*?[\s*])?(\w+)\s*\([^;={}]*\)?\s*(?:\{|$)"),
     ),
     "ruby": (
         ("class", r"^\s*class\s+(?:\w+::)*([A-Z]\w*)"),
@@ -111,11 +111,11 @@ _RULES["c-sharp"] = (
     ("module", r"^\s*namespace\s+([\w.]+)"),
 )
 _RULES["cpp"] = (
-    ("class", r"^\s*class\s+(\w+)\b[^;]*$"),
+    ("class", r"^\s*(?:template\s*<[^{}]*>\s*)?class\s+(\w+)\b[^;]*$"),
     ("module", r"^\s*namespace\s+(\w+)"),
     *_RULES["c"][:-1],
-    ("function", r"^[A-Za-z_][\w\s*&:<>,~]*?\b([\w~]+)\s*\([^;={}]*\)?[\w\s]*\{?\s*$"),
-    ("method", r"^\s+[\w\s*&:<>,~]*?\b([\w~]+)\s*\([^;={}]*\)[\w\s]*\{\s*$"),
+    ("function", r"^(?:[A-Za-z_][\w\s*&:<>,~]*?[\s*&:])?([\w~]+)\s*\([^;={}]*\)?[^;={}]*(?:\{|$)"),
+    ("method", r"^\s+[\w\s*&:<>,~]*?\b([\w~]+)\s*\([^;={}]*\)[^;={}]*\{"),
 )
 _COMPILED: Dict[str, List[Tuple[str, Pattern[str]]]] = {}
 _KEYWORDS = frozenset(

@@ -31,6 +31,8 @@ method_signature method
 abstract_method_signature method
 public_field_definition field
 property_signature field
+(enum_body (property_identifier) @field)
+(enum_body (enum_assignment) @field)
 """
 _SCRIPT_PATTERNS = """
 (variable_declarator name: (identifier) value: [(arrow_function) (function_expression)]) @function
@@ -134,9 +136,10 @@ annotation_type_declaration interface
 method_declaration method
 constructor_declaration method
 compact_constructor_declaration method
+annotation_type_element_declaration method
 enum_constant field
-field_declaration field declarator
-constant_declaration constant declarator
+(field_declaration (variable_declarator) @field)
+(constant_declaration (variable_declarator) @constant)
 """
 
 _C = """
@@ -145,12 +148,13 @@ preproc_def macro
 preproc_function_def macro
 type_definition type declarator
 enumerator constant
-(struct_specifier body: (_)) @struct
-(union_specifier body: (_)) @union
-(enum_specifier body: (_)) @enum
-(translation_unit (declaration declarator: (init_declarator)) @variable)
-(translation_unit (declaration declarator: (function_declarator)) @prototype)
-(translation_unit (declaration declarator: (pointer_declarator)) @prototype)
+(struct_specifier name: (_) body: (_)) @struct
+(union_specifier name: (_) body: (_)) @union
+(enum_specifier name: (_) body: (_)) @enum
+(declaration declarator: (function_declarator) @prototype)
+(declaration declarator: (pointer_declarator declarator: (function_declarator)) @prototype)
+(translation_unit (declaration declarator: [(init_declarator) (identifier)] @variable))
+(preproc_ifdef (declaration declarator: [(init_declarator) (identifier)] @variable))
 """
 
 C = (
@@ -159,8 +163,7 @@ language: c
 grammar: tree_sitter_c
 suffixes: c h
 identifiers: identifier type_identifier field_identifier
-(field_declaration declarator: (field_identifier)) @field
-(field_declaration declarator: (pointer_declarator)) @field
+(field_declaration declarator: (_) @field)
 """
     + _C
 )
@@ -175,9 +178,10 @@ namespace_definition module
 alias_declaration type
 concept_definition type
 (class_specifier body: (_)) @class
-(field_declaration declarator: (function_declarator)) @prototype
-(field_declaration declarator: (field_identifier)) @field
-(field_declaration declarator: (pointer_declarator)) @field
+(field_declaration declarator: (_) @field)
+(field_declaration declarator: (function_declarator) @prototype)
+(field_declaration declarator: (pointer_declarator declarator: (function_declarator)) @prototype)
+(field_declaration declarator: (reference_declarator (function_declarator)) @prototype)
 """
     + _C
 )
@@ -233,6 +237,7 @@ property_declaration field
 enum_member_declaration field
 namespace_declaration module
 (field_declaration (variable_declaration (variable_declarator) @field))
+(event_field_declaration (variable_declaration (variable_declarator) @field))
 """
 
 BASH = """
@@ -257,6 +262,9 @@ class_declaration class
 object_declaration class
 function_declaration function
 enum_entry field
+(class_body (property_declaration (variable_declaration) @field))
+(source_file (property_declaration (variable_declaration) @constant))
+type_alias type type
 """
 
 # What has no code in it: headings of a kind, for an outline and for the scope of a hit.

@@ -19,15 +19,18 @@ DEFINITIONS_MAX = 5_000
 NAME_MAX_BYTES = 120
 SIGNATURE_MAX_BYTES = 600
 SIGNATURE_MAX_CHARS = 200
+PREFIX_MAX_BYTES = 120
 
 # What also matches a more telling pattern is known by that one.
-_WEAK = ("type", "constant", "variable", "field", "prototype")
+_WEAK = ("field", "variable", "constant", "type", "prototype")
 _HOLDERS = frozenset(("class", "struct", "union", "enum", "interface", "trait", "impl"))
 _ALLTEXT = frozenset(("table", "rule", "key"))
 _STEPS = ("name", "declarator", "left", "key", "property")
 _SCOPED = ("scope", "object", "path")
 _RECEIVER = re.compile(rb"([^\W\d]\w*)\s*(?:\[[^)]*)?\)\s*$")
 _ID = re.compile(rb"\bid\s*=\s*[\"']?([^\"'\s>]+)")
+_PREFIX = re.compile(rb"[\w\s<>\[\].?*&:@]*\Z")
+_CALLED = re.compile(rb"[^\W\d]|[:@#$\x80-\xff]")
 _STRING = re.compile(rb"[\"']([^\W\d]\w*)[\"']")
 
 
@@ -57,6 +60,10 @@ class Trees:
         except (ImportError, OSError, AttributeError, ValueError, TypeError):
             # Built for another Python or processor, or of another time: regular expressions do.
             return None
+
+
+def _strength(kind: str) -> int:
+    return _WEAK.index(kind) if kind in _WEAK else len(_WEAK)
 
 
 def _extension(folder: str, package: str) -> Any:
@@ -102,7 +109,7 @@ class Grammar:
 
     def _definitions(self, captures: Dict[str, List[Any]], source: bytes) -> List[Definition]:
         found: Dict[Tuple[int, int], Tuple[str, Any]] = {}
-        for kind in sorted(captures, key=lambda kind: kind not in _WEAK):
+        for kind in sorted(captures, key=_strength):
             for node in captures[kind]:
                 found[node.start_byte, -node.end_byte] = kind, node
         made = _Making(source)
@@ -164,22 +171,21 @@ class _Making:
     def _name(self, kind: str, node: Any, field: Optional[str]) -> Tuple[str, str, Any]:
         """A definition's name, what it is said to belong to, and where the name stands."""
         if kind == "element":
-            match = _ID.search(self._source, node.start_byte, node.end_byte)
+            tag = _first(node)
+            match = tag and _ID.search(self._source, tag.start_byte, tag.end_byte)
             return (_text(match.group(1)) if match else ""), "", None
         place: Any = node.child_by_field_name(field) if field else None
         owner = ""
         if place is None:
             place = _step(node)
         if place is None:
-            place = node.named_child(0)
-        while place is not None and kind not in _ALLTEXT:
+            place = _first(node) or node
+        while place.child_count and kind not in _ALLTEXT:
             owner = self._scope(place) or owner
             further = _further(place)
             if further is None:
                 break
             place = further
-        if place is None:
-            return "", "", None
         if node.type == "method_declaration":
             owner = self._receiver(node) or owner
         text = self._source[
@@ -204,12 +210,16 @@ class _Making:
         return _text(match.group(1)) if match else ""
 
     def _signature(self, kind: str, node: Any, start: int) -> str:
-        value = node.child_by_field_name("value")
-        holder = value if value is not None and kind in ("function", "method") else node
-        body = holder.child_by_field_name("body")
+        body = node.child_by_field_name("body")
+        if body is None and kind in ("function", "method"):
+            value = node.child_by_field_name("value") or node.child_by_field_name("right")
+            body = value and value.child_by_field_name("body")
         end = min(
             body.start_byte if body is not None else node.end_byte, start + SIGNATURE_MAX_BYTES
         )
+        line = self._source.rfind(b"\n", 0, start) + 1
+        if start - line <= PREFIX_MAX_BYTES and _PREFIX.match(self._source, line, start):
+            start = line
         text = self._source[start:end]
         if body is None:
             text = text.split(b"\n", 1)[0]
@@ -224,6 +234,10 @@ def _step(node: Any) -> Any:
     return None
 
 
+def _first(node: Any) -> Any:
+    return node.named_child(0) if node.named_child_count else None
+
+
 def _further(place: Any) -> Any:
     """The next node on the way from what a field gave to the name itself."""
     inner = _step(place)
@@ -231,7 +245,7 @@ def _further(place: Any) -> Any:
         return inner
     kind = place.type
     if kind == "generic_type":
-        return place.child_by_field_name("type") or place.named_child(0)
+        return place.child_by_field_name("type") or _first(place)
     if kind.endswith("_declarator") and place.named_child_count:
         return place.named_child(place.named_child_count - 1)
     return None
@@ -255,8 +269,12 @@ def _references(
             lines.append(line)
     names: Dict[str, List[int]] = {}
     for name, lines in found.items():
-        if len(name) <= NAME_MAX_BYTES:
-            names.setdefault(name.decode("utf-8", "replace").lstrip(":@"), []).extend(lines)
+        if len(name) > NAME_MAX_BYTES or not _CALLED.match(name):
+            continue
+        called = name.decode("utf-8", "replace").lstrip(":@")
+        if called in names:
+            lines += names[called]
+        names[called] = lines if len(lines) == 1 else sorted(set(lines))
     for one in definitions:
         lines = names.get(one.name)
         if lines is not None and one.line in lines:
@@ -282,6 +300,7 @@ def _exported(
                 for name in _STRING.findall(line):
                     lines = names.setdefault(name.decode("utf-8", "replace"), [])
                     lines.append(row + at)
+                    lines.sort()
 
 
 ERRORS_MAX = 50
@@ -296,6 +315,8 @@ def errors_of(root: Any, source: bytes) -> List[Tuple[int, str]]:
     waiting = [root]
     while waiting and len(found) < ERRORS_MAX:
         node = waiting.pop()
+        if node.is_missing and node.type[:1] == "_":
+            continue  # a line's end that some grammars want
         if node.is_missing:
             found.append((node.start_point[0] + 1, "missing `%s`" % node.type))
         elif node.is_error:
