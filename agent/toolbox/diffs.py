@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import Iterable, List, Tuple
+from bisect import bisect_left
+from collections import Counter
+from typing import Iterable, Iterator, List, Tuple
 
 CONTEXT_LINES = 3
 COMPARED_PAIRS_MAX = 4_000_000
@@ -14,7 +16,7 @@ Change = Tuple[int, int, int, int]
 
 
 def changes(old: List[str], new: List[str]) -> List[Change]:
-    """What differs, as changes in order. A middle too large to compare is one change."""
+    """What differs, as changes in order. What is too large and too unlike is one change."""
     start = 0
     for left, right in zip(old, new):
         if left != right:
@@ -23,17 +25,59 @@ def changes(old: List[str], new: List[str]) -> List[Change]:
     end = 0
     while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
         end += 1
-    old_end, new_end = len(old) - end, len(new) - end
-    if start == old_end and start == new_end:
-        return []
-    if (old_end - start) * (new_end - start) > COMPARED_PAIRS_MAX:
-        return [(start, old_end, start, new_end)]
-    matcher = difflib.SequenceMatcher(None, old[start:old_end], new[start:new_end])
-    return [
-        (a + start, b + start, c + start, d + start)
-        for tag, a, b, c, d in matcher.get_opcodes()
-        if tag != "equal"
+    return list(_between(old, new, (start, len(old) - end, start, len(new) - end)))
+
+
+def _between(old: List[str], new: List[str], span: Change) -> Iterator[Change]:
+    """The changes within `span`. What is too large is cut at lines that are once in each."""
+    todo = [span]
+    while todo:
+        a, b, c, d = todo.pop()
+        if a == b and c == d:
+            continue
+        if (b - a) * (d - c) <= COMPARED_PAIRS_MAX:
+            matcher = difflib.SequenceMatcher(None, old[a:b], new[c:d])
+            for tag, i, j, k, m in matcher.get_opcodes():
+                if tag != "equal":
+                    yield i + a, j + a, k + c, m + c
+            continue
+        pairs = _anchors(old[a:b], new[c:d])
+        if not pairs:
+            yield a, b, c, d
+            continue
+        # Last first, because the next one is taken from the end.
+        begins = [(a, c)] + [(a + i + 1, c + k + 1) for i, k in pairs]
+        ends = [(a + i, c + k) for i, k in pairs] + [(b, d)]
+        todo += [(i, j, k, m) for (i, k), (j, m) in zip(begins[::-1], ends[::-1])]
+
+
+def _anchors(old: List[str], new: List[str]) -> List[Tuple[int, int]]:
+    """Lines that are once in both, as many as keep their order."""
+    places = {line: at for at, line in enumerate(new)}
+    once, once_new = Counter(old), Counter(new)
+    pairs = [
+        (at, places[line])
+        for at, line in enumerate(old)
+        if once[line] == 1 and once_new.get(line) == 1
     ]
+    # The longest rising run of second places: `tails` has the lowest end of a run of each length.
+    tails: List[int] = []
+    ends: List[int] = []
+    before: List[int] = []
+    for index, (_, place) in enumerate(pairs):
+        length = bisect_left(tails, place)
+        before.append(ends[length - 1] if length else -1)
+        if length == len(tails):
+            tails.append(place)
+            ends.append(index)
+        else:
+            tails[length], ends[length] = place, index
+    run: List[Tuple[int, int]] = []
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        run.append(pairs[index])
+        index = before[index]
+    return run[::-1]
 
 
 def unified(old: List[str], new: List[str], found: Iterable[Change], limit: int) -> str:

@@ -1,4 +1,4 @@
-"""Read and write text files."""
+"""Read text files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import stat
 import threading
 from typing import Any, Dict, List, Optional, Tuple
 
-from agent.toolbox import diffs, paths, text, transfer
+from agent.toolbox import paths, text, transfer
 from agent.toolbox.nearest import similar_paths
 from agent.toolbox.paths import Answer, refusal, refused
-from agent.toolbox.text import Text
 
 ENTRIES_MAX = 200
 
@@ -102,53 +101,3 @@ def _page(
             long_lines.append(number)
         page.append(shown)
     return page, long_lines, "lines" if first - 1 + len(page) < len(lines) else ""
-
-
-def write(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """Replace or create a text file, in the encoding and with the line endings it had."""
-    path = paths.absolute(arguments["path"], limits["workdir"])
-    with changing:
-        before, problem = load(path, limits)
-        if before is None and problem["reason"] not in ("absent", "too_large"):
-            return problem
-        if problem.get("reason") == "too_large":
-            return refusal(path, "unread" if arguments.get("hash") is None else "stale")
-        seen = arguments.get("hash")
-        if before is not None and seen != digest(before):
-            return refusal(path, "unread" if seen is None else "stale", hash=digest(before))
-        try:
-            after = _encoded(arguments["text"], before)
-            paths.replace(path, after)
-        except UnicodeEncodeError as error:
-            return refusal(path, "encoding", why=text.unencodable(error))
-        except OSError as error:
-            return refused(path, error)
-    return _written(path, before, after, limits)
-
-
-def _encoded(new: str, before: Optional[bytes]) -> bytes:
-    old = text.decode(before) if before else None
-    if old is None:
-        return new.encode("utf-8")
-    if old.newline == "\r\n" and "\r\n" not in new:
-        new = new.replace("\n", "\r\n")
-    try:
-        return old.encode(new)
-    except UnicodeEncodeError:
-        return new.encode("utf-8")
-
-
-def _written(path: str, before: Optional[bytes], after: bytes, limits: Dict[str, Any]) -> Answer:
-    old = (text.decode(before) if before else None) or Text("", "utf-8", False)
-    new = text.decode(after) or Text("", "utf-8", False)
-    old_lines, new_lines = old.lines(), new.lines()
-    changes = diffs.changes(old_lines, new_lines)
-    return {
-        "ok": True,
-        "path": path,
-        "hash": digest(after),
-        "created": before is None,
-        "lines": len(new_lines),
-        "bytes": len(after),
-        "diff": diffs.unified(old_lines, new_lines, changes, limits["diff_max"]),
-    }

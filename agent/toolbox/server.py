@@ -6,7 +6,17 @@ import os
 import sys
 from typing import Any, Dict, Optional
 
-from agent.toolbox import background, confine, edits, files, frames, ports
+from agent.toolbox import (
+    background,
+    confine,
+    edits,
+    files,
+    frames,
+    patches,
+    ports,
+    records,
+    writes,
+)
 from agent.toolbox.dial import Dial
 from agent.toolbox.execute import Execution, Lingering
 from agent.toolbox.forward import Ways
@@ -17,8 +27,10 @@ from agent.toolbox.transfer import Get, Put
 
 OPERATIONS = {
     "read": files.read,
-    "write": files.write,
+    "write": writes.write,
     "edit": edits.edit,
+    "multiedit": edits.multiedit,
+    "patch": patches.patch,
     "job_start": background.start,
     "job_list": background.jobs,
     "job_look": background.look,
@@ -122,6 +134,7 @@ class Server:
 
     def _hello(self, reply: Reply, arguments: Dict[str, Any]) -> None:
         self._limits = dict(arguments["limits"], workdir=os.getcwd())
+        records.recover(self._limits["workdir"])
         if arguments["bounds"]:
             confine.bound(arguments["bounds"])
         if arguments.get("environment") is not None:

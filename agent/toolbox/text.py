@@ -29,6 +29,7 @@ _MAGIC = (
 # Control characters that text does have.
 _TEXT_CONTROLS = b"\t\n\f\r\b\x1b"
 _CONTROLS = bytes(set(range(32)) - set(_TEXT_CONTROLS)) + b"\x7f"
+_WINDOWS = bytes(range(0x80, 0xA0))
 
 
 class Text:
@@ -48,12 +49,7 @@ class Text:
 
     def lines(self) -> List[str]:
         """The lines without their endings; a final newline makes no empty last line."""
-        lines = self.text.split("\n")
-        if lines[-1] == "":
-            lines.pop()
-        if "\r\n" in self.text:
-            lines = [line[:-1] if line.endswith("\r") else line for line in lines]
-        return lines
+        return lines_of(self.text)
 
     def encode(self, text: str) -> bytes:
         """`text` as bytes in this encoding. Raises UnicodeEncodeError when it does not fit."""
@@ -61,14 +57,25 @@ class Text:
         return mark + text.encode(self.encoding)
 
 
+def lines_of(text: str) -> List[str]:
+    """The lines of `text` without their endings; a final newline makes no empty last line."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if "\r\n" in text:
+        lines = [line[:-1] if line.endswith("\r") else line for line in lines]
+    return lines
+
+
 def decode(data: bytes) -> Optional[Text]:
     """The text in `data`, or None when it is binary. Every byte survives `encode`."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return _decoded(data[len(mark) :], encoding, bom=True)
+            marked = _decoded(data[len(mark) :], encoding, bom=True)
+            return None if marked is None or "\0" in marked.text else marked
     if b"\0" in data:
-        return None
-    return _decoded(data, "utf-8", bom=False) or _latin(data)
+        return _wide(data)
+    return _decoded(data, "utf-8", bom=False) or _western(data)
 
 
 def _decoded(data: bytes, encoding: str, bom: bool) -> Optional[Text]:
@@ -78,10 +85,26 @@ def _decoded(data: bytes, encoding: str, bom: bool) -> Optional[Text]:
         return None
 
 
-def _latin(data: bytes) -> Optional[Text]:
+def _wide(data: bytes) -> Optional[Text]:
+    """UTF-16 without its mark: text in which every other byte is mostly zero."""
+    sample = data[:SNIFFED_BYTES]
+    zeros = (sample[0::2].count(0), sample[1::2].count(0))
+    if len(data) % 2 or 5 * max(zeros) < len(sample) or 50 * min(zeros) > len(sample):
+        return None
+    found = _decoded(data, "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be", bom=False)
+    if found is None or any(chr(code) in found.text for code in _CONTROLS):
+        return None
+    return found
+
+
+def _western(data: bytes) -> Optional[Text]:
+    """One byte a character: Latin-1, or Windows' own where quotes and dashes of it are in use."""
     sample = data[:SNIFFED_BYTES]
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
-    return None if controls * 20 > len(sample) else Text(data.decode("latin-1"), "latin-1", False)
+    if controls * 20 > len(sample):
+        return None
+    windows = None if data.translate(None, _WINDOWS) == data else _decoded(data, "cp1252", False)
+    return windows or Text(data.decode("latin-1"), "latin-1", False)
 
 
 def kind(data: bytes) -> str:

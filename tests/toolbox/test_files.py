@@ -180,6 +180,7 @@ def test_write_creates_with_parents(use: Use, tmp_path: Path) -> None:
         "created": True,
         "lines": 2,
         "bytes": 8,
+        "errors": [],
         "diff": "@@ -0,0 +1,2 @@\n+one\n+two",
     }
     assert path.read_bytes() == b"one\ntwo\n"

@@ -80,7 +80,7 @@ async def test_a_file_under_home_is_known_by_both_names(inside: Inside) -> None:
 async def test_an_edit_that_fits_nowhere_shows_where_it_nearly_does(inside: Inside) -> None:
     async with user(inside) as u:
         await u.put("a.py", b"def f():\n    if x:\n        return 1\n")
-        result = await u("edit", path="a.py", old="if x:\n    return 1\n", new="pass\n")
+        result = await u("edit", path="a.py", old="if x:\n    return 2\n", new="pass\n")
         assert result.ok is False
         assert "2\t    if x:\n3\t        return 1" in result.text
         assert await u.bash("cat a.py") == "def f():\n    if x:\n        return 1\nExit code 0."

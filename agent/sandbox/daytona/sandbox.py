@@ -31,7 +31,7 @@ INLINE_BYTES = 200_000
 WHOLE_BYTES = 64_000_000
 PREVIEW_SECONDS = 3600
 OWN_PORTS = (2280, 22222, 33333)
-_CHANGING = frozenset({"write", "edit", "job_start", "job_send", "job_kill"})
+_CHANGING = frozenset({"write", "edit", "multiedit", "patch", "job_start", "job_send", "job_kill"})
 
 
 class DaytonaToolbox:
