@@ -34,6 +34,12 @@ def main() -> None:
         parse(sys.argv[2:])
         os._exit(0)
 
+    if sys.argv[1:2] == ["search"]:
+        from agent.toolbox.search import serve as search
+
+        search()
+        os._exit(0)
+
     if sys.argv[1:2] == ["index"]:
         from agent.toolbox.build import main as build
 

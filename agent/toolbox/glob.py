@@ -13,7 +13,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 EXPANSIONS_MAX = 1_000
 """Of the braces of one pattern; more than that is a mistake or an attack."""
 
-_CLASSES: Dict[str, str] = {
+POSIX: Dict[str, str] = {
     "alnum": "a-zA-Z0-9",
     "alpha": "a-zA-Z",
     "blank": r" \t",
@@ -61,7 +61,7 @@ def _braces(text: str) -> Optional[Tuple[int, int, List[str]]]:
         if char == "\\":
             at += 1
         elif char == "[":
-            at = _class_end(text, at) or at
+            at = class_end(text, at) or at
         elif char == "{":
             depth += 1
             if depth == 1:
@@ -79,7 +79,7 @@ def _braces(text: str) -> Optional[Tuple[int, int, List[str]]]:
     return None
 
 
-def _class_end(text: str, start: int) -> int:
+def class_end(text: str, start: int) -> int:
     """Where the `[` at `start` is closed, 0 when it is not."""
     at = start + 1
     if text[at : at + 1] in ("!", "^"):
@@ -139,7 +139,7 @@ def _split(pattern: str) -> List[str]:
         if pattern[at] == "\\":
             at += 1
         elif pattern[at] == "[":
-            at = _class_end(pattern, at) or at
+            at = class_end(pattern, at) or at
         elif pattern[at] == "/":
             parts.append(pattern[start:at])
             start = at + 1
@@ -180,8 +180,8 @@ def _regex(segment: str) -> str:
                 chunks.append("")
         elif char == "?":
             chunks[-1] += "."
-        elif char == "[" and _class_end(segment, at - 1):
-            end = _class_end(segment, at - 1)
+        elif char == "[" and class_end(segment, at - 1):
+            end = class_end(segment, at - 1)
             chunks[-1] += _class(segment[at:end])
             at = end + 1
         elif char == "\\" and at < len(segment):
@@ -203,7 +203,7 @@ def _class(body: str) -> str:
     while at < len(body):
         if body.startswith("[:", at) and ":]" in body[at:]:
             end = body.index(":]", at)
-            items.append(_CLASSES.get(body[at + 2 : end], ""))
+            items.append(POSIX.get(body[at + 2 : end], ""))
             at = end + 2
             continue
         low, at = _class_char(body, at)

@@ -12,6 +12,8 @@ from agent.toolbox import (
     edits,
     files,
     frames,
+    grep,
+    listing,
     patches,
     ports,
     records,
@@ -31,6 +33,9 @@ OPERATIONS = {
     "edit": edits.edit,
     "multiedit": edits.multiedit,
     "patch": patches.patch,
+    "glob": listing.glob,
+    "ls": listing.ls,
+    "grep": grep.grep,
     "job_start": background.start,
     "job_list": background.jobs,
     "job_look": background.look,
@@ -39,8 +44,8 @@ OPERATIONS = {
     "port": ports.port,
     "ports": ports.ports,
 }
-WAITING = frozenset({"job_look", "port"})
-"""Those that wait for what others do: they must not keep anybody from doing it."""
+WAITING = frozenset({"job_look", "port", "glob", "ls", "grep"})
+"""Those that change nothing and may take long: they must not keep anybody from changing files."""
 
 
 class Request:

@@ -30,12 +30,14 @@ class Tree(NamedTuple):
     """The files below a folder, as paths from there, sorted.
 
     `links` are those that are symbolic links, wherever they lead; `loose` those that git does not
-    track. `complete` is False when there are more than may be listed, or listing took too long.
+    track, `nested` those of repositories in the repository. `complete` is False when there are more
+    than may be listed, or listing took too long.
     """
 
     paths: List[str]
     links: FrozenSet[str]
     loose: FrozenSet[str]
+    nested: FrozenSet[str]
     by_git: bool
     complete: bool
 
@@ -76,12 +78,13 @@ class _Names:
         self._seen: Dict[str, None] = {}
         self._links: Set[str] = set()
         self._loose: Set[str] = set()
+        self._nested_ones: Set[str] = set()
         self._complete = True
 
     def tree(self, *, by_git: bool) -> Tree:
         paths = sorted(self._seen)
-        links, loose = frozenset(self._links), frozenset(self._loose)
-        return Tree(paths, links, loose, by_git, self._complete)
+        loose, nested = frozenset(self._loose), frozenset(self._nested_ones)
+        return Tree(paths, frozenset(self._links), loose, nested, by_git, self._complete)
 
     def walk(self, root: str, everything: bool, until: float) -> None:
         try:
@@ -108,7 +111,9 @@ class _Names:
                 if nested > 0 and not self._skipped(inner) and inner not in self._seen:
                     self._nested(root, inner, until, nested - 1)
             elif kind:
-                self._add(path, kind == "link", loose=tag == "?" or bool(below))
+                self._add(path, kind == "link", loose=tag == "?")
+                if below:
+                    self._nested_ones.add(path)
         return True
 
     def _nested(self, root: str, inner: str, until: float, nested: int) -> None:
