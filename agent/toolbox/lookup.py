@@ -18,6 +18,7 @@ from agent.toolbox.rows import name_id
 SCAN_SECONDS = 3.0
 DEFINING_FILES_MAX = 400
 NAMES_MAX = 2_000
+MENTIONED_MAX = 4
 
 
 class Found(NamedTuple):
@@ -102,6 +103,27 @@ class Lookup:
             candidates = self._mentioning(name)
         self.settle_files(candidates[:AT_ONCE])
         return max(0, len(candidates) - AT_ONCE)
+
+    def settle_words(self, words: Sequence[str]) -> None:
+        """Parse now what is missing and most likely about these words, by paths and by content."""
+        if not self._missing:
+            return
+        if len(self._missing) <= AT_ONCE:
+            self.settle_files(self._missing)
+            return
+        parts = {part for word in words for part in rows.parts(word)}
+        telling = sorted(words, key=lambda word: (-len(word), word))[:MENTIONED_MAX]
+        mentioned: Dict[str, int] = {}
+        for word in telling:
+            for path in _grep(self.index.root, word) or ():
+                mentioned[path] = mentioned.get(path, 0) + 1
+
+        def key(one: Missing) -> Tuple[object, ...]:
+            named = len(parts.intersection(rows.parts(one.path)))
+            score = 2 * named + mentioned.get(one.path, 0)
+            return (-score, rows.test(one.path) or rows.vendored(one.path), one.path)
+
+        self.settle_files(sorted(self._missing, key=key)[:AT_ONCE])
 
     def settle_files(self, files: Sequence[Missing], seconds: float = AT_ONCE_SECONDS) -> None:
         """Parse these now."""
