@@ -9,6 +9,7 @@ tree that has it checked out, and what they did to it stands; our work then goes
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -20,10 +21,12 @@ from agent.git.guard import Git
 from agent.git.private import CARRIED
 from agent.git.repository import Repository
 from agent.git.worktrees import Holder, calm, forward, holders, stands_at
+from agent.host import files
 
 SIBLINGS_MAX = 50
 _NOTHING = "0" * 40
 _TRIES = 3
+_WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 0.0)
 # Other processes lock refs for a moment, a `git pack-refs` of many for longer.
 _PATIENT = (
     ("core.logAllRefUpdates", "always"),
@@ -76,6 +79,25 @@ class Mirror:
     async def set_private(self, name: str, commit: str, old: str) -> None:
         """Move a private ref from `old` ("" for none) to `commit`, with a reflog entry."""
         await self._update(f"{self._refs}/{name}", commit, old, "glovebox")
+
+    async def unlock(self, branch: str, ours: Collection[str]) -> None:
+        """Remove the locks on refs that a git of ours left when it was killed.
+
+        In our own part of the refs that is every lock, on the branch one that holds a commit of
+        `ours`. A git that still runs, started by a host process that died, is waited for.
+        """
+        refs = self._repository.common_dir / "refs"
+        place, lock = refs.parent / self._refs, refs / "heads" / f"{branch}.lock"
+        found: list[Path] = []
+        for left in _WAITS:
+            found = list(files.matching(place, "**/*.lock"))
+            if files.read_head(lock, 100).decode("ascii", "replace").strip() in ours:
+                found.append(lock)
+            if not found:
+                return
+            await asyncio.sleep(left)
+        for path in found:
+            files.remove_file(path)
 
     async def forget(self) -> None:
         """Remove the private refs: what only they held is git's to collect."""

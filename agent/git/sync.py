@@ -315,6 +315,8 @@ class Sync:
     @asynccontextmanager
     async def _held(self) -> AsyncGenerator[Journal]:
         async with journal.held(self._place) as log:
+            at = log.at
+            await self._mirror.unlock(at.branch or self._branch, {at.tip, at.new} - {""})
             if log.at == Position() and (tip := await self._mirror.private("tip")):
                 await self._reconstruct(log, tip)
             yield log

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,7 +133,7 @@ async def forward(repository: Repository, holder: Holder, ref: str, old: str, ne
     if any(disk.look(holder.git_dir, name.encode()).kind != "absent" for name in _BUSY):
         return "something else is going on there"
     git = _at(repository, holder.path, holder.git_dir)
-    if why := await _obstacle(git, repository.config, old, new):
+    if why := await _obstacle(git, holder.path, repository.config, old, new):
         return why
     done = await launch(
         ["sh", "-c", _FORWARD, "sh", ref, old, new],
@@ -164,7 +164,7 @@ def _at(repository: Repository, path: Path, git_dir: Path) -> Git:
     )
 
 
-async def _obstacle(git: Git, config: Config, old: str, new: str) -> str:
+async def _obstacle(git: Git, path: Path, config: Config, old: str, new: str) -> str:
     """What of the user's, or for the user's safety, is in the way; "" when nothing is."""
     if (await git.run("merge-base", "--is-ancestor", old, new, ok=(0, 1))).exit_code:
         return "the work does not go on from what is there"
@@ -184,7 +184,21 @@ async def _obstacle(git: Git, config: Config, old: str, new: str) -> str:
         return f"the work changes `{shown}`, which programs of yours may obey at once"
     if await _filtered(git, config, names):
         return "the work changes files that need a filter"
+    new_ones = [name for entry, name in zip(modes, names, strict=False) if entry[1:7] == b"0" * 6]
+    if any(_taken(path, name, set(names)) for name in new_ones):
+        return "files of yours there are in the way"
     return ""
+
+
+def _taken(root: Path, name: bytes, changed: Collection[bytes]) -> bool:
+    """Whether something lies where a new file is to be; git would overwrite what it ignores."""
+    parts = name.split(b"/")
+    above = (b"/".join(parts[:n]) for n in range(1, len(parts)))
+    kinds = (disk.look(root, place).kind for place in above if place not in changed)
+    return (
+        any(kind not in ("dir", "absent") for kind in kinds)
+        or disk.look(root, name).kind != "absent"
+    )
 
 
 async def _filtered(git: Git, config: Config, names: Sequence[bytes]) -> bool:

@@ -28,7 +28,7 @@ class HostDir:
         self.programs = place / "programs"
         self.tmp = place / "tmp"
         for path in (self.work, self.home, self.programs, self.tmp):
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
         self.execs: list[tuple[str, ...]] = []
         self.taken = 0
 
