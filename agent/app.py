@@ -32,7 +32,9 @@ from agent.sandbox.egress.upstream import upstreams_of
 from agent.sandbox.protocol import Backend, Facts, Limits, SandboxSpec
 from agent.sandbox.registry import open_backend
 from agent.session.catalog import Catalog
+from agent.session.door import NAME, Door
 from agent.session.journal import Journal
+from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
 from agent.session.state import State
 from agent.tools.base import Toolset, schema_of
@@ -51,7 +53,8 @@ class Options:
 
     `resume` names a session, "" the one used last, None a new one. `state` takes the place of the
     user's own state directory. Without `needs_model` a session that no model answers is fine.
-    `asks` says that a person is there, who answers `EgressAsked`.
+    `asks` says that a person is there, who answers `EgressAsked` and `UserAsked`; without one the
+    model's questions meet `on_ask`.
     """
 
     directory: Path
@@ -61,6 +64,7 @@ class Options:
     state: Path | None = None
     needs_model: bool = True
     asks: bool = False
+    on_ask: OnAsk = "deny"
 
 
 async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
@@ -83,6 +87,7 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
         began = SessionStarted("", 0, project, options.settings.model, name, network)
         journal, state = await _begin(catalog, repository, began)
         session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
+        await Door(session, journal.path.with_name(NAME)).unlock()
         for said in (notice, missing):
             if said is not None:
                 session.emit(said)
@@ -95,10 +100,22 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
             require_model(options.settings)
         parts = _parts(options, options.settings.model or started.model, llm)
         backend = open_backend(started.sandbox, env.sandbox_dir(options.state))
-        return _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
+        session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
     except BaseException:
         journal.close()
         raise
+    await Door(session, journal.path.with_name(NAME)).unlock()
+    return session
+
+
+async def session_folder(directory: Path, wanted: str) -> Path:
+    """Where what is kept of a session of the repository is. Raises `UserError` for an unknown one.
+
+    `wanted` is its number, its id, or empty for the one used last.
+    """
+    repository = await Repository.find(directory)
+    catalog = Catalog(env.state_dir())
+    return catalog.journal(catalog.find(await repository.project_id(), wanted).id).parent
 
 
 async def shutdown() -> None:
@@ -192,6 +209,7 @@ class _Made:
     tools: Toolset
     settings: Settings
     asks: bool
+    on_ask: OnAsk
 
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
@@ -200,7 +218,8 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
     if options.record is not None:
         answers = Recorder(answers, options.record)
     tools = builtin(_below(texts, "tools/"))
-    return _Made(answers, model, texts["system.md"], tools, options.settings, options.asks)
+    on_ask = "person" if options.asks else options.on_ask
+    return _Made(answers, model, texts["system.md"], tools, options.settings, options.asks, on_ask)
 
 
 def _assemble(
@@ -233,6 +252,7 @@ def _assemble(
         schemas=_schemas(made.tools),
         tools=made.tools,
         steps_max=made.settings.steps,
+        on_ask=made.on_ask,
     )
     session.equip(parts, place)
     place.start()

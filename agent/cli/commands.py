@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from agent.cli.lines import cost_text
 from agent.cli.live import Line, marked, plain
+from agent.cli.ports import port_lines, shown_text
 from agent.core.errors import UserError
 from agent.core.events import Record
-from agent.core.text import terminal_safe
+from agent.core.text import one_line, terminal_safe
+from agent.session import ports
 from agent.session.session import Session
 
 # A path or a comment at the start of a message is no command.
@@ -36,9 +39,12 @@ class Talk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """`run` is given the conversation, before it as text what the command `takes`, if it does."""
+
     name: str
     about: str
-    run: Callable[[Talk], Awaitable[None]]
+    run: Callable[..., Awaitable[None]]
+    takes: str = ""
 
 
 def parse(text: str) -> Command | None:
@@ -55,13 +61,15 @@ def parse(text: str) -> Command | None:
         close = difflib.get_close_matches(name, [c.name for c in COMMANDS], n=1)
         hint = f"did you mean `/{close[0]}`?" if close else "`/help` lists the commands"
         raise UserError(f"there is no command `/{name}`", hint)
-    if rest:
+    if rest and not command.takes:
         raise UserError(f"`/{name}` takes nothing after it", f"type `/{name}` alone")
-    return command
+    if command.takes and not rest:
+        raise UserError(f"`/{name}` needs more", f"type `/{name} {command.takes}`")
+    return replace(command, run=partial(command.run, rest)) if rest else command
 
 
 async def _help(talk: Talk) -> None:
-    rows = [(f"/{c.name}", c.about) for c in COMMANDS] + list(_KEYS)
+    rows = [(f"/{c.name} {c.takes}".rstrip(), c.about) for c in COMMANDS] + list(_KEYS)
     width = max(len(name) for name, _ in rows)
     talk.show([(("call", f"  {name:<{width}}"), ("", f"  {about}")) for name, about in rows])
 
@@ -103,6 +111,37 @@ async def _status(talk: Talk) -> None:
     talk.show([(("dim", f"  {name:<8}"), ("", terminal_safe(text))) for name, text in rows])
 
 
+async def _ports(talk: Talk) -> None:
+    rows = port_lines(await ports.listening(await talk.session.enter()))
+    talk.show(plain("\n".join(rows)) if rows else marked("· no program in the sandbox listens"))
+
+
+async def _preview(port: str, talk: Talk) -> None:
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise UserError(f"`{port}` is no port", "type `/preview PORT`; `/ports` shows them")
+    shown = await ports.shown(await talk.session.enter(), int(port))
+    talk.show([*marked(f"· {shown_text(shown)}"), *plain(f"  ↗ {shown.url}", "call")])
+
+
+async def _jobs(talk: Talk) -> None:
+    rows = [_job_line(job) for job in await ports.jobs(await talk.session.enter())]
+    talk.show(plain("\n".join(rows)) if rows else marked("· no jobs"))
+
+
+def _job_line(job: ports.Running) -> str:
+    ended = "" if job.exit_code is None else f" ({job.exit_code})"
+    return one_line(f"{job.name}  {job.state}{ended}  {job.command}")
+
+
+async def _todo(talk: Talk) -> None:
+    items = talk.session.state.todo.items
+    rows = [one_line(f"{_TODO_MARKS[item.state]} {item.text}", 200) for item in items]
+    talk.show(plain("\n".join(rows)) if rows else marked("· nothing on the list"))
+
+
+_TODO_MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]"}
+
+
 async def _quit(talk: Talk) -> None:
     talk.leave()
 
@@ -113,6 +152,10 @@ COMMANDS = (
     Command("undo", "take the last turn back: conversation, files and branch", _undo),
     Command("sync", "bring home what has not reached the branch", _sync),
     Command("status", "sandbox, branch, model and what was spent", _status),
+    Command("todo", "what the model has to do", _todo),
+    Command("jobs", "programs in the background of the sandbox", _jobs),
+    Command("ports", "ports that programs in the sandbox listen on", _ports),
+    Command("preview", "a link to one of them", _preview, takes="PORT"),
     Command("quit", "leave; the session is kept", _quit),
     Command("exit", "the same", _quit),
 )

@@ -16,6 +16,7 @@ class Exit(IntEnum):
     SANDBOX = 5
     SYNC = 6
     LIMIT = 7
+    ANSWER = 8
     INTERRUPTED = 130
 
 
@@ -33,6 +34,7 @@ _BY_KIND = {
     "ToolboxError": Exit.SANDBOX,
     "SyncError": Exit.SYNC,
     "BudgetError": Exit.LIMIT,
+    "AnswerNeeded": Exit.ANSWER,
 }
 
 

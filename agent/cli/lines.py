@@ -20,8 +20,10 @@ from agent.core.events import (
     SyncFinished,
     TurnFinished,
     Undone,
+    UserAnswered,
+    UserAsked,
 )
-from agent.core.messages import Usage
+from agent.core.messages import ToolResult, Usage
 from agent.core.text import one_line, terminal_safe
 
 _MARK = {"info": "·", "warning": "!", "error": "✗"}
@@ -34,7 +36,8 @@ def line_of(event: AnyEvent) -> str | None:
             return f"→ {one_line(title)}"
         case CallFinished(result=result, seconds=seconds):
             mark = "✓" if result.ok else "✗"
-            return f"  {mark} {gist(result.text, ok=result.ok)} ({seconds:.1f} s)"
+            first = f"  {mark} {gist(result.text, ok=result.ok)} ({seconds:.1f} s)"
+            return "\n".join([first, *for_people(result)])
         case Notice(level=level, text=text, hint=hint):
             return f"{_MARK[level]} {terminal_safe(text)}" + _hint(hint)
         case SandboxState(state="ready", backend=backend):
@@ -54,6 +57,10 @@ def line_of(event: AnyEvent) -> str | None:
             return f"? the sandbox wants to reach {terminal_safe(host)}:{port}"
         case EgressAnswered():
             return crossed(event)
+        case UserAsked():
+            return asked(event)
+        case UserAnswered():
+            return answered(event)
         case TurnFinished(problem=problem) if problem is not None:
             return f"✗ {problem_text(problem)}"
         case TurnFinished(outcome="interrupted"):
@@ -68,6 +75,35 @@ def crossed(event: EgressAnswered) -> str:
     if not event.allowed:
         return f"✗ {named} stays out of reach"
     return f"✓ {named} may be reached" + (" in this session" if event.remember else ", this once")
+
+
+def asked(event: UserAsked) -> str:
+    """The model's question, whole, and what can be chosen."""
+    options = [f"  {number} {one_line(o)}" for number, o in enumerate(event.options, 1)]
+    return "\n".join([f"? {terminal_safe(event.question)}", *options])
+
+
+def answered(event: UserAnswered) -> str:
+    """How a question ended."""
+    if event.how == "answered":
+        words = [*event.chosen, *([event.text] if event.text else [])]
+        return "  = " + one_line("; ".join(words), 200)
+    if event.how == "policy" and event.chosen:
+        return f"! nobody to answer; the first option was taken: {one_line(event.chosen[0])}"
+    return {
+        "declined": "! not answered",
+        "policy": "! nobody to answer; the model goes on without",
+        "late": "! not answered in time; the model goes on without",
+    }.get(event.how, "! not answered: interrupted")
+
+
+def for_people(result: ToolResult) -> list[str]:
+    """What a result shows to people besides its first line: a link, the list of what is to do."""
+    url, items = result.details.get("url"), result.details.get("todo")
+    lines = [f"  ↗ {one_line(url, 1000)}"] if isinstance(url, str) else []
+    if isinstance(items, list):
+        lines += [f"    {one_line(line)}" for line in result.text.splitlines()[1:]]
+    return lines
 
 
 def synced(event: SyncFinished) -> str:

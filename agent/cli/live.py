@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.cli.lines import cost_text, gist, line_of
+from agent.cli.lines import cost_text, for_people, gist, line_of
 from agent.core.events import (
     AnyEvent,
     CallFinished,
@@ -175,7 +175,9 @@ class Live:
         mark = "✓" if result.ok else "✗"
         name = "" if self._newest == result.call_id else f"{one_line(running.name, 20)}: "
         says = _outcome(result, shown=bool(shown))
-        return [*shown, *marked(f"  {mark} {name}{says}({event.seconds:.1f} s)")]
+        first = marked(f"  {mark} {name}{says}({event.seconds:.1f} s)")
+        more = [line for text in for_people(result) for line in plain(text, "call")]
+        return [*shown, *first, *more]
 
 
 def _outcome(result: ToolResult, *, shown: bool) -> str:

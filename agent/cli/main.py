@@ -39,6 +39,12 @@ _AT = click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
 @click.option("--continue", "latest", is_flag=True, help="Go on with the session used last.")
 @click.option("--resume", metavar="ID", help="Go on with session ID (its number or its id).")
 @click.option("--record", type=_FILE, help="Record the model's replies for replay:FILE.")
+@click.option(
+    "--on-ask",
+    type=click.Choice(["deny", "allow", "fail"]),
+    default="deny",
+    help="When the model asks and nobody is there: no answer, the first option, or exit code 8.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 @click.option("--quiet", is_flag=True, help="Print the answer and nothing else.")
 @click.pass_context
@@ -103,6 +109,30 @@ def shell(obj: Any, words: tuple[str, ...], new: bool, tty: bool, **flags: Any) 
     settings = _settings((at, obj[1]), flags)
     options = Options(at, settings, resume=resume, needs_model=False)
     return _run(Shell(command, tty=tty).run(options), tidy=True)
+
+
+@main.command()
+@click.argument("session", metavar="N", default="")
+@click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
+@click.pass_obj
+def ports(obj: Any, session: str, at: Path | None) -> Any:
+    """List the ports that programs in the sandbox of session N listen on."""
+    from agent.cli.ports import run
+
+    return _run(run(at or obj[0], session))
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@click.argument("port", type=click.IntRange(1, 65535))
+@click.option("--seconds", type=float, default=30.0, help="Wait so long for it.")
+@click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
+@click.pass_obj
+def preview(obj: Any, session: str, port: int, seconds: float, at: Path | None) -> Any:
+    """Print a link to PORT of the sandbox of session N, once it answers."""
+    from agent.cli.ports import preview
+
+    return _run(preview(at or obj[0], session, port, seconds))
 
 
 @main.command()
@@ -260,7 +290,8 @@ def _settings(obj: Any, flags: dict[str, Any]) -> config.Settings:
 def _options(directory: Path, flags: dict[str, Any]) -> Options:
     settings = config.load(directory, {key: flags.get(key) for key in config.KEYS})
     resume = flags["resume"] if flags["resume"] is not None else ("" if flags["latest"] else None)
-    return Options(directory, settings, record=flags["record"], resume=resume)
+    record, on_ask = flags["record"], flags["on_ask"]
+    return Options(directory, settings, record=record, resume=resume, on_ask=on_ask)
 
 
 def _run(job: Coroutine[Any, Any, int], *, tidy: bool = False) -> int:

@@ -150,18 +150,18 @@ class Prompt:
             if self._keys.interrupt(bool(event.current_buffer.text)):
                 event.current_buffer.reset()
 
-        @keys.add("1", filter=here & Condition(lambda: not self._typed))
-        @keys.add("2", filter=here & Condition(lambda: not self._typed))
-        @keys.add("3", filter=here & Condition(lambda: not self._typed))
         def answer(event: KeyPressEvent) -> None:
             if not self._keys.answer(event.data):
                 event.current_buffer.insert_text(event.data)
+
+        for digit in "0123456789":
+            keys.add(digit, filter=here & Condition(lambda: not self._typed))(answer)
 
         @keys.add("c-d", filter=here & Condition(lambda: not self._typed))
         def leave(event: KeyPressEvent) -> None:
             self._keys.leave()
 
-        del submit, newline, interrupt, answer, leave
+        del submit, newline, interrupt, leave
         return keys
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from agent import __version__
 from agent.app import Options, open_session
+from agent.cli.asking import Asking
 from agent.cli.badge import badge
 from agent.cli.commands import COMMANDS, parse
 from agent.cli.crossing import Crossings
@@ -40,6 +41,7 @@ class Repl:
         self._options = options
         self._live = Live()
         self._crossings = Crossings(self._cross)
+        self._asking = Asking(self._tell_model)
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         self._open: Session | None = None
         self._leaving = False
@@ -83,7 +85,8 @@ class Repl:
 
     def show(self, lines: Sequence[Line]) -> None:
         """Add to the transcript."""
-        self._screen.update(lines, [*self._live.area(), *self._crossings.area()])
+        asked = [*self._asking.area(), *self._crossings.area()]
+        self._screen.update(lines, [*self._live.area(), *asked])
 
     async def follow(self, records: AsyncGenerator[Record]) -> None:
         """Show records as they come."""
@@ -91,6 +94,7 @@ class Repl:
             if isinstance(record.event, TurnFinished):
                 self._hint = ""
             self._crossings.apply(record.event)
+            self._asking.apply(record.event)
             self.show(self._live.apply(record.event))
 
     def leave(self) -> None:
@@ -173,13 +177,21 @@ class Repl:
         return Prompt(keys, env.state_dir() / HISTORY)
 
     def _answer(self, key: str) -> bool:
-        return self._crossings.press(key)
+        if self._crossings.asking:  # It chose its moment: no key may mean both.
+            return self._crossings.press(key)
+        return self._asking.press(key)
 
     def _cross(self, identity: str, allow: bool, remember: bool) -> None:
         self.session.answer_egress(identity, allow=allow, remember=remember)
         self.show([])
 
+    def _tell_model(self, identity: str, chosen: Sequence[str], words: str) -> None:
+        self.session.answer_user(identity, chosen=chosen, text=words)
+        self.show([])
+
     def _submit(self, text: str) -> None:
+        if self._asking.say(text):
+            return
         self._inbox.put_nowait(text)
         self._tell(f"{self._inbox.qsize()} waiting" if self._open and self._open.busy else "")
 

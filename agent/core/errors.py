@@ -14,6 +14,7 @@
     ├── ToolboxError         the helper inside refused or answered nonsense
     ├── SyncError            work is safe inside but did not reach the branch
     ├── BudgetError          a limit the user set was reached
+    ├── AnswerNeeded         the model asked the user, and nobody was there
     └── JournalError         a session record cannot be read or written
 
 What the *model* can act on is a tool result, never one of these.
@@ -93,6 +94,10 @@ class SyncError(GloveboxError):
 
 class BudgetError(GloveboxError):
     """A limit the user set (steps, money, time) was reached."""
+
+
+class AnswerNeeded(GloveboxError):
+    """The model asked the user something, nobody was there, and that was declared a failure."""
 
 
 class JournalError(GloveboxError):

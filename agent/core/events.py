@@ -10,8 +10,8 @@ Events come in nested pairs; every started has its finished, also on failure and
     TurnFinished
     SyncStarted  SyncFinished
 
-`SandboxState`, `Notice` and the pair `EgressAsked`, `EgressAnswered` may come at any time. Journal
-and `--json` carry `Record`.
+`SandboxState`, `Notice` and the pair `EgressAsked`, `EgressAnswered` may come at any time; the pair
+`UserAsked`, `UserAnswered` lies within a call. Journal and `--json` carry `Record`.
 """
 
 from __future__ import annotations
@@ -199,6 +199,33 @@ class EgressAnswered(Event, frozen=True, tag=True):
     remember: bool = False
 
 
+class UserAsked(Event, frozen=True, tag=True):
+    """The model wants to know something of the user, and its call waits for the answer.
+
+    `options` are what can be chosen, several of them with `multiple`; words of one's own are an
+    answer always. A front end that can ask a person answers by `Session.answer_user`;
+    `UserAnswered` follows in every case.
+    """
+
+    id: str
+    question: str
+    options: tuple[str, ...] = ()
+    multiple: bool = False
+
+
+class UserAnswered(Event, frozen=True, tag=True):
+    """How a question ended: `chosen` are options, `text` is in the person's own words.
+
+    `policy`: nobody was there, and what had been declared for that case holds; `late`: nobody
+    answered in time; `interrupted`: the call was ended.
+    """
+
+    id: str
+    how: Literal["answered", "declined", "policy", "late", "interrupted"]
+    chosen: tuple[str, ...] = ()
+    text: str = ""
+
+
 class Result(Event, frozen=True, tag=True):
     """The last record of a headless run, in every case: how it ended and where the work is."""
 
@@ -233,6 +260,8 @@ AnyEvent = (
     | Notice
     | EgressAsked
     | EgressAnswered
+    | UserAsked
+    | UserAnswered
     | Result
 )
 

@@ -121,6 +121,15 @@ def _bind(listener: socket.socket, path: Path) -> None:
         os.close(folder)
 
 
+async def connect_unix(path: Path) -> Streams:
+    """A connection to the unix socket `path`, however long that is. Raises OSError."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+
+
 async def connect(address: str, port: int) -> Streams:
     """A connection to an address given by number. Raises OSError."""
     return await asyncio.open_connection(address, port, limit=PUMP_BYTES)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from agent.core.errors import SandboxError, ToolboxError
+from agent.core.errors import AnswerNeeded, SandboxError, ToolboxError
 from agent.core.events import AnyEvent, CallFinished, CallOutput, CallStarted
 from agent.core.limits import OUTPUT_TAIL_BYTES, PARALLEL_CALLS_MAX
 from agent.core.messages import ToolCall, ToolResult
@@ -31,7 +31,8 @@ async def run_calls(
 ) -> None:
     """Run `calls`; each ends in one `CallFinished`, those never begun included.
 
-    Raises `SandboxError` when there is no sandbox to run them in; cancellation passes through.
+    Raises `SandboxError` when there is no sandbox to run them in and `AnswerNeeded` when nobody
+    answers who must; cancellation passes through.
     """
     batch = _Batch(tools, context, emit)
     try:
@@ -103,7 +104,7 @@ class _Batch:
             return await tool.run(arguments, context)
         except ToolboxError as error:
             return ToolResult(call.id, ok=False, text=wording.tool_failed(tool.name, error.message))
-        except SandboxError:
+        except (SandboxError, AnswerNeeded):
             raise
         except Exception as error:  # noqa: BLE001 a tool's defect must not end the session
             text = wording.tool_failed(tool.name, f"{type(error).__name__}: {error}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.core.channel import Channel
@@ -31,6 +31,7 @@ from agent.core.events import (
     TurnFinished,
     TurnStarted,
     Undone,
+    UserAnswered,
     problem_of,
 )
 from agent.core.messages import ToolCall, ToolResult, Usage, UserMessage
@@ -40,6 +41,7 @@ from agent.loop import wording
 from agent.loop.history import last_text
 from agent.loop.turn import Turn, run_turn
 from agent.session.journal import Journal
+from agent.session.questions import OnAsk, Questions
 from agent.session.state import State
 from agent.tools.base import ToolContext, Toolset
 
@@ -86,7 +88,10 @@ class Workplace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the composition root puts into a session. `system` is asked once a turn."""
+    """What the composition root puts into a session. `system` is asked once a turn.
+
+    `on_ask` says what becomes of the model's questions: a person answers, or what was declared.
+    """
 
     llm: Llm
     model: str
@@ -94,6 +99,7 @@ class Parts:
     schemas: tuple[ToolSchema, ...]
     tools: Toolset
     steps_max: int
+    on_ask: OnAsk = "deny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +133,14 @@ class Session:
         self._place: Workplace | None = None
         self._turn: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[int] | None = None
+        self._questions = Questions(self.emit)
+        self._at_close: list[Callable[[], None]] = []
         self._used = False
 
     def equip(self, parts: Parts, place: Workplace) -> None:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
         self._parts, self._place = parts, place
+        self._questions.on_ask = parts.on_ask
         self._mend()
         self._used = self.state.behind
 
@@ -152,6 +161,8 @@ class Session:
             self.emit(CallFinished(result, 0.0))
         for asked in list(state.asked.values()):
             self.emit(EgressAnswered(asked.id, asked.host, asked.port, allowed=False))
+        for question in list(state.questions.values()):
+            self.emit(UserAnswered(question.id, "interrupted"))
         if state.step:
             self.emit(StepFinished(state.step, Usage(cost=None)))
         if state.open:
@@ -233,6 +244,10 @@ class Session:
         """Answer an `EgressAsked`, for this once or for the session; False when it is over."""
         return self._equipped[1].answer_egress(identity, allow=allow, remember=remember)
 
+    def answer_user(self, identity: str, *, chosen: Sequence[str] = (), text: str = "") -> bool:
+        """Answer a `UserAsked`; without options and words it is declined. False when it is over."""
+        return self._questions.answer(identity, chosen, text)
+
     async def diff(self) -> str:
         """All changes since the start of the session, as a unified diff; empty before the first."""
         return await self._equipped[1].diff(self.state) if self.state.seeded else ""
@@ -242,11 +257,17 @@ class Session:
         if self._loop is not None and not self._loop.done():
             self._loop.cancel()
 
+    def at_close(self, end: Callable[[], None]) -> None:
+        """Have `end` called when the session is closed: for what lives beside it."""
+        self._at_close.append(end)
+
     async def close(self) -> None:
         """Interrupt, stop the sandbox, close the journal. Files are kept. Safe to call twice."""
         if self._journal.closed:
             return
         self.interrupt()
+        while self._at_close:
+            self._at_close.pop()()
         if self._turn is not None:
             await asyncio.wait({self._turn})
         try:
@@ -351,7 +372,7 @@ class Session:
     async def _context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         context = await self._equipped[1].context(call, on_output)
         self._used = True
-        return context
+        return replace(context, todo=self.state.todo, ask_user=self._questions.ask)
 
     async def _sync(self, about: str) -> None:
         self.emit(SyncStarted())

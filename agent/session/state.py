@@ -23,10 +23,12 @@ from agent.core.events import (
     TurnFinished,
     TurnStarted,
     Undone,
+    UserAnswered,
+    UserAsked,
 )
 from agent.core.messages import Usage
 from agent.loop.history import History
-from agent.tools.base import Seen
+from agent.tools.base import Item, Seen, Todo
 
 SyncState = Literal["none", "synced", "ahead", "failed"]
 
@@ -38,6 +40,8 @@ class State:
         self.started: SessionStarted | None = None
         self.history = History()
         self.seen = Seen()
+        self.todo = Todo()
+        self.todo_before: list[tuple[Item, ...]] = []
         self.turn = 0
         # What is open: a turn, a step of it by number, calls of that step, a sync.
         self.open = False
@@ -55,6 +59,7 @@ class State:
         self.tips: list[str] = []
         self.asked: dict[str, EgressAsked] = {}
         self.allowed_hosts: list[str] = []
+        self.questions: dict[str, UserAsked] = {}
         self.sync: SyncState = "none"
         self.problem = ""
 
@@ -71,6 +76,7 @@ class State:
                 self.open = True
                 self.spent, self.steps = Usage(), 0
                 self.tips.append(self.last)
+                self.todo_before.append(self.todo.items)
             case MessageFinished(message=message):
                 self.spent += message.usage
             case StepStarted(step=step):
@@ -86,6 +92,7 @@ class State:
             case CallFinished(result=result):
                 self.running.discard(result.call_id)
                 self.seen.note(result.details)
+                self.todo.note(result.details)
                 self.sync = "ahead"
             case Entered():
                 self.sync = "ahead"
@@ -112,6 +119,12 @@ class State:
                 self.branch_value = commit
                 self.sync = "synced" if commit else "none"
                 self.tips = self.tips[:-1]
+                if self.todo_before:
+                    self.todo.items = self.todo_before.pop()
+            case UserAsked(id=identity):
+                self.questions[identity] = event
+            case UserAnswered(id=identity):
+                self.questions.pop(identity, None)
             case _:
                 pass
 

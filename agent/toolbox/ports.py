@@ -38,9 +38,9 @@ def port(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     until = time.monotonic() + float(arguments.get("seconds", 0.0))
     while not answers(number):
         if cancelled() or time.monotonic() >= until:
-            return dict(ports({}, limits), open=False, says="")
+            return dict(ports({}, limits), answers=False, says="")
         time.sleep(POLL_SECONDS)
-    return {"ok": True, "open": True, "says": _greeting(number), "ports": []}
+    return {"ok": True, "answers": True, "says": _greeting(number), "ports": []}
 
 
 def answers(number: int) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
+from agent.core.events import UserAnswered
 from agent.core.limits import CALL_SECONDS
 from agent.core.messages import ToolResult
 from agent.sandbox.protocol import Sandbox
@@ -32,14 +34,52 @@ class Seen:
             self.hashes[path] = digest
 
 
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing to do."""
+
+    text: str
+    state: Literal["open", "doing", "done"] = "open"
+
+
+@dataclass(slots=True)
+class Todo:
+    """The model's list of what is to do. Like `Seen` it is rebuilt from the results' details."""
+
+    items: tuple[Item, ...] = ()
+
+    def note(self, details: Mapping[str, Any]) -> None:
+        """Take the list that a result's details carry, if they do."""
+        if "todo" in details:
+            with contextlib.suppress(msgspec.ValidationError):  # of a tool that is not ours
+                self.items = msgspec.convert(details["todo"], tuple[Item, ...])
+
+
+class AskUser(Protocol):
+    """Puts a question to the user and waits. Raises `AnswerNeeded` where nobody may be missing."""
+
+    def __call__(
+        self, question: str, options: Sequence[str], *, multiple: bool
+    ) -> Awaitable[UserAnswered]: ...
+
+
+async def ask_nobody(question: str, options: Sequence[str], *, multiple: bool) -> UserAnswered:
+    """The answer where no session is around the call."""
+    return UserAnswered("", "policy")
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a running call has: one sandbox, its own id, a place for live output, what was seen."""
+    """What a running call has: one sandbox, its own id, a place for live output, what was seen.
+
+    `todo` is the list as it is now, `ask_user` the way to the person.
+    """
 
     sandbox: Sandbox
     call_id: str
     on_output: Callable[[str], None]
     seen: Seen
+    todo: Todo = field(default_factory=Todo)
+    ask_user: AskUser = ask_nobody
 
 
 def usual_seconds(_: Any) -> float:
@@ -85,9 +125,19 @@ class Toolset:
 
 
 def schema_of(arguments: type[Arguments]) -> dict[str, Any]:
-    """The JSON Schema of an argument type as one self-contained object, titles left out."""
+    """The JSON Schema of an argument type as one self-contained object, and as a brief one.
+
+    Left out is what tells a model nothing: titles, defaults that are empty, that null stands for
+    a default. It is sent with every request.
+    """
     (schema,), components = msgspec.json.schema_components([arguments], ref_template="{name}")
     return cast(dict[str, Any], _inline(schema, components))
+
+
+def _says_nothing(key: str, value: Any) -> bool:
+    if key == "title":
+        return isinstance(value, str)
+    return key == "default" and not value
 
 
 def _inline(node: Any, components: Mapping[str, Any]) -> Any:
@@ -95,11 +145,15 @@ def _inline(node: Any, components: Mapping[str, Any]) -> Any:
         node = cast(dict[str, Any], node)
         if "$ref" in node:
             return _inline(components[node["$ref"]], components)
-        return {
-            k: _inline(v, components)
-            for k, v in node.items()
-            if k != "title" or not isinstance(v, str)
-        }
+        rest = {k: v for k, v in node.items() if not _says_nothing(k, v)}
+        match rest.pop("anyOf", None):
+            case [one, {"type": "null"}]:
+                rest |= one
+            case None:
+                pass
+            case several:
+                rest["anyOf"] = several
+        return {k: _inline(v, components) for k, v in rest.items()}
     if isinstance(node, list):
         return [_inline(item, components) for item in cast(list[Any], node)]
     return node

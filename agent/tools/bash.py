@@ -26,6 +26,7 @@ from agent.core.text import one_line
 from agent.sandbox.protocol import ExecResult, OnOutput
 from agent.tools import wording
 from agent.tools.base import Tool, ToolContext
+from agent.tools.jobs import start
 
 HEAD_LINES = BASH_MAX_LINES // 3
 TAIL_LINES = BASH_MAX_LINES - HEAD_LINES
@@ -45,6 +46,9 @@ class Bash(msgspec.Struct, forbid_unknown_fields=True):
             description=f"Deadline; default {BASH_DEFAULT_SECONDS}, at most {BASH_MAX_SECONDS}."
         ),
     ] = None
+    background: Annotated[
+        str, msgspec.Meta(description="Run it as a job of this name and return at once.")
+    ] = ""
 
 
 def tool(description: str) -> Tool:
@@ -53,7 +57,8 @@ def tool(description: str) -> Tool:
 
 
 def _title(arguments: Bash) -> str:
-    return one_line(f"$ {arguments.command}")
+    job = f" (job {arguments.background})" if arguments.background else ""
+    return one_line(f"$ {arguments.command}") + one_line(job)
 
 
 def _deadline(arguments: Bash) -> float:
@@ -66,6 +71,8 @@ def _bound(arguments: Bash) -> float:
 
 
 async def _run(arguments: Bash, ctx: ToolContext) -> ToolResult:
+    if arguments.background:
+        return await start(ctx, arguments.background, arguments.command)
     log = _log_path(ctx.call_id)
     result = await _exec(arguments, ctx, log)
     head, tail = _ends(result)

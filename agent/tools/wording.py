@@ -21,8 +21,7 @@ EXIT = "Exit code {code}."
 SIGNAL = "Ended by signal {signal}."
 TIMED_OUT = (
     "Stopped at its deadline of {seconds:g} seconds, with the processes it had started. Give a"
-    " longer `seconds` (at most {most}), or leave it running: `COMMAND >/tmp/out.log 2>&1 &`, and"
-    " look at the file later."
+    " longer `seconds` (at most {most}), or run it as a job, with `background`."
 )
 SILENT = "(no output)"
 BINARY = "(binary output of {size} bytes, not shown: redirect it to a file and use `file` or `od`)"
@@ -34,6 +33,68 @@ LOG_PART = (
 )
 NO_LOG = (
     "The output had {size} bytes; what is left out was not kept: redirect it to a file to see all."
+)
+
+# jobs
+JOB_STARTED = "It goes on in the background: `jobs` shows more of it, waits for it, ends it."
+JOB_STATES = {
+    "running": "running",
+    "ended": "ended with exit code {code}",
+    "lost": "lost: the sandbox was stopped while it ran",
+}
+JOB = "{name}: {state}, {seconds:.0f} s, {lines} lines, `{command}`. {last}"
+JOB_LINES = "[job {name}: {state}; lines {first}-{last} of {total}]"
+JOB_SILENT = "[job {name}: {state}; no such lines, {total} in all]"
+JOB_CUT = "[older lines left out: ask for fewer]"
+NO_JOBS = "There are no jobs. `bash` with `background` starts one."
+CAME = "`{text}` has come."
+ANSWERS = "Port {port} answers."
+NEVER_CAME = "It ended before what was waited for came."
+NOT_YET = "Not yet, after {seconds:g} seconds. It goes on."
+SENT = "Sent. What {name} prints from now on: `tail` or `wait` with after={lines}."
+KILLED = "Job {name}: {state}."
+JOB_REFUSALS = {
+    "absent": "There is no job `{name}`. There are: {names}.",
+    "no_name": "Which job? Give its `name`; `list` shows them.",
+    "bad_name": "A job's name is letters, digits, `.`, `_`, `-`, at most 40. Nothing was started.",
+    "taken": "A job `{name}` runs already. Kill it first, or take another name.",
+    "too_many": "There are {count} jobs running, no more can be. Kill one. Nothing was started.",
+    "denied": "The job could not be started ({why}).",
+    "over": "Job `{name}` takes no more: {state}.",
+    "deaf": "Job `{name}` does not read what it is sent.",
+}
+JOB_NONE = "There is no job `{name}`, and no other. `bash` with `background` starts one."
+JOB_UNKNOWN = "Job `{name}`: refused ({reason})."
+
+# preview
+PREVIEW = "The user has been shown a link to port {port}, which answers: {said}."
+NO_HTTP = "no HTTP"
+NOT_LISTENING = (
+    "Nothing answers at port {port} after {seconds:g} seconds. Ports listened on: {others}."
+    " The server must be running, as a job, and listen on 127.0.0.1 or 0.0.0.0."
+)
+NO_PORT = "none"
+PREVIEW_REFUSED = "Port {port} of this sandbox cannot be shown. Use another port, or say so."
+
+# todo
+NOTHING_TO_DO = "(the list is empty)"
+
+# ask
+CHOSEN = "The user chose: {chosen}"
+OWN_WORDS = "The user says: {text}"
+DECLINED = (
+    "The user does not want to answer. Take what is likeliest, and say at the end which it was."
+)
+NO_ANSWER = (
+    "No answer within {minutes:g} minutes. Take the most careful way, and say at the end what you"
+    " took for granted."
+)
+NOBODY = (
+    "Nobody is here to answer. Take the most careful way that does the job, and say at the end what"
+    " you took for granted."
+)
+FIRST_TAKEN = (
+    "Nobody is here to answer, so the first option holds, as was declared for that case: {chosen}"
 )
 
 # read

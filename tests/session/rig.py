@@ -20,6 +20,7 @@ from agent.core.events import (
 from agent.core.messages import ToolCall
 from agent.llm.protocol import Llm
 from agent.session.journal import Journal
+from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
 from agent.session.state import State
 from agent.tools.base import Tool, ToolContext, Toolset
@@ -76,7 +77,9 @@ class Bench:
         self.calls.append("close")
 
 
-def open_session(path: Path, llm: Llm, *tools: Tool) -> tuple[Session, Bench]:
+def open_session(
+    path: Path, llm: Llm, *tools: Tool, on_ask: OnAsk = "deny"
+) -> tuple[Session, Bench]:
     """The session whose journal is at `path`, new or resumed."""
     journal, state = Journal(path), State()
     if not journal.records:
@@ -86,7 +89,8 @@ def open_session(path: Path, llm: Llm, *tools: Tool) -> tuple[Session, Bench]:
             state.apply(record)
     session = Session(journal, state)
     bench = Bench(state, session.emit)
-    session.equip(Parts(llm, "scripted", lambda: "system", (), Toolset(tools), 20), bench)
+    parts = Parts(llm, "scripted", lambda: "system", (), Toolset(tools), 20, on_ask)
+    session.equip(parts, bench)
     return session, bench
 
 

@@ -134,10 +134,10 @@ async def test_waiting_for_a_port(tmp_path: Path) -> None:
         assert (await jobs.look("a", port=port, seconds=LONG))["met"] == "port"
         listed = (await toolbox.call("ports"))["ports"]
         assert any(p["port"] == port and "create_server" in p["program"] for p in listed)
-        assert (await toolbox.call("port", port=port, seconds=LONG))["open"] is True
+        assert (await toolbox.call("port", port=port, seconds=LONG))["answers"] is True
         await jobs.kill("a")
         closed = await toolbox.call("port", port=port, seconds=0.1)
-        assert (closed["open"], closed["says"]) == (False, "")
+        assert (closed["answers"], closed["says"]) == (False, "")
 
 
 async def test_a_port_says_what_it_says_to_a_browser(tmp_path: Path) -> None:

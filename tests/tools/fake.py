@@ -70,14 +70,14 @@ def context(
     return ToolContext(sandbox, call_id, heard, Seen())
 
 
-async def use(name: str, ctx: ToolContext, **arguments: Any) -> ToolResult:
+async def use(name: str, ctx: ToolContext, /, **arguments: Any) -> ToolResult:
     """One call as the loop makes it: the wrapped tool, its arguments parsed."""
     tool = TOOLS.find(name)
     assert tool is not None
     return await tool.run(tool.arguments(**arguments), ctx)
 
 
-async def said(name: str, answer: Mapping[str, Any], **arguments: Any) -> ToolResult:
+async def said(name: str, answer: Mapping[str, Any], /, **arguments: Any) -> ToolResult:
     """What a tool makes of one answer of the toolbox."""
     return await use(name, context(FakeSandbox(toolbox=FakeToolbox(answer))), **arguments)
 

@@ -21,7 +21,7 @@ class User:
         self.heard: list[str] = []
         self.ctx = context(sandbox, heard=self.heard.append)
 
-    async def __call__(self, name: str, **arguments: Any) -> ToolResult:
+    async def __call__(self, name: str, /, **arguments: Any) -> ToolResult:
         result = await use(name, self.ctx, **arguments)
         self.ctx.seen.note(result.details)
         return result

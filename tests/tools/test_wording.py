@@ -15,6 +15,7 @@ from agent.sandbox.protocol import ExecResult
 from agent.tools import wording
 from agent.tools.base import schema_of
 from tests.snapshots import assert_snapshot
+from tests.tools import cases_jobs
 from tests.tools.fake import TOOLS, FakeSandbox, FakeToolbox, context, said, shown, use
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -120,7 +121,8 @@ def brief(text: str) -> str:
 
 
 async def test_every_result_reads_as_it_did() -> None:
-    results = {name: await case for name, case in cases().items()}
+    every = cases() | cases_jobs.cases()
+    results = {name: await case for name, case in every.items()}
     text = "".join(
         f"=== {name} ({'ok' if result.ok else 'not ok'})\n{brief(result.text)}\n\n"
         for name, result in results.items()
@@ -132,7 +134,7 @@ def test_every_sentence_is_in_the_snapshot() -> None:
     text = (SNAPSHOTS / "wording.txt").read_text("utf-8")
     elsewhere = {"CUT", "HUNG", "NUMBERED"}  # in test_wrap.py
     sentences = {k: v for k, v in vars(wording).items() if isinstance(v, str) and k.isupper()}
-    sentences |= wording.REFUSALS
+    sentences |= wording.REFUSALS | wording.JOB_REFUSALS | wording.JOB_STATES
     unseen = [
         name
         for name, sentence in sentences.items()

@@ -1,0 +1,155 @@
+"""Every sentence of `jobs`, `preview`, `todo` and `ask`, for `test_wording`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from agent.core.errors import SandboxError
+from agent.core.events import UserAnswered
+from agent.core.messages import ToolResult
+from agent.sandbox.protocol import Endpoint
+from tests.tools.fake import FakeSandbox, FakeToolbox, context, said, use
+
+LOOK = {
+    "ok": True,
+    "name": "web",
+    "state": "running",
+    "exit_code": None,
+    "met": "",
+    "text": "one\ntwo",
+    "first": 7,
+    "last": 8,
+    "total": 8,
+    "cut": False,
+}
+ENDED = {**LOOK, "state": "ended", "exit_code": 1, "met": "end"}
+JOB = {
+    "name": "web",
+    "state": "running",
+    "exit_code": None,
+    "seconds": 65.2,
+    "command": "npm start",
+    "lines": 8,
+    "last_line": "listening",
+}
+LINK = "http://0123456789abcdef.localhost:40001/"
+
+
+def no(reason: str, **more: Any) -> dict[str, Any]:
+    return {"ok": False, "reason": reason, **more}
+
+
+def jobs(action: str, answer: Mapping[str, Any], **more: Any) -> Awaitable[ToolResult]:
+    return said("jobs", answer, action=action, name="web", **more)
+
+
+def wait(met: str, **more: Any) -> Awaitable[ToolResult]:
+    return jobs("wait", {**LOOK, "met": met}, **more)
+
+
+class Turns(FakeToolbox):
+    """Another answer for each operation."""
+
+    def __init__(self, **answers: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.answers = answers
+
+    async def call(self, op: str, **arguments: Any) -> dict[str, Any]:
+        return dict(self.answers[op])
+
+
+def started(look: Mapping[str, Any]) -> Awaitable[ToolResult]:
+    toolbox = Turns(job_start={"ok": True, "name": "web"}, job_look=look)
+    ctx = context(FakeSandbox(toolbox=toolbox))
+    return use("bash", ctx, command="npm start", background="web")
+
+
+class Exposing(FakeSandbox):
+    """A sandbox with ports."""
+
+    async def expose(self, port: int) -> Endpoint:
+        if port == 22222:
+            raise SandboxError("secret of the host", "use another")
+        return Endpoint(port, LINK)
+
+
+def preview(port: int, answer: Mapping[str, Any]) -> Awaitable[ToolResult]:
+    sandbox = Exposing(toolbox=FakeToolbox({"ok": True, **answer}))
+    return use("preview", context(sandbox), port=port)
+
+
+def todo(*items: tuple[str, str]) -> Awaitable[ToolResult]:
+    from agent.tools.base import Item
+
+    listed = [Item(text, state) for text, state in items]  # type: ignore[arg-type]
+    return use("todo", context(FakeSandbox()), items=listed)
+
+
+def ask(how: Any, chosen: Sequence[str] = (), text: str = "") -> Awaitable[ToolResult]:
+    async def answered(*_: Any, multiple: bool) -> UserAnswered:
+        return UserAnswered("1", how, tuple(chosen), text)
+
+    ctx = replace(context(FakeSandbox()), ask_user=answered)
+    return use("ask", ctx, question="Which?", options=["red", "blue"])
+
+
+def cases() -> dict[str, Awaitable[ToolResult]]:
+    return {
+        "bash: a job": started({**LOOK, "text": "", "first": 0, "last": 0, "total": 0}),
+        "bash: a job that prints": started(LOOK),
+        "bash: a job that fails at once": started(ENDED),
+        "bash: a job whose name is taken": said(
+            "bash", no("taken"), command="npm start", background="web"
+        ),
+        "bash: a job with a bad name": said("bash", no("bad_name"), command="x", background="a/b"),
+        "bash: one job too many": said(
+            "bash", no("too_many", count=32), command="x", background="web"
+        ),
+        "bash: no job": said("bash", no("denied", why="Disk full"), command="x", background="web"),
+        "jobs: list": jobs(
+            "list",
+            {
+                "ok": True,
+                "jobs": [
+                    JOB,
+                    {**JOB, "name": "db", "state": "ended", "exit_code": 0, "last_line": ""},
+                    {**JOB, "name": "old", "state": "lost", "command": "sleep\n1"},
+                ],
+            },
+        ),
+        "jobs: none": jobs("list", {"ok": True, "jobs": []}),
+        "jobs: tail": jobs("tail", LOOK),
+        "jobs: tail of much": jobs("tail", {**LOOK, "cut": True}),
+        "jobs: tail of one that ended": jobs("tail", {**ENDED, "met": ""}),
+        "jobs: nothing new": jobs("tail", {**LOOK, "text": "", "first": 0, "last": 0}, after=8),
+        "jobs: text came": wait("text", text="two"),
+        "jobs: port came": wait("port", port=3000),
+        "jobs: not in time": wait("", text="three", seconds=5),
+        "jobs: never": jobs("wait", ENDED, text="three"),
+        "jobs: the end": jobs("wait", ENDED),
+        "jobs: sent": jobs("send", {"ok": True, "lines": 8}, text="yes"),
+        "jobs: not read": jobs("send", no("deaf"), text="yes"),
+        "jobs: killed": jobs("kill", {"ok": True, "state": "ended", "exit_code": -15}),
+        "jobs: over": jobs("kill", no("over", state="ended", exit_code=0)),
+        "jobs: no name": said("jobs", {}, action="tail"),
+        "jobs: absent": jobs("tail", no("absent", names=["db", "api"])),
+        "jobs: absent, none at all": jobs("tail", no("absent")),
+        "jobs: a reason unknown to us": jobs("tail", no("phase_of_the_moon")),
+        "preview: a page": preview(3000, {"answers": True, "says": "HTTP/1.1 200 OK"}),
+        "preview: no page": preview(5432, {"answers": True}),
+        "preview: nothing there": preview(
+            3000, {"answers": False, "ports": [{"port": 8000}, {"port": 8080}]}
+        ),
+        "preview: nothing at all": preview(3000, {"answers": False}),
+        "preview: refused": preview(22222, {"answers": True}),
+        "todo: a list": todo(("look", "done"), ("mend\nit", "doing"), ("test", "open")),
+        "todo: an empty list": todo(),
+        "ask: chosen": ask("answered", ["red"]),
+        "ask: several and words": ask("answered", ["red", "blue"], "both"),
+        "ask: declined": ask("declined"),
+        "ask: late": ask("late"),
+        "ask: nobody there": ask("policy"),
+        "ask: nobody there, first taken": ask("policy", ["red"]),
+    }
