@@ -25,6 +25,7 @@ from typing import Any, Dict, Generator, List, Optional, Tuple
 
 from agent.toolbox import parsing, regexes, rows, store, tree
 from agent.toolbox.index import AT_ONCE, Index, Missing, content
+from agent.toolbox.paths import Answer, refusal
 from agent.toolbox.store import Parsed
 from agent.toolbox.trees import Trees
 
@@ -64,6 +65,27 @@ def start(index: Index) -> bool:
 
 
 _started: List[Any] = []
+
+
+def begin(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """Begin a build of the work directory's index, if something is missing."""
+    try:
+        index = Index(limits["workdir"])
+        try:
+            index.refresh()
+            started = bool(index.missing()) and start(index)
+            coverage = index.coverage()
+        finally:
+            index.close()
+    except (OSError, sqlite3.Error) as error:
+        return refusal("", "no_index", why=str(error))
+    return {
+        "ok": True,
+        "started": started,
+        "parsed": coverage.parsed,
+        "code_files": coverage.files,
+        "complete": coverage.whole,
+    }
 
 
 def wanted(index: Index) -> bool:

@@ -26,7 +26,7 @@ import threading
 import time
 from typing import Any, Dict, Generator, List
 
-from agent.toolbox import confine, frames, paths, transfer
+from agent.toolbox import confine, frames, later, paths, transfer
 from agent.toolbox.execute import Execution, Lingering
 from agent.toolbox.jobs import Reply
 from agent.toolbox.server import OPERATIONS, WAITING
@@ -105,6 +105,7 @@ def once(word: str) -> int:
         confine.bound(ask["bounds"])
     held = Held()
     _serve(ask, Reply(lines, 0, {}), held)
+    later.end_servers()
     if claim:
         _keep(claim + DONE, b"\n".join(lines.record))
     held.let_go()

@@ -13,6 +13,7 @@ from agent.toolbox import (
     files,
     frames,
     grep,
+    later,
     listing,
     patches,
     ports,
@@ -36,6 +37,10 @@ OPERATIONS = {
     "glob": listing.glob,
     "ls": listing.ls,
     "grep": grep.grep,
+    "lsp": later.lsp,
+    "rename": later.rename,
+    "map": later.chart,
+    "index": later.index,
     "job_start": background.start,
     "job_list": background.jobs,
     "job_look": background.look,
@@ -44,7 +49,7 @@ OPERATIONS = {
     "port": ports.port,
     "ports": ports.ports,
 }
-WAITING = frozenset({"job_look", "port", "glob", "ls", "grep"})
+WAITING = frozenset({"job_look", "port", "glob", "ls", "grep", "lsp", "map", "index"})
 """Those that change nothing and may take long: they must not keep anybody from changing files."""
 
 
@@ -80,6 +85,7 @@ class Server:
             if request.job is not None:
                 request.job.kill()
         self._lingering.kill()
+        later.end_servers()
 
     def _accept(self, kind: int, number: int, payload: bytes) -> None:
         request = self._requests.get(number)

@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from agent.toolbox import build, consult, parsing, paths, renaming, rows, shown
 from agent.toolbox.consult import Spot
+from agent.toolbox.files import changing
 from agent.toolbox.index import Index
 from agent.toolbox.lookup import Found, Lookup
 from agent.toolbox.paths import Answer, refusal
@@ -32,8 +33,24 @@ OUTLINE_ROWS = 400
 
 def lsp(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """One question; `target` is a name, `Owner.name`, a path or `path:line[:name]`."""
-    operation, target = arguments["operation"], arguments["target"].strip()
-    if operation not in _OPERATIONS:
+    return _answer(_OPERATIONS.get(arguments["operation"]), arguments, limits)
+
+
+def rename(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """What `new_name` for `target` changes; with `apply` it is done, in every file or in none."""
+    if not arguments.get("apply"):
+        return _answer(_rename, arguments, limits)
+    with changing:
+        return _answer(_rename, arguments, limits)
+
+
+def _answer(
+    operation: Optional[Callable[[Question], Answer]],
+    arguments: Dict[str, Any],
+    limits: Dict[str, Any],
+) -> Answer:
+    target = str(arguments["target"]).strip()
+    if operation is None:
         return refusal(target, "unknown_operation")
     try:
         index = Index(limits["workdir"])
@@ -42,7 +59,7 @@ def lsp(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
             if build.wanted(index):
                 build.start(index)
             question = Question(Lookup(index), target, arguments, limits)
-            return question.answered(_OPERATIONS[operation](question))
+            return question.answered(operation(question))
         finally:
             index.close()
     except Refused as refused:
@@ -261,7 +278,6 @@ _OPERATIONS: Dict[str, Callable[[Question], Answer]] = {
     "callers": _callers,
     "callees": _callees,
     "diagnostics": _diagnostics,
-    "rename": _rename,
 }
 
 

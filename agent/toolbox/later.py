@@ -1,0 +1,45 @@
+"""Operations whose modules are loaded when they are first asked for: most requests need none."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from agent.toolbox.paths import Answer
+
+
+def lsp(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """A question about symbols."""
+    from agent.toolbox.symbols import lsp as answer
+
+    return answer(arguments, limits)
+
+
+def rename(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """A symbol's new name, shown or made."""
+    from agent.toolbox.symbols import rename as answer
+
+    return answer(arguments, limits)
+
+
+def chart(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """The repository map."""
+    from agent.toolbox.map import map_
+
+    return map_(arguments, limits)
+
+
+def index(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """Begin to build the index."""
+    from agent.toolbox.build import begin
+
+    return begin(arguments, limits)
+
+
+def end_servers() -> None:
+    """End the language servers that this process started."""
+    import sys
+
+    if "agent.toolbox.servers" in sys.modules:
+        from agent.toolbox.servers import end_all
+
+        end_all()
