@@ -96,6 +96,7 @@ IMPORT_TREES_MAX_BYTES = 200_000_000
 IMPORT_PATHS_MAX = 2_000_000
 IMPORT_DEPTH_MAX = 200
 GATE_NAMES_MAX_BYTES = 8_000  # of each kind that stays inside
+GATE_NAMES_MAX_BYTES = 8_000  # of each kind that stays inside
 WORK_DIFF_MAX_BYTES = 2_000_000
 PATCH_MAX_BYTES = 64_000_000
 MERGE_SECONDS = 900  # the user's hooks run in it

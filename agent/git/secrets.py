@@ -26,6 +26,13 @@ _HARMLESS = _words("""
 _PLACES = (".ssh", ".gnupg", ".aws", ".azure", ".kube")
 
 
+def name_pattern() -> str:
+    """An extended regular expression that fits every path `looks_secret` may say yes to."""
+    names = "|".join(p.replace(".", r"\.").replace("*", "[^/]*") for p in _PATTERNS)
+    places = "|".join(place.replace(".", r"\.") for place in _PLACES)
+    return f"(^|/)({names})$|(^|/)({places})/"
+
+
 def looks_secret(name: bytes) -> bool:
     """Whether a path, relative to the root, has the name of a secret."""
     *places, last = name.decode("utf-8", "replace").lower().split("/")

@@ -16,6 +16,7 @@ from pathlib import Path
 from agent.core.errors import SandboxError, SandboxLost, SyncError
 from agent.core.limits import BUNDLE_MAX_BYTES, WORK_DIFF_MAX_BYTES
 from agent.core.text import one_line
+from agent.git.gate import HELD, excluding, held, ignoring
 from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, Reach, commit_id, said
 from agent.git.repository import Identity
 from agent.git.seed import Seed
@@ -41,11 +42,12 @@ _STRANGERS = """\
     fi' sh {} 2>/dev/null
 """
 _LOOSE = """\
-file=$1; shift
+file=$1 held=$2; shift 2
 cp "$("$@" rev-parse --git-path index)" "$file" 2>/dev/null
 export GIT_INDEX_FILE="$file"
+"$@" add -u >/dev/null 2>&1
 "$@" ls-files -z --others --exclude-standard 2>/dev/null | head -c 20000000 | grep -z "/$" |
-  sed -z "s/^/:(exclude,top,literal)/" | (printf ".\\0"; cat) |
+  sed -z "s/^/:(exclude,top,literal)/" | (printf ".\\0"; cat; cat "$held" 2>/dev/null) |
   "$@" add -A --ignore-errors --pathspec-from-file=- --pathspec-file-nul >/dev/null 2>&1
 "$@" diff-index --cached --quiet HEAD -- ; code=$?
 rm -f "$file"
@@ -139,7 +141,9 @@ class Workspace:
         nested = [name[:-1] for name in strangers if name.endswith(b"/")]
         notes = [nested_note(name.decode("utf-8", "replace")) for name in nested]
         notes += [_submodule_note(name) for name in strangers if name.startswith(b"./")]
-        if problem := await self._add(nested):
+        staying = await held(self._inside)
+        notes += [one.note for one in staying]
+        if problem := await self._add([*nested, *(one.path for one in staying)]):
             notes.append(f"not everything could be committed: {problem}")
         if born:
             same = await self._inside.ask("diff-index", "--cached", "--quiet", "HEAD", "--")
@@ -201,7 +205,8 @@ class Workspace:
         if done.exit_code != 0 or not done.output.strip().isdigit():
             raise SyncError(f"the repository inside has lost HEAD or {since}", LOOK_INSIDE)
         path = self._scratch("index")
-        loose = await self._inside.run(["sh", "-c", _LOOSE, "sh", path, *GIT])
+        held = self._path(f".git/{HELD}")
+        loose = await self._inside.run(["sh", "-c", _LOOSE, "sh", path, held, *GIT])
         return int(done.output[:12]) + (loose.exit_code == 1)
 
     async def keep(self, ref: str, commit: str) -> None:
@@ -249,13 +254,24 @@ class Workspace:
             return ()
         return tuple(name for name in done.output.split(b"\0") if name)
 
-    async def _add(self, nested: Sequence[bytes]) -> str:
+    async def _add(self, but: Sequence[bytes]) -> str:
         # Left in, a nested repository becomes a bare commit id and its files are lost, or the
         # whole `git add` fails because it has no commit.
-        names = (name.decode("utf-8", "surrogateescape") for name in nested)
-        spec = (".", *(f":(exclude,top,literal){name}" for name in names))
-        done = await self._inside.git("add", "-A", "--ignore-errors", "--", *spec)
+        spec = excluding(but)
+        await self._sandbox.put(self._path(f".git/{HELD}"), spec.removeprefix(b".\0"))
+        # What is tracked comes along also where something new beside it does not.
+        await self._inside.git("add", "-u", "--ignore-errors")
+        done = await self._inside.git(
+            *("add", "-A", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"),
+            stdin=spec,
+        )
         return "" if done.exit_code == 0 else said(done)
+
+    async def ignore(self, paths: Sequence[bytes]) -> None:
+        """Have git inside ignore `paths`, for as long as this sandbox lives."""
+        place = posixpath.join(".git", "info", "exclude")
+        script = 'mkdir -p "${1%/*}" && cat >>"$1"'
+        await self._inside.run(["sh", "-c", script, "sh", place], stdin=ignoring(paths))
 
     async def _is_ancestor(self, old: str, new: str) -> bool:
         done = await self._inside.ask("merge-base", "--is-ancestor", old, new)

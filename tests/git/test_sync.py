@@ -478,5 +478,5 @@ async def test_nothing_is_left_lying_about_inside(user: User, start: Start) -> N
     scratch = {
         word for argv in run.inside.execs for word in argv if word.startswith("/tmp/glovebox-")
     }
-    assert {Path(path).suffix for path in scratch} == {".bundle", ".diff"}
+    assert {Path(path).suffix for path in scratch} == {".bundle", ".diff", ".gate"}
     assert not [path for path in scratch if Path(path).exists()]

@@ -1,0 +1,110 @@
+"""What of an agent's new files stays inside unless somebody says otherwise.
+
+Secrets, giants and what tools made: by the rules by which the user's own are not carried in. Only
+files that git inside does not know yet are looked at. One that was added to the index on purpose is
+tracked, and comes along like everything tracked.
+"""
+
+from __future__ import annotations
+
+import secrets as random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from agent.core.errors import SyncError
+from agent.core.limits import GATE_NAMES_MAX_BYTES, SEED_FILE_MAX_BYTES
+from agent.core.text import one_line
+from agent.git.inside import GIT, LOOK_INSIDE, Inside
+from agent.git.secrets import looks_secret, name_pattern
+
+HELD = "glovebox-held"
+"""The file in the git directory inside that names what is held, as pathspecs that leave it out."""
+
+_MADE = (
+    *("node_modules", "bower_components", ".venv", "venv", "__pycache__", ".pytest_cache"),
+    *(".mypy_cache", ".ruff_cache", ".tox", ".nox", ".hypothesis", ".ipynb_checkpoints"),
+    *(".gradle", ".next", ".nuxt", ".svelte-kit", ".parcel-cache", ".turbo", ".terraform"),
+)
+# Only what is hardly ever anything else: a file that is held by mistake is work that does not
+# arrive. Sources: the formats as their issuers document them.
+_CONTENT = (
+    "-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----"
+    "|AKIA[0-9A-Z]{16}"
+    "|gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60}"
+    "|xox[baprs]-[0-9]{8,}-[A-Za-z0-9-]{20}"
+    "|sk-(ant|proj)-[A-Za-z0-9_-]{20}"
+    "|AIza[0-9A-Za-z_-]{35}"
+)
+# One record a line of NULs: a letter and a path. `head` bounds what a repository full of such
+# files can print; where it cuts, the answer is refused below.
+_LOOK = r"""
+file=$1 made=$2 secret=$3 content=$4 kilobytes=$5 most=$6; shift 6
+exec 2>/dev/null
+"$@" ls-files -z --others --exclude-standard | head -c 20000000 >"$file"
+sed -z -n -E "s#^#/#; s#/($made)/.*#/\1#p" "$file" |
+  sed -z "s#^/#m #" | sort -z -u | head -c "$most"
+grep -z -v -E "(^|/)($made)/" "$file" >"$file.rest"
+grep -z -i -E "$secret" "$file.rest" | sed -z "s/^/s /" | head -c "$most"
+sed -z "s#^#./#" "$file.rest" >"$file"
+xargs -0 -r sh -c 'find "$@" -prune -type f -size +"$0"k -print0' "$kilobytes" <"$file" |
+  sed -z "s#^\./#b #" | head -c "$most"
+xargs -0 -r sh -c 'find "$@" -prune -type f -size -2048k -print0' sh <"$file" |
+  xargs -0 -r grep -l -Z -E -e "$content" | sed -z "s#^\./#c #" | head -c "$most"
+rm -f "$file" "$file.rest"
+"""
+_WHY = {
+    "m": "was made by a tool",
+    "s": "has the name of a secret",
+    "b": f"is larger than {SEED_FILE_MAX_BYTES // 1_000_000} MB",
+    "c": "holds a key or a token",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A path inside, as it is, and why it stays there. A directory stands for all below it."""
+
+    path: bytes
+    why: str
+
+    @property
+    def note(self) -> str:
+        """For people, and for whoever decides otherwise."""
+        name = one_line(self.path.decode("utf-8", "replace"), 200)
+        return f"`{name}` {self.why}, so it stayed inside; `git add` it there to have it come along"
+
+
+async def held(inside: Inside) -> tuple[Held, ...]:
+    """The new files that stay. Raises `SyncError` when they are too many to be named."""
+    path = f"/tmp/glovebox-{random.token_hex(8)}.gate"
+    words = (
+        *(path, "|".join(name.replace(".", r"\.") for name in _MADE), name_pattern(), _CONTENT),
+        *(str(SEED_FILE_MAX_BYTES // 1024), str(GATE_NAMES_MAX_BYTES)),
+    )
+    done = await inside.run(["sh", "-c", _LOOK, "sh", *words, *GIT])
+    records = done.output.split(b"\0")
+    if done.dropped or len(done.output) >= GATE_NAMES_MAX_BYTES:
+        raise SyncError(
+            "too many new files inside look like secrets or were made by tools",
+            "have the agent add them to `.gitignore`, then sync again",
+        )
+    if records[-1]:
+        raise SyncError("the new files inside could not be listed", LOOK_INSIDE)
+    found = [(r[:1].decode("ascii", "replace"), r[2:]) for r in records if r[1:2] == b" "]
+    kept = [(kind, name) for kind, name in found if kind != "s" or looks_secret(name)]
+    unique = {name: Held(name, _WHY[kind]) for kind, name in reversed(kept) if kind in _WHY}
+    return tuple(unique[name] for name in sorted(unique))
+
+
+def excluding(paths: Iterable[bytes]) -> bytes:
+    """Pathspecs for everything but `paths`, as git reads them from a file."""
+    return b".\0" + b"".join(b":(exclude,top,literal)%s\0" % path for path in paths)
+
+
+def ignoring(paths: Sequence[bytes]) -> bytes:
+    """Lines for `info/exclude` that have git ignore exactly `paths`."""
+    return b"".join(b"/%s\n" % _escaped(path) for path in paths if b"\n" not in path)
+
+
+def _escaped(path: bytes) -> bytes:
+    return b"".join(b"\\" + bytes([c]) if c in b"\\*?[]!# " else bytes([c]) for c in path)
