@@ -11,6 +11,11 @@ READ_MAX_BYTES = 50_000
 LINE_MAX_CHARS = 2_000
 FILE_MAX_BYTES = 10_000_000
 
+# glob and grep: up to so many hits come with their text, up to so many with their lines
+NAMES_MAX = 100
+TEXT_HITS_MAX = 60
+PLACE_HITS_MAX = 300
+
 # bash
 BASH_DEFAULT_SECONDS = 120
 BASH_MAX_SECONDS = 1_800
@@ -95,7 +100,6 @@ IMPORT_COMMIT_MAX_BYTES = 1_000_000
 IMPORT_TREES_MAX_BYTES = 200_000_000
 IMPORT_PATHS_MAX = 2_000_000
 IMPORT_DEPTH_MAX = 200
-GATE_NAMES_MAX_BYTES = 8_000  # of each kind that stays inside
 GATE_NAMES_MAX_BYTES = 8_000  # of each kind that stays inside
 WORK_DIFF_MAX_BYTES = 2_000_000
 PATCH_MAX_BYTES = 64_000_000
