@@ -1,4 +1,4 @@
-"""Every backend that real sandboxes can be made with here, by name, for parametrised tests."""
+"""Every backend that sandboxes can be made with here, by name, for parametrised tests."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from agent.sandbox.local import LocalBackend
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
+from agent.testing.memory.backend import MemoryBackend
 from tests.docker.engine import docker_backend, docker_spec
 from tests.sandbox_fixtures import new_spec, sandbox_root
 
@@ -23,6 +24,13 @@ Result = TypeVar("Result")
 def _local() -> Generator[Backend]:
     with sandbox_root() as root:
         yield LocalBackend(root)
+
+
+@contextlib.contextmanager
+def _memory() -> Generator[Backend]:
+    backend = MemoryBackend()
+    yield backend
+    assert backend.machines == {}
 
 
 @dataclass(frozen=True)
@@ -45,14 +53,18 @@ class Kind:
 
 
 KINDS = {
+    "memory": Kind("memory", _memory, new_spec),
     "local": Kind("local", _local, new_spec),
     "docker": Kind("docker", docker_backend, docker_spec),
 }
-PARAMETERS = [
+MACHINES = [
     pytest.param(KINDS["local"], id="local", marks=pytest.mark.sandbox),
     pytest.param(KINDS["docker"], id="docker", marks=[pytest.mark.docker, pytest.mark.sandbox]),
 ]
-every_kind = pytest.mark.parametrize("kind", PARAMETERS)
+every_machine = pytest.mark.parametrize("kind", MACHINES)
+"""With a kernel, so with a way out that has to be closed."""
+EVERYTHING = [pytest.param(KINDS["memory"], id="memory"), *MACHINES]
+every_kind = pytest.mark.parametrize("kind", EVERYTHING)
 
 
 class Shared:
@@ -73,9 +85,19 @@ class Shared:
             self._runner.run(self._opened.aclose())
 
 
-@pytest.fixture(scope="module", params=PARAMETERS)
-def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
-    """A sandbox of every kind that the tests of a module share."""
-    sandbox = Shared(request.param)
+def _shared(kind: Kind) -> Iterator[Shared]:
+    sandbox = Shared(kind)
     yield sandbox
     sandbox.close()
+
+
+@pytest.fixture(scope="module", params=EVERYTHING)
+def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """A sandbox of every kind that the tests of a module share."""
+    yield from _shared(request.param)
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def machine(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """Like `shared`, of every kind with a kernel."""
+    yield from _shared(request.param)

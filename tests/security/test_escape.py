@@ -20,10 +20,10 @@ import pytest
 
 from agent.core import limits
 from agent.host import files
-from tests.backends import Kind, Shared, every_kind, shared
+from tests.backends import Kind, Shared, every_machine, machine
 from tests.security.conftest import PROBE, inside, outside
 
-__all__ = ["shared"]  # a fixture
+__all__ = ["machine"]  # a fixture
 
 ROOT = os.geteuid() == 0
 X86 = platform.machine() == "x86_64"
@@ -57,7 +57,7 @@ def canary(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
         yield path
 
 
-@every_kind
+@every_machine
 async def test_files_of_the_host(kind: Kind, canary: Path) -> None:
     succeeds("file_by_path", str(canary))
     succeeds("file_through_processes", str(canary))
@@ -68,7 +68,7 @@ async def test_files_of_the_host(kind: Kind, canary: Path) -> None:
         assert await inside(sandbox, "file_by_name", "/", canary.name) == "SAFE"
 
 
-@every_kind
+@every_machine
 async def test_the_hosts_environment(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = secrets.token_hex(16)
     monkeypatch.setenv("PROVIDER_API_KEY", secret)
@@ -78,7 +78,7 @@ async def test_the_hosts_environment(kind: Kind, monkeypatch: pytest.MonkeyPatch
         assert await inside(sandbox, "environment", secret) == "SAFE"
 
 
-@every_kind
+@every_machine
 async def test_processes_of_the_host(kind: Kind) -> None:
     marker = secrets.token_hex(8)
     with subprocess.Popen(["sh", "-c", "read line", marker], stdin=subprocess.PIPE) as process:
@@ -87,13 +87,13 @@ async def test_processes_of_the_host(kind: Kind) -> None:
         process.communicate(b"\n")
 
 
-@every_kind
+@every_machine
 async def test_host_paths_in_command_lines(kind: Kind) -> None:
     succeeds("command_line", str(PROBE.parent)[::-1])
     await refused(kind, "command_line", "/tmp/gb"[::-1])
 
 
-@every_kind
+@every_machine
 async def test_descriptors_of_the_host(kind: Kind, canary: Path) -> None:
     descriptor = os.open(canary, os.O_RDONLY)
     os.dup2(descriptor, 200, inheritable=True)
@@ -105,14 +105,14 @@ async def test_descriptors_of_the_host(kind: Kind, canary: Path) -> None:
         os.close(200)
 
 
-@every_kind
+@every_machine
 async def test_the_users_terminal(kind: Kind) -> None:
     _, slave = pty.openpty()
     succeeds("terminal", stdin=slave)
     await refused(kind, "terminal")
 
 
-@every_kind
+@every_machine
 async def test_typing_into_a_terminal(kind: Kind) -> None:
     if ROOT:  # others need a kernel that still permits it
         succeeds("typing")
@@ -151,7 +151,7 @@ def addresses() -> list[str]:
         return ["127.0.0.1", probe.getsockname()[0]]
 
 
-@every_kind
+@every_machine
 async def test_services_of_the_host_by_number(kind: Kind) -> None:
     with listening(socket.AF_INET, ("0.0.0.0", 0)) as server:
         port = str(server.getsockname()[1])
@@ -160,7 +160,7 @@ async def test_services_of_the_host_by_number(kind: Kind) -> None:
             await refused(kind, "connecting", address, port)
 
 
-@every_kind
+@every_machine
 async def test_abstract_sockets_of_the_host(kind: Kind) -> None:
     name = f"glovebox-{secrets.token_hex(8)}"
     with listening(socket.AF_UNIX, b"\0" + name.encode()):
@@ -168,7 +168,7 @@ async def test_abstract_sockets_of_the_host(kind: Kind) -> None:
         await refused(kind, "abstract_socket", name)
 
 
-@every_kind
+@every_machine
 async def test_socket_files_of_the_host(kind: Kind) -> None:
     with files.temporary_dir(shared=True) as folder:
         path = str(folder / "agent.sock")
@@ -181,7 +181,7 @@ async def test_socket_files_of_the_host(kind: Kind) -> None:
                 assert await inside(sandbox, "unix_socket_files", "/") == "SAFE"
 
 
-@every_kind
+@every_machine
 async def test_keys_of_the_kernel(kind: Kind) -> None:
     add_key, keyctl = KEYS
     name = f"glovebox-{secrets.token_hex(8)}"
@@ -198,7 +198,7 @@ async def test_keys_of_the_kernel(kind: Kind) -> None:
     succeeds("list_of_keys")
 
 
-@every_kind
+@every_machine
 async def test_shared_memory_of_the_host(kind: Kind) -> None:
     key = secrets.randbelow(2**30) + 1
     segment = libc.shmget(key, 4096, 0o1666)
@@ -210,7 +210,7 @@ async def test_shared_memory_of_the_host(kind: Kind) -> None:
         libc.shmctl(segment, 0, None)
 
 
-@every_kind
+@every_machine
 async def test_the_name_of_the_host(kind: Kind) -> None:
     succeeds("host_name", os.uname().nodename)
     await refused(kind, "host_name", os.uname().nodename)
@@ -272,11 +272,11 @@ def test_probe(
     boxed: tuple[str, ...],
     possible: Callable[[], bool],
     tmp_path: Path,
-    shared: Shared,
+    machine: Shared,
 ) -> None:
     if possible():
         succeeds(probe, *bare, cwd=tmp_path)
-    assert shared.run(lambda sandbox: inside(sandbox, probe, *boxed)) == "SAFE"
+    assert machine.run(lambda sandbox: inside(sandbox, probe, *boxed)) == "SAFE"
 
 
 SCRIPTS = {
@@ -335,20 +335,20 @@ echo 'int main(){return 42;}' >c.c && cc c.c -o c && { ./c; test $? = 42; }
 
 
 @pytest.mark.parametrize("what", SCRIPTS)
-def test_a_shell_is_still_of_use(what: str, shared: Shared) -> None:
-    result = shared.run(lambda sandbox: sandbox.exec(["sh", "-ec", SCRIPTS[what]]))
+def test_a_shell_is_still_of_use(what: str, machine: Shared) -> None:
+    result = machine.run(lambda sandbox: sandbox.exec(["sh", "-ec", SCRIPTS[what]]))
     assert (result.exit_code, result.output) == (0, b"works\n")
 
 
 @pytest.mark.parametrize("what", PROGRAMS)
-def test_programs_can_still_use(what: str, shared: Shared) -> None:
+def test_programs_can_still_use(what: str, machine: Shared) -> None:
     program = textwrap.dedent(PROGRAMS[what])
-    result = shared.run(lambda sandbox: sandbox.exec(["python3", "-I", "-c", program]))
+    result = machine.run(lambda sandbox: sandbox.exec(["python3", "-I", "-c", program]))
     assert (result.exit_code, result.output) == (0, b"")
 
 
-def test_a_compiler_works_inside(shared: Shared) -> None:
-    result = shared.run(lambda sandbox: sandbox.exec(["sh", "-c", COMPILER]))
+def test_a_compiler_works_inside(machine: Shared) -> None:
+    result = machine.run(lambda sandbox: sandbox.exec(["sh", "-c", COMPILER]))
     if result.exit_code == 127:
         pytest.skip("no compiler inside")
     assert (result.exit_code, result.output) == (0, b"")

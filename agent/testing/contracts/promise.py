@@ -1,0 +1,73 @@
+"""What promises are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from agent.core.errors import SandboxError
+from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
+from agent.testing import programs
+
+PATIENCE_SECONDS = 60.0
+"""How long a chore may take on a slow machine."""
+
+Promise = Callable[[Sandbox], Awaitable[None]]
+BackendPromise = Callable[[Backend, SandboxSpec], Awaitable[None]]
+
+SANDBOX: list[Promise] = []
+BACKEND: list[BackendPromise] = []
+
+
+def name(promise: object) -> str:
+    """The promise in words, for test ids."""
+    return getattr(promise, "__name__", str(promise))
+
+
+def of_sandbox(promise: Promise) -> Promise:
+    """Add a promise of every running sandbox."""
+    SANDBOX.append(promise)
+    return promise
+
+
+def of_backend(promise: BackendPromise) -> BackendPromise:
+    """Add a promise of every backend."""
+    BACKEND.append(promise)
+    return promise
+
+
+async def done(sandbox: Sandbox, argv: Sequence[str]) -> str:
+    """What a program prints that must succeed."""
+    result = await sandbox.exec(argv, seconds=PATIENCE_SECONDS)
+    assert result.exit_code == 0, result
+    return result.output.decode()
+
+
+async def running(sandbox: Sandbox, marker: str) -> bool:
+    """Whether a program with `marker` as a whole argument runs inside."""
+    return await _signalled(sandbox, 0, marker)
+
+
+async def killed(sandbox: Sandbox, marker: str) -> bool:
+    """Kill the programs that `running` finds; whether there were any."""
+    return await _signalled(sandbox, 9, marker)
+
+
+async def _signalled(sandbox: Sandbox, number: int, marker: str) -> bool:
+    # In two parts, so that the program that looks does not find itself.
+    result = await sandbox.exec(programs.signal_every(number, marker[:1], marker[1:]))
+    assert result.exit_code in (0, 9), result
+    return result.exit_code == 0
+
+
+def raised(error: BaseException | None, kind: type[BaseException]) -> None:
+    """`error` must be of that kind."""
+    assert isinstance(error, kind), f"{kind.__name__} expected, got {error!r}"
+
+
+async def error_of(awaitable: Awaitable[object]) -> BaseException | None:
+    """The `SandboxError` that it raises, if it does."""
+    try:
+        await awaitable
+    except SandboxError as error:
+        return error
+    return None

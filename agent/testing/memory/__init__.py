@@ -1,0 +1,1 @@
+"""A machine in memory: files, processes, streams and signals, without a kernel."""
