@@ -17,6 +17,7 @@ from agent.core.errors import SandboxError, SandboxLost, SyncError
 from agent.core.limits import BUNDLE_MAX_BYTES, WORK_DIFF_MAX_BYTES
 from agent.core.text import one_line
 from agent.git.gate import HELD, excluding, held, ignoring
+from agent.git.history import packed_refs
 from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, Reach, commit_id, said
 from agent.git.repository import Identity
 from agent.git.seed import Seed
@@ -114,12 +115,24 @@ class Workspace:
         await self._inside.do("index-pack", pack)
         for key, value in _settings(seed.identity):
             await self._inside.do("config", key, value)
+        if seed.tags:
+            await self._sandbox.put(self._path(".git/packed-refs"), packed_refs(seed.tags))
         await self._inside.do("update-ref", OUT, seed.tip)
         if _can_be_branch(seed.branch) and seed.branch != branch:
             await self._inside.do("update-ref", f"refs/heads/{seed.branch}", seed.base)
         await self._inside.do("update-ref", f"refs/heads/{branch}", seed.tip)
         await self._inside.do("symbolic-ref", "HEAD", f"refs/heads/{branch}")
         await self._inside.do("reset", "--quiet", "--hard")
+        if seed.extra:
+            await self._place(seed.extra)
+            await self.ignore(seed.included)
+
+    async def _place(self, tree: str) -> None:
+        """Write the files of a tree over those that are there, past git's index."""
+        index = {"GIT_INDEX_FILE": self._path(".git/glovebox-extra")}
+        await self._inside.do("read-tree", tree, env=index)
+        await self._inside.do("checkout-index", "--all", "--force", "--quiet", env=index)
+        await self._inside.run(["rm", "-f", index["GIT_INDEX_FILE"]])
 
     async def head(self) -> str:
         """The commit HEAD stands at. Raises `SyncError` when there is none."""
@@ -207,7 +220,9 @@ class Workspace:
         path = self._scratch("index")
         held = self._path(f".git/{HELD}")
         loose = await self._inside.run(["sh", "-c", _LOOSE, "sh", path, held, *GIT])
-        return int(done.output[:12]) + (loose.exit_code == 1)
+        if loose.exit_code not in (0, 1):
+            raise SyncError(f"git inside cannot say what changed: {said(loose)}", LOOK_INSIDE)
+        return int(done.output[:12]) + loose.exit_code
 
     async def keep(self, ref: str, commit: str) -> None:
         """Point a ref inside at `commit`, so that git inside does not collect it."""
