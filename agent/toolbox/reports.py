@@ -58,6 +58,8 @@ def _kind(draft: Draft) -> str:
         return "moved"
     if draft.before is None:
         return "created"
+    if draft.after == draft.before and draft.mode >= 0:
+        return "mode"
     return "edited" if draft.replaced else "written"
 
 

@@ -14,27 +14,16 @@ from agent.core.errors import ToolboxError
 from agent.tools.base import ToolContext
 
 
-class Near(msgspec.Struct, frozen=True):
-    """Lines that resemble what was looked for, and how they differ from it."""
-
-    first: int
-    last: int
-    text: str
-    why: str
-
-
 class Refusal(msgspec.Struct, frozen=True):
     """Why an operation was not done. Which fields are set depends on `reason`."""
 
     reason: str
     path: str = ""
-    nearest: list[str | Near] = msgspec.field(default_factory=list[str | Near])
+    nearest: list[str] = msgspec.field(default_factory=list[str])
     entries: list[str] = msgspec.field(default_factory=list[str])
     kind: str = ""
     size: int = 0
     total: int = 0
-    count: int = 0
-    lines: list[int] = msgspec.field(default_factory=list[int])
     why: str = ""
 
 
@@ -54,30 +43,7 @@ class ReadAnswer(msgspec.Struct, frozen=True):
     long_lines: list[int] = msgspec.field(default_factory=list[int])
 
 
-class WriteAnswer(msgspec.Struct, frozen=True):
-    """A whole file was written."""
-
-    path: str
-    hash: str
-    created: bool
-    lines: int
-    bytes: int
-    diff: str = ""
-
-
-class EditAnswer(msgspec.Struct, frozen=True):
-    """A part of a file was replaced; `text` shows lines `first` to `last` as they are now."""
-
-    path: str
-    hash: str
-    replaced: int
-    first: int
-    last: int
-    text: str
-    diff: str = ""
-
-
-Answer = TypeVar("Answer", ReadAnswer, WriteAnswer, EditAnswer)
+Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 
 async def ask(

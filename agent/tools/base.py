@@ -22,16 +22,38 @@ class Seen:
     """Which content of each file the model has seen: path inside to content hash.
 
     The guard against editing a file that changed since it was read. A session keeps one; `resume`
-    rebuilds it from the details of earlier results.
+    rebuilds it from the details of earlier results. `failures` counts the edits that found no
+    place since the file was last read or changed.
     """
 
     hashes: dict[str, str] = field(default_factory=dict[str, str])
+    failures: dict[str, int] = field(default_factory=dict[str, int])
 
     def note(self, details: Mapping[str, Any]) -> None:
-        """Remember the path and hash that a result's details name, if they do."""
+        """Remember each path and hash that a result's details name, if they do."""
+        for of_one in (details, *_several(details, "files"), *_several(details, "failures")):
+            self._note(of_one)
+
+    def _note(self, details: Mapping[str, Any]) -> None:
         path, digest = details.get("path"), details.get("hash")
-        if isinstance(path, str) and isinstance(digest, str):
-            self.hashes[path] = digest
+        if not isinstance(path, str):
+            return
+        if details.get("reason") in ("not_found", "ambiguous"):
+            self.failures[path] = self.failures.get(path, 0) + 1
+        if isinstance(digest, str):
+            self.failures.pop(path, None)
+            if digest:
+                self.hashes[path] = digest
+            else:
+                self.hashes.pop(path, None)
+
+
+def _several(details: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """What the details say of several files."""
+    items = details.get(key)
+    if not isinstance(items, list):
+        return []
+    return [item for item in cast(list[Any], items) if isinstance(item, Mapping)]
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

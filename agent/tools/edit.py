@@ -1,24 +1,21 @@
-"""Replace text in a file, exactly or not at all."""
+"""Replace text in a file: literally, at one place, and told when it was not quite as written."""
 
 from __future__ import annotations
-
-from typing import Annotated
 
 import msgspec
 
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
-from agent.tools import wording
-from agent.tools.answers import EditAnswer, Refusal, ask, seen_hash
+from agent.tools.answers import seen_hash
 from agent.tools.base import Tool, ToolContext
-from agent.tools.say import numbered, refused
+from agent.tools.changes import Changes, change, done, not_done
 
 
 class Edit(msgspec.Struct, forbid_unknown_fields=True):
-    path: Annotated[str, msgspec.Meta(description="File.")]
-    old: Annotated[str, msgspec.Meta(description="Text to replace, exact, without line numbers.")]
-    new: Annotated[str, msgspec.Meta(description="What stands there instead.")]
-    all: Annotated[bool, msgspec.Meta(description="Replace every occurrence.")] = False
+    path: str
+    old: str
+    new: str
+    all: bool = False
 
 
 def tool(description: str) -> Tool:
@@ -32,28 +29,15 @@ def _title(arguments: Edit) -> str:
 
 async def _run(arguments: Edit, ctx: ToolContext) -> ToolResult:
     path = arguments.path
-    answer = await ask(
+    answer = await change(
         ctx,
-        EditAnswer,
         "edit",
-        path,
+        path=path,
         old=arguments.old,
         new=arguments.new,
         all=arguments.all,
         hash=seen_hash(ctx, path),
     )
-    if isinstance(answer, Refusal):
-        return refused(ctx, path, answer, changes=True)
-    head = wording.EDITED.format(path=path, count=answer.replaced)
-    lines = numbered(answer.text, answer.first) if answer.first else wording.EMPTY
-    return ToolResult(
-        ctx.call_id,
-        ok=True,
-        text=f"{head}\n{lines}",
-        details={
-            "path": answer.path,
-            "hash": answer.hash,
-            "replaced": answer.replaced,
-            "diff": answer.diff,
-        },
-    )
+    if isinstance(answer, Changes):
+        return done(ctx, answer, path=path)
+    return not_done(ctx, answer, path=path)

@@ -42,7 +42,7 @@ async def _run(arguments: Read, ctx: ToolContext) -> ToolResult:
         return ToolResult(ctx.call_id, ok=True, text=_text(answer), details=_details(answer))
     if answer.reason == "directory":
         return _directory(arguments.path, answer, ctx)
-    return refused(ctx, arguments.path, answer, changes=False)
+    return refused(ctx, arguments.path, answer)
 
 
 def _details(answer: ReadAnswer) -> dict[str, object]:

@@ -1,4 +1,5 @@
-"""What the tools say to the model, besides their descriptions in `prompts/tools`.
+"""What the tools say to the model, besides their descriptions in `prompts/tools`; what they say of
+changes of files is in `changewords`.
 
 One place, so that it can be read in one go: `tests/tools/snapshots/wording.txt` shows each sentence
 filled in. A refusal says what did not happen, why, and what to do next.
@@ -113,35 +114,15 @@ DIRECTORY = "{path} is a directory:"
 DIRECTORY_EMPTY = "{path} is an empty directory."
 DIRECTORY_MORE = "[the first {count}; use `ls` or `find` in bash to see all]"
 
-# write and edit
-CREATED = "Created {path} (lines: {lines}, bytes: {size})."
-WRITTEN = "Replaced {path} (lines: {lines}, bytes: {size})."
-EDITED = "Edited {path}, {count} replaced:"
-
 # refusals, by the toolbox's reason
 ABSENT = "{path} does not exist, nor anything like it. `ls` or `find` shows what does."
 ABSENT_NEAR = "{path} does not exist. Near it: {nearest}."
 REFUSALS = {
     "absent": ABSENT,
-    "directory": "{path} is a directory. Name a file in it.",
     "binary": "{path} is not text ({kind}, {size} bytes). Look at it with `file` or `od` in bash.",
     "special": "{path} is no regular file ({kind}).",
     "denied": "{path} cannot be used ({why}). `ls -ld` in bash shows its owner and mode.",
     "too_large": "{path} is too large ({size} bytes). Use `grep -n`, `sed -n` or a script in bash.",
     "past_end": "{path} ends at line {total}; there is nothing at that offset.",
-    "unread": "{path} exists and you have not read it. `read` it first, or `edit` a part.",
-    "stale": "{path} has changed since you last read it. `read` it again, then repeat.",
-    "no_space": "No space for {path} ({why}). Remove what is not needed, then repeat.",
-    "not_found": "`old` does not occur in {path}.",
-    "ambiguous": "`old` occurs {count} times in {path}, at lines {lines}. Add lines around it"
-    " until it occurs once, or set `all`.",
-    "same": "`old` and `new` are the same; see whether the change is there already.",
-    "empty_old": "`old` is empty. Give the text to replace; to make a file, use `write`.",
-    "encoding": "The text does not fit the encoding of {path}: {why}. Use other characters, or"
-    " convert the file first.",
 }
 UNKNOWN_REFUSAL = "{path}: refused ({reason})."
-UNCHANGED = "Nothing was changed. "
-NEAR = "Nearest, lines {first}-{last} ({why}):"
-NEAR_NEXT = "Copy `old` from the file exactly, white space included."
-NO_NEAR_NEXT = "Nothing in it is similar: `read` or grep the file to find the place."

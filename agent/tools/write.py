@@ -8,10 +8,9 @@ import msgspec
 
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
-from agent.tools import wording
-from agent.tools.answers import Refusal, WriteAnswer, ask, seen_hash
+from agent.tools.answers import seen_hash
 from agent.tools.base import Tool, ToolContext
-from agent.tools.say import refused
+from agent.tools.changes import Changes, Failure, change, done, not_done
 
 
 class Write(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,27 +30,15 @@ def _title(arguments: Write) -> str:
 async def _run(arguments: Write, ctx: ToolContext) -> ToolResult:
     path = arguments.path
     answer = await _write(arguments, ctx, seen_hash(ctx, path))
-    if isinstance(answer, Refusal) and answer.reason == "unread":
+    if isinstance(answer, Failure) and answer.reason == "unread":
         # `~` is another name for a place that only the inside knows; its answer has the real one.
         known = ctx.seen.hashes.get(answer.path)
         answer = await _write(arguments, ctx, known) if known else answer
-    if isinstance(answer, Refusal):
-        return refused(ctx, path, answer, changes=True)
-    template = wording.CREATED if answer.created else wording.WRITTEN
-    return ToolResult(
-        ctx.call_id,
-        ok=True,
-        text=template.format(path=path, lines=answer.lines, size=answer.bytes),
-        details={
-            "path": answer.path,
-            "hash": answer.hash,
-            "created": answer.created,
-            "lines": answer.lines,
-            "diff": answer.diff,
-        },
-    )
+    if isinstance(answer, Changes):
+        return done(ctx, answer, path=path)
+    return not_done(ctx, answer, path=path)
 
 
-async def _write(arguments: Write, ctx: ToolContext, seen: str | None) -> WriteAnswer | Refusal:
+async def _write(arguments: Write, ctx: ToolContext, seen: str | None) -> Changes | Failure:
     path, text = arguments.path, arguments.content
-    return await ask(ctx, WriteAnswer, "write", path, text=text, hash=seen)
+    return await change(ctx, "write", path=path, text=text, hash=seen)

@@ -22,9 +22,6 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 FILE = {"path": "/workspace/a.py", "hash": "h1"}
 TEXT = {"ok": True, **FILE, "text": "one\ntwo", "first": 1, "last": 2, "total": 2}
-NEAR = [{"first": 4, "last": 5, "text": "\tone\n\ttwo", "why": "indentation differs"}]
-EDITED = {"ok": True, **FILE, "replaced": 1, "first": 9, "last": 10, "text": "x = 1\ny = 2"}
-WRITTEN = {"ok": True, **FILE, "created": True, "lines": 3, "bytes": 42}
 
 
 def no(reason: str, **more: Any) -> dict[str, Any]:
@@ -33,14 +30,6 @@ def no(reason: str, **more: Any) -> dict[str, Any]:
 
 def read(answer: Mapping[str, Any]) -> Awaitable[ToolResult]:
     return said("read", answer, path="a.py")
-
-
-def edit(answer: Mapping[str, Any]) -> Awaitable[ToolResult]:
-    return said("edit", answer, path="a.py", old="a", new="b")
-
-
-def write(answer: Mapping[str, Any]) -> Awaitable[ToolResult]:
-    return said("write", answer, path="a.py", content="a\n")
 
 
 def broken() -> Awaitable[ToolResult]:
@@ -75,24 +64,6 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "read: past the end": read(no("past_end", total=12)),
         "read: a reason unknown to us": read(no("phase_of_the_moon")),
         "read: the toolbox fails": broken(),
-        "write: a new file": write(WRITTEN),
-        "write: over a file": write({**WRITTEN, "created": False}),
-        "write: unread": write(no("unread")),
-        "write: stale": write(no("stale")),
-        "write: directory": write(no("directory")),
-        "write: denied": write(no("denied", why="Read-only file system")),
-        "write: no space": write(no("no_space", why="No space left on device")),
-        "edit: once": edit(EDITED),
-        "edit: many": edit({**EDITED, "replaced": 12}),
-        "edit: down to nothing": edit({**EDITED, "first": 0, "last": 0, "text": ""}),
-        "edit: absent text": edit(no("not_found", nearest=[])),
-        "edit: absent text, with places": edit(no("not_found", nearest=NEAR)),
-        "edit: ambiguous": edit(no("ambiguous", count=3, lines=[4, 9, 12])),
-        "edit: very ambiguous": edit(no("ambiguous", count=300, lines=list(range(1, 51)))),
-        "edit: stale": edit(no("stale")),
-        "edit: same": edit(no("same")),
-        "edit: empty": edit(no("empty_old")),
-        "edit: encoding": edit(no("encoding", why="U+20AC cannot be written as latin-1")),
         "bash: done": shown(ExecResult(0, b"hello\n")),
         "bash: failed": shown(ExecResult(2, b"no\n")),
         "bash: silent": shown(ExecResult(0, b"")),

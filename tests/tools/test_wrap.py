@@ -14,6 +14,7 @@ from agent.core.limits import RESULT_MAX_BYTES, RESULT_MAX_LINES
 from agent.core.messages import ToolResult
 from agent.tools import wording
 from agent.tools.base import Tool, ToolContext
+from agent.tools.edit import Edit
 from agent.tools.wrap import shorten, wrap
 from tests.tools.fake import FakeSandbox, FakeToolbox, context, use
 
@@ -78,14 +79,21 @@ async def test_a_sandbox_that_is_gone_is_no_result(error: type) -> None:
         {"ok": True, "path": 1, "hash": "h", "text": "", "first": 1, "last": 1, "total": 1},
         {"ok": False},
         {"ok": False, "reason": ["absent"]},
-        {"ok": False, "reason": "ambiguous", "lines": "4"},
+        {"ok": False, "reason": "absent", "nearest": "4"},
     ],
 )
-@pytest.mark.parametrize("name", ["read", "write", "edit"])
+@pytest.mark.parametrize("name", ["read", "write", "edit", "multiedit", "patch"])
 async def test_nonsense_from_inside_is_a_result(name: str, answer: dict[str, Any]) -> None:
-    arguments = {"read": {}, "write": {"content": ""}, "edit": {"old": "a", "new": "b"}}[name]
+    one = {"path": "a", "old": "a", "new": "b"}
+    arguments: dict[str, Any] = {
+        "read": {"path": "a"},
+        "write": {"path": "a", "content": ""},
+        "edit": one,
+        "multiedit": {"edits": [Edit(**one)]},
+        "patch": {"patch": "x"},
+    }[name]
     ctx = context(FakeSandbox(toolbox=FakeToolbox(answer)))
-    result = await use(name, ctx, path="a", **arguments)
+    result = await use(name, ctx, **arguments)
     assert (result.ok, result.text) == (False, wording.BROKEN)
 
 
