@@ -29,7 +29,10 @@ class Header:
 
 
 def parse_header(data: bytes, ref: str) -> Header:
-    """The header at the start of `data`, a bundle's first bytes, which must offer exactly `ref`."""
+    """The header at the start of `data`, a bundle's first bytes, which must offer exactly `ref`.
+
+    Without a `ref` it may have any name: it is looked at by nobody.
+    """
     if not data.startswith(_MAGIC):
         raise _refused("it is no bundle of version 2")
     end = data.find(b"\n\n", len(_MAGIC) - 1, HEADER_MAX_BYTES)
@@ -40,7 +43,7 @@ def parse_header(data: bytes, ref: str) -> Header:
     offers = [found for line in lines if (found := _OFFERS.fullmatch(line))]
     if len(needs) + len(offers) != len(lines):
         raise _refused("its header holds a line of no known form")
-    if len(offers) != 1 or offers[0][2] != ref.encode():
+    if len(offers) != 1 or (ref and offers[0][2] != ref.encode()):
         raise _refused("it offers other refs than the one that was asked for")
     _check_pack(data[end + 2 : end + 2 + _PACK_HEAD])
     return Header(offers[0][1].decode(), needs, end + 2)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent.core.errors import UserError
 from agent.host.files import make_private_dir
 
 Kind = Literal["file", "link", "dir", "other", "absent"]
@@ -69,6 +70,27 @@ def copy_exactly(source: Path, target: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def copy_regular(source: Path, target: Path, limit: int) -> None:
+    """Copy a regular file of at most `limit` bytes, never a link, a pipe or a device.
+
+    Raises `UserError` naming the path and the reason.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise UserError(f"cannot read `{source}`: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as old, open(target, "wb") as new:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"`{source}` is not a regular file")
+        left = limit
+        while piece := old.read(min(PIECE_BYTES, left + 1)):
+            left -= len(piece)
+            if left < 0:
+                raise UserError(f"`{source}` is larger than {limit} bytes")
+            new.write(piece)
 
 
 def pieces(path: Path) -> Iterator[bytes]:
