@@ -27,6 +27,7 @@ Defect = tuple[object, str, object]
 # What the defects below still need of what they replace.
 START = MemorySandbox._start
 FACTS = MemoryBackend.facts
+CREATE = MemoryBackend.create
 EXIT_CODE = Process.exit_code.fget
 assert EXIT_CODE is not None
 PIPE = Pipe.__init__
@@ -179,6 +180,10 @@ async def _made_again(self: MemoryBackend, spec: SandboxSpec) -> MemorySandbox:
     return await self.attach(ref, spec)
 
 
+async def _online_anyway(self: MemoryBackend, spec: SandboxSpec) -> MemorySandbox:
+    return await CREATE(self, replace(spec, network="none"))
+
+
 async def _found_whatever_the_labels(self: MemoryBackend, labels: Any) -> tuple[str, ...]:
     return tuple(self.machines)
 
@@ -253,6 +258,7 @@ DEFECTS: dict[str, Defect] = {
     "a_sandbox_is_found_by_its_labels_until_it_is_destroyed": (
         MemoryBackend, "find", _found_whatever_the_labels,
     ),
+    "a_network_policy_that_nobody_knows_is_an_error": (MemoryBackend, "create", _online_anyway),
     "the_environment_of_the_spec_is_visible": (MemoryBackend, "attach", _environment_forgotten),
     "facts_are_true": (MemoryBackend, "facts", _boasts),
     "a_port_can_be_reached_or_the_error_says_why": (MemorySandbox, "expose", _any_port),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.errors import SandboxError, SandboxLost
+from agent.core.errors import SandboxError, SandboxLost, SandboxUnavailable, UserError
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from agent.testing import chores, programs
 from agent.testing.contracts.promise import done, error_of, of_backend, raised, running
@@ -105,6 +105,16 @@ async def a_sandbox_is_found_by_its_labels_until_it_is_destroyed(
     finally:
         await backend.destroy(sandbox.ref)
     assert await backend.find(own) == ()
+
+
+@of_backend
+async def a_network_policy_that_nobody_knows_is_an_error(
+    backend: Backend, spec: SandboxSpec
+) -> None:
+    labels = {**spec.labels, "glovebox.session": spec.session}
+    asked = replace(spec, labels=labels, network="unheard-of")
+    raised(await error_of(backend.create(asked)), (SandboxUnavailable, UserError))
+    assert await backend.find(labels) == ()
 
 
 @of_backend

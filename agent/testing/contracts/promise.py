@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from agent.core.errors import SandboxError
+from agent.core.errors import GloveboxError
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
 from agent.testing import programs
 
@@ -13,6 +13,8 @@ PATIENCE_SECONDS = 60.0
 
 Promise = Callable[[Sandbox], Awaitable[None]]
 BackendPromise = Callable[[Backend, SandboxSpec], Awaitable[None]]
+
+_Kind = type[BaseException] | tuple[type[BaseException], ...]
 
 SANDBOX: list[Promise] = []
 BACKEND: list[BackendPromise] = []
@@ -59,15 +61,15 @@ async def _signalled(sandbox: Sandbox, number: int, marker: str) -> bool:
     return result.exit_code == 0
 
 
-def raised(error: BaseException | None, kind: type[BaseException]) -> None:
+def raised(error: BaseException | None, kind: _Kind) -> None:
     """`error` must be of that kind."""
-    assert isinstance(error, kind), f"{kind.__name__} expected, got {error!r}"
+    assert isinstance(error, kind), f"{kind} expected, got {error!r}"
 
 
 async def error_of(awaitable: Awaitable[object]) -> BaseException | None:
-    """The `SandboxError` that it raises, if it does."""
+    """The error of ours that it raises, if it does."""
     try:
         await awaitable
-    except SandboxError as error:
+    except GloveboxError as error:
         return error
     return None
