@@ -11,7 +11,7 @@ from agent.toolbox.lookup import Lookup
 from agent.toolbox.rpc import Late, ServerFailed, listing, mapping, path_of, uri_of
 from agent.toolbox.servers import IDS, Running
 
-SECONDS = 12.0
+SECONDS = 8.0
 PLACES_MAX = 20_000
 _SEVERITIES = {1: "error", 2: "warning", 3: "note", 4: "hint"}
 

@@ -15,6 +15,7 @@ _WEIGHT = {
     "function": 0, "method": 1, "module": 2, "macro": 1, "constant": 2, "variable": 3, "field": 3,
 }  # fmt: skip
 _BEFORE = re.compile(r"([A-Za-z_$][\w$]*)\s*(?:\?|!)?(?:\.|::|->)\s*$")
+_IMPORTS = re.compile(r"\s*(?:from|import|export|use|using|require|#\s*include)\b")
 _OWN = frozenset(("self", "cls", "this", "super", "@"))
 
 
@@ -31,8 +32,10 @@ class Use(NamedTuple):
 def use_of(lookup: Lookup, path: str, line: int, name: str) -> Use:
     """The use of a name in a line."""
     text = lookup.line(path, line)
-    match = re.search(r"(?<![\w$])" + re.escape(name) + r"(?![\w$])", text)
-    head = text[: match.start()] if match else ""
+    found = list(re.finditer(r"(?<![\w$])" + re.escape(name) + r"(?![\w$])", text))
+    if not found or _IMPORTS.match(text):
+        return Use(path, line, name, "", False)
+    head = text[: found[0].start()]
     before = _BEFORE.search(head)
     member = bool(re.search(r"(?:\.|::|->)\s*$", head))
     return Use(path, line, name, before.group(1) if before else "", member)

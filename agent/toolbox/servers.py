@@ -17,7 +17,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from agent.toolbox.rpc import LanguageServer, Late, ServerFailed
 
-START_SECONDS = 10.0
+START_SECONDS = 8.0
 IDLE_SECONDS = 60.0
 RUNNING_MAX = 3
 VERSION_SECONDS = 5.0

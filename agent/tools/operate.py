@@ -14,7 +14,10 @@ class No(msgspec.Struct, frozen=True):
     """Why an operation was not done. Which fields are set depends on `reason`."""
 
     reason: str
+    name: str = ""
     names: list[str] = msgspec.field(default_factory=list[str])
+    near: list[str] = msgspec.field(default_factory=list[str])
+    line: int = 0
     count: int = 0
     why: str = ""
     state: str = ""
