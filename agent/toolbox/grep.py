@@ -18,8 +18,6 @@ SECONDS = 20.0
 GRACE_SECONDS = 4.0
 ANSWER_MAX_BYTES = 32_000_000
 
-TEXT_HITS_MAX = 60
-PLACE_HITS_MAX = 300
 LEAST_OF_A_FILE = 3
 BEST_HITS = 10
 FILES_MAX = 200
@@ -37,8 +35,9 @@ SCOPE_PARTS = 2
 def grep(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """The lines with a match below `path`, in the form that fits their number.
 
-    `form` of the answer: "text" (few hits: each with its text and its scope), "places" (lines and
-    scopes), "counts" (files and folders, and the hits that look best), "files" (names alone).
+    `form` of the answer: "text" (up to `text_hits`: each with its text and its scope), "places" (up
+    to `place_hits`: lines and scopes), "counts" (files and folders, and the hits that look best) or
+    "files" (names alone).
     `total` and `files` count everything, whatever is shown.
     """
     workdir = limits["workdir"]
@@ -57,7 +56,7 @@ def grep(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         "context": context,
         "engine": arguments.get("engine", ""),
         "seconds": arguments.get("seconds", SECONDS),
-        "most": PLACE_HITS_MAX,
+        "most": arguments["place_hits"],
         "least": LEAST_OF_A_FILE,
     }
     try:
@@ -69,7 +68,7 @@ def grep(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         return missing(target, error, workdir)
     if found is None:
         return refusal(target, "too_slow")
-    answer = _formed(found, arguments.get("mode", ""), context, workdir)
+    answer = _formed(found, arguments, workdir)
     return dict(answer, ok=True, path=target)
 
 
@@ -111,7 +110,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _formed(found: Dict[str, Any], mode: str, context: int, workdir: str) -> Answer:
+def _formed(found: Dict[str, Any], arguments: Dict[str, Any], workdir: str) -> Answer:
     """The answer in the form that the number of hits, or the mode, asks for."""
     answer = {key: found[key] for key in ("total", "files", "searched", "of", "complete")}
     answer.update({key: found[key] for key in ("engine", "widened", "unusual")})
@@ -120,17 +119,18 @@ def _formed(found: Dict[str, Any], mode: str, context: int, workdir: str) -> Ans
     for file in listed:
         file["path"] = shown(found["base"], file["path"], workdir)
     answer["folders"], answer["best"] = [], []
+    mode = arguments.get("mode", "")
     if mode in ("files", "count"):
         if mode == "count":
             listed.sort(key=lambda file: (-file["count"], file["path"]))
         answer["form"] = "files" if mode == "files" else "counts"
         answer["found"] = [_counted(file) for file in listed[:FILES_MAX]]
         return answer
-    if found["total"] <= TEXT_HITS_MAX:
+    if found["total"] <= arguments["text_hits"]:
         answer["form"] = "text"
         answer["found"] = _with_scopes(listed, workdir, text=True)
-        _bound_context(answer["found"], context)
-    elif found["total"] <= PLACE_HITS_MAX:
+        _bound_context(answer["found"])
+    elif found["total"] <= arguments["place_hits"]:
         answer["form"] = "places"
         answer["found"] = _with_scopes(listed, workdir, text=False)
     else:
@@ -159,7 +159,7 @@ def _best(listed: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def _with_scopes(listed: Sequence[Dict[str, Any]], workdir: str, *, text: bool) -> Any:
-    """Hits as [line, text, scope]; `scope` names the innermost definition around, if any."""
+    """Hits as [line, text, scope, outer scope, whether the scope begins there]."""
     contents: Dict[str, bytes] = {}
     room = SCOPED_BYTES_MAX * 10
     for file in listed[:SCOPED_FILES_MAX]:
@@ -185,20 +185,19 @@ def _content(path: str) -> bytes:
     return data if len(data) <= SCOPED_BYTES_MAX else b""
 
 
-def _scope(outline: Any, line: int) -> Tuple[str, bool]:
-    """The last parts of the name of what `line` is in, and whether that begins on this line."""
-    if not isinstance(outline, Outline):
-        return "", False
-    around = outline.at(line)
+def _scope(outline: Any, line: int) -> Tuple[str, str, bool]:
+    """The name of what `line` is in, of what that is in, and whether it begins on this line."""
+    around = outline.at(line) if isinstance(outline, Outline) else None
     if around is None:
-        return "", False
-    name = ".".join(outline.qualified(around).split(".")[-SCOPE_PARTS:])
-    return name, around.line == line
+        return "", "", False
+    names = outline.qualified(around).split(".")
+    outer = names[:-1][-SCOPE_PARTS:]
+    return ".".join(names[-SCOPE_PARTS:]), ".".join(outer), around.line == line
 
 
-def _bound_context(listed: Sequence[Dict[str, Any]], context: int) -> None:
+def _bound_context(listed: Sequence[Dict[str, Any]]) -> None:
     """Leave the lines around the later hits out when they are too many."""
-    room = CONTEXT_LINES_MAX if context else 0
+    room = CONTEXT_LINES_MAX
     for file in listed:
         file["around"] = file["around"][:room]
         room -= len(file["around"])

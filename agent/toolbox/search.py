@@ -49,7 +49,11 @@ def answered(ask: Dict[str, Any]) -> Dict[str, Any]:
         if not found["total"] and not ask["all"] and found["complete"]:
             # Perhaps it is in what ignore rules leave out.
             wide = search.run(everything=True)
-            found = dict(wide, widened=True) if wide["total"] else found
+            wide["widened"] = bool(wide["total"])
+            wide["searched"] += found["searched"]
+            wide["of"] += found["of"]
+            wide["engine"] = found["engine"]
+            found = wide
     except BadPattern as problem:
         return {"problem": "bad_pattern", "why": str(problem)}
     except OSError as error:
