@@ -40,11 +40,16 @@ class Identity(NamedTuple):
         }
 
 
+class NoRepository(UserError):
+    """There is no repository around a place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository with a working tree and at least one commit.
+    """A repository with a working tree.
 
-    `branch` is "" on a detached HEAD. `config` is what the user set, last value first served.
+    `head` is "" before the first commit, `branch` on a detached HEAD. `config` is what the user
+    set, last value first served. `plain` says that the user knows nothing of it: see `plain`.
     """
 
     root: Path
@@ -53,6 +58,7 @@ class Repository:
     head: str
     branch: str
     config: Config
+    plain: bool = False
 
     @classmethod
     async def find(cls, start: Path) -> Repository:
@@ -63,19 +69,14 @@ class Repository:
         git_dir = Path((await _ask(start, "rev-parse", "--absolute-git-dir")).text)
         common = await _ask(start, "rev-parse", "--path-format=absolute", "--git-common-dir")
         head = await _ask(start, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
-        if head.exit_code:
-            raise UserError(
-                f"the repository at `{root}` has no commit yet",
-                "make a first one, for example with `git add -A && git commit -m start`",
-            )
         branch = await _ask(start, "symbolic-ref", "--quiet", "HEAD")
         return cls(
             root=root,
             git_dir=git_dir,
             common_dir=Path(common.text),
-            head=head.text,
+            head=head.text if head.exit_code == 0 else "",
             branch=branch.text.removeprefix("refs/heads/") if branch.exit_code == 0 else "",
-            config=await _config(start),
+            config=await read_config(start),
         )
 
     @property
@@ -169,7 +170,7 @@ async def _check_kind(start: Path) -> None:
             "start in a working tree; `git worktree add` makes one for a bare repository",
         )
     if done.exit_code:
-        raise UserError(
+        raise NoRepository(
             f"`{start}` is not in a git repository: {complaint(done)}",
             "change to one, name one with -C, or make one with `git init` and a first commit",
         )
@@ -180,7 +181,8 @@ async def _check_kind(start: Path) -> None:
         )
 
 
-async def _config(start: Path) -> Config:
+async def read_config(start: Path) -> Config:
+    """What the user set, as far as this room asks for it."""
     done = await _ask(start, "config", "--null", "--get-regexp", _ASKED)
     pairs = (entry.partition("\n") for entry in done.text.split("\0") if entry)
     found = {key: value for key, _, value in pairs}

@@ -5,25 +5,31 @@ the original: git takes an entry whose file is as young as its index for possibl
 the file, and a younger copy would make it trust entries it must not trust.
 
 Filters of the user's configuration (git-lfs, git-crypt) do not run: what they would have changed or
-hidden is left as committed and named.
+hidden is left as committed and named. Ignored files that `.gloveboxinclude` names are a tree of
+their own: they go in as files, and never become part of a commit.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core.errors import UserError
-from agent.core.limits import SEED_FILE_MAX_BYTES
 from agent.core.text import one_line
 from agent.git.guard import Git, Settings
+from agent.git.keys import LOOK_BYTES, holds_key
 from agent.git.private import private_repository
 from agent.git.repository import Config, Repository
+from agent.git.rules import INCLUDE_FILE, Rules
 from agent.git.secrets import looks_secret
 from agent.host import disk, env, files
 
 LEFT_OUT_MAX = 200
+PLAIN_FILES_MAX = 20_000
+INCLUDE_MAX_BYTES = 100_000
+_KEY = "holds a key or a token"
 _GITLINK = b"160000"
 _OUTPUT = 1_000_000_000
 # What decides how a file's bytes become a blob and which differences count.
@@ -35,30 +41,57 @@ _KEPT = (
 
 @dataclass(slots=True)
 class _Plan:
-    """What to take out of the index copy, put in, pin (submodules) and leave behind."""
+    """What to take out of the index copy, put in, pin (submodules) and leave behind.
 
+    `include` are ignored files to carry; `size` adds up what is put in.
+    """
+
+    rules: Rules
+    root: Path
+    size: int = 0
     remove: list[bytes] = field(default_factory=list[bytes])
     add: list[bytes] = field(default_factory=list[bytes])
+    include: list[bytes] = field(default_factory=list[bytes])
     pin: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     left_out: list[str] = field(default_factory=list[str])
 
     def leave(self, name: bytes, why: str) -> None:
         self.left_out.append(f"`{shown(name)}`: {why}")
 
+    def take(self, into: list[bytes], name: bytes, found: disk.Found) -> None:
+        into.append(name)
+        self.size += found.size
+
+    def refusal(self, found: disk.Found, driver: str) -> str:
+        """Why a file stays out; "" when it does not."""
+        if driver:
+            return f"needs the filter `{one_line(driver)}`, which is not run"
+        if found.size > self.rules.file_max:
+            return f"{found.size} bytes, more than {self.rules.file_max}"
+        if self.size + found.size > self.rules.total_max:
+            return f"the uncommitted work is more than {self.rules.total_max} bytes without it"
+        return "" if found.readable else "not readable"
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A tree in `private`, and what of the working tree is not in it, with the reason."""
+    """A tree in `private`, and what of the working tree is not in it, with the reason.
+
+    `extra` is the tree of the `included` files, ignored ones that are carried; "" for none.
+    """
 
     private: Git
     tree: str
     left_out: tuple[str, ...]
+    extra: str = ""
+    included: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Index:
     gitlinks: dict[bytes, bytes]
     unmerged: dict[bytes, dict[bytes, bytes]]  # path to stage to mode and id
+    attributes: bool = False  # whether a file of attributes is tracked
 
 
 def shown(name: bytes) -> str:
@@ -66,19 +99,29 @@ def shown(name: bytes) -> str:
     return one_line(name.decode("utf-8", "replace"), 200)
 
 
-async def take_snapshot(repository: Repository, path: Path) -> Snapshot:
+async def take_snapshot(repository: Repository, path: Path, rules: Rules | None = None) -> Snapshot:
     """The working tree of `repository` as a tree in a private repository made at `path`."""
+    rules = rules or Rules()
     private = private_repository(
         path, repository, settings=_settings(repository.config), fails=UserError
     )
     git = private.using(GIT_WORK_TREE=str(repository.root), GIT_INDEX_FILE=str(path / "index"))
     _copy_state(repository, path)
-    if not disk.copy_exactly(repository.git_dir / "index", path / "index"):
+    if not disk.copy_exactly(repository.git_dir / "index", path / "index") and repository.head:
         await git.run("read-tree", repository.head)
-    plan = await _plan(git, repository)
-    await _update(git, plan)
-    tree = await git.line("write-tree", "--missing-ok")
-    return Snapshot(private, tree, _cut(plan.left_out))
+    plan = _Plan(rules, repository.root)
+    index = await _index(git)
+    for name in sorted(index.gitlinks):
+        plan.leave(name, "a submodule; its files are not carried, its commit stays as recorded")
+    if rules.uncommitted or not repository.head:
+        await _plan_all(git, repository, plan, index, path)
+        await _update(git, plan)
+        tree = await git.line("write-tree", "--missing-ok")
+    else:
+        tree = await git.line("rev-parse", f"{repository.head}^{{tree}}")
+    await _name_pointers(git, plan, index)
+    extra = await _extra(git, path, plan.include)
+    return Snapshot(private, tree, _cut(plan.left_out), extra, tuple(plan.include))
 
 
 def _settings(config: Config) -> Settings:
@@ -106,18 +149,81 @@ def _copy_state(repository: Repository, path: Path) -> None:
             disk.copy_exactly(repository.git_dir / name, path / name)
 
 
-async def _plan(git: Git, repository: Repository) -> _Plan:
-    plan, index = _Plan(), await _index(git)
-    for name in sorted(index.gitlinks):
-        plan.leave(name, "a submodule; its files are not carried, its commit stays as recorded")
+async def _plan_all(
+    git: Git, repository: Repository, plan: _Plan, index: _Index, path: Path
+) -> None:
     changed = await _changed(git)
     others = _without_bare(await _names(git, "ls-files", "-z", "--others", "--exclude-standard"))
-    filtered = await _filtered(git, repository.config, (*changed, *others))
+    if repository.plain and len(others) > PLAIN_FILES_MAX:
+        raise UserError(
+            f"`{repository.root}` is no git repository and holds {len(others)} files",
+            "choose a smaller directory, or make it a repository with `git init`",
+        )
+    wanted = await _included(git, repository, path, frozenset(others))
+    filtered = await _filtered(git, repository.config, (*changed, *others, *wanted))
+    keys = await asyncio.to_thread(_with_keys, plan, (*changed, *others, *wanted))
+    new = await _newly(git, changed, keys)
     for name in changed:
-        _plan_changed(plan, repository.root, name, index, filtered.get(name, ""))
+        _plan_changed(plan, name, index, filtered.get(name, ""), has_key=name in new)
     for name in others:
-        _plan_untracked(plan, repository.root, name, filtered.get(name, ""))
-    return plan
+        _plan_untracked(plan, name, filtered.get(name, ""), plan.add, has_key=name in keys)
+    for name in wanted:
+        _plan_untracked(plan, name, filtered.get(name, ""), plan.include, has_key=name in keys)
+
+
+async def _included(
+    git: Git, repository: Repository, path: Path, others: frozenset[bytes]
+) -> tuple[bytes, ...]:
+    """Ignored files that the repository's list of files to carry names."""
+    found = disk.look(repository.root, INCLUDE_FILE.encode())
+    if found.kind != "file" or found.size > INCLUDE_MAX_BYTES:
+        return ()
+    disk.copy_exactly(repository.root / INCLUDE_FILE, path / "include")
+    listed = await _names(
+        git, "ls-files", "-z", "--others", "--ignored", f"--exclude-from={path / 'include'}"
+    )
+    return tuple(name for name in _without_bare(listed) if name not in others)
+
+
+def _with_keys(plan: _Plan, names: Iterable[bytes]) -> frozenset[bytes]:
+    """The files that hold a key or token and that nobody said may go in."""
+    found: set[bytes] = set()
+    for name in names:
+        seen = disk.look(plan.root, name)
+        if seen.kind == "file" and seen.size <= plan.rules.file_max:
+            place = plan.root / name.decode("utf-8", "surrogateescape")
+            if holds_key(files.read_head(place, LOOK_BYTES)) and not plan.rules.lets_in(name):
+                found.add(name)
+    return frozenset(found)
+
+
+async def _newly(git: Git, changed: Iterable[bytes], keys: frozenset[bytes]) -> frozenset[bytes]:
+    """Tracked files in which a key is new: one that is committed is the user's decision."""
+    found: set[bytes] = set()
+    for name in (name for name in changed if name in keys):
+        text = name.decode("utf-8", "surrogateescape")
+        staged = await git.run("cat-file", "blob", f":{text}", ok=(0, 128), limit=LOOK_BYTES)
+        if not holds_key(staged.stdout):
+            found.add(name)
+    return frozenset(found)
+
+
+async def _name_pointers(git: Git, plan: _Plan, index: _Index) -> None:
+    """Files in Git LFS are there as what stands in their place; that has to be said."""
+    if not index.attributes:
+        return
+    said = {line.partition("`: ")[0] for line in plan.left_out}
+    for name in await _names(git, "ls-files", "-z", "--cached", "--", ":(attr:filter=lfs)"):
+        if f"`{shown(name)}" not in said:
+            plan.leave(name, "in Git LFS; its pointer is carried, its content is not")
+
+
+async def _extra(git: Git, path: Path, names: list[bytes]) -> str:
+    if not names:
+        return ""
+    own = git.using(GIT_INDEX_FILE=str(path / "extra"))
+    await own.run("update-index", "--add", "-z", "--stdin", stdin=_lines(names))
+    return await own.line("write-tree")
 
 
 async def _index(git: Git) -> _Index:
@@ -125,6 +231,7 @@ async def _index(git: Git) -> _Index:
     for entry in await _names(git, "ls-files", "-z", "--stage"):
         facts, _, name = entry.partition(b"\t")
         mode, oid, stage = facts.split(b" ")
+        found.attributes |= name.endswith(b".gitattributes")
         if stage != b"0":
             found.unmerged.setdefault(name, {})[stage] = mode + b" " + oid
         elif mode == _GITLINK:
@@ -176,7 +283,7 @@ async def _filtered(git: Git, config: Config, names: Iterable[bytes]) -> dict[by
     return {name: value for name, value in values if value in drivers}
 
 
-def _plan_changed(plan: _Plan, root: Path, name: bytes, index: _Index, driver: str) -> None:
+def _plan_changed(plan: _Plan, name: bytes, index: _Index, driver: str, *, has_key: bool) -> None:
     stages = index.unmerged.get(name)
     if stages and any(entry.startswith(_GITLINK) for entry in stages.values()):
         plan.remove.append(name)
@@ -184,42 +291,40 @@ def _plan_changed(plan: _Plan, root: Path, name: bytes, index: _Index, driver: s
             plan.pin.append((ours, name))
         plan.leave(name, "a submodule in conflict; our side's commit is carried")
         return
-    found = disk.look(root, name)
+    found = disk.look(plan.root, name)
     if found.kind in ("absent", "dir", "other"):
         plan.remove.append(name)
         if found.kind == "other":
             plan.leave(name, "not a regular file any more")
-        elif disk.look(root, name + b"/.git").kind != "absent":
+        elif disk.look(plan.root, name + b"/.git").kind != "absent":
             plan.leave(name, "a git repository of its own now")
-    elif why := _refusal(found, driver):
+    elif why := _KEY if has_key else plan.refusal(found, driver):
         if stages:
             plan.remove.append(name)
         plan.leave(name, f"{why}; {'nothing' if stages else 'what git has staged'} is carried")
     else:
-        plan.add.append(name)
+        plan.take(plan.add, name, found)
         if stages:
             plan.leave(name, "in conflict; the text in the working tree is carried, the sides not")
 
 
-def _plan_untracked(plan: _Plan, root: Path, name: bytes, driver: str) -> None:
+def _plan_untracked(
+    plan: _Plan, name: bytes, driver: str, into: list[bytes], *, has_key: bool
+) -> None:
     if name.endswith(b"/"):
         plan.leave(name, "a git repository of its own")
         return
-    found = disk.look(root, name)
-    if looks_secret(name):
+    found = disk.look(plan.root, name)
+    if looks_secret(name) and not plan.rules.lets_in(name):
         plan.leave(name, "untracked and looks like a secret")
-    elif why := _refusal(found, driver):
+    elif has_key:
+        plan.leave(name, _KEY)
+    elif into is plan.include and b"\n" in name:
+        plan.leave(name, f"a name that `{INCLUDE_FILE}` cannot carry")
+    elif why := plan.refusal(found, driver):
         plan.leave(name, why)
     elif found.kind in ("file", "link"):
-        plan.add.append(name)
-
-
-def _refusal(found: disk.Found, driver: str) -> str:
-    if driver:
-        return f"needs the filter `{one_line(driver)}`, which is not run"
-    if found.size > SEED_FILE_MAX_BYTES:
-        return f"{found.size} bytes, more than {SEED_FILE_MAX_BYTES}"
-    return "" if found.readable else "not readable"
+        plan.take(into, name, found)
 
 
 async def _update(git: Git, plan: _Plan) -> None:

@@ -23,6 +23,7 @@ from agent.git.journal import Journal, Position
 from agent.git.mirror import Mirror
 from agent.git.quarantine import Change, measure, receive
 from agent.git.repository import Repository
+from agent.git.rules import Rules
 from agent.git.seed import Seed, pack_seed
 from agent.git.workspace import OUT, Reach, Words, Workspace, nested_note
 from agent.host import files
@@ -52,8 +53,11 @@ class Standing:
 class Sync:
     """The way between `repository` and the sandbox of the mirror `name`, shown on `branch`."""
 
-    def __init__(self, repository: Repository, *, name: str, branch: str) -> None:
+    def __init__(
+        self, repository: Repository, *, name: str, branch: str, rules: Rules | None = None
+    ) -> None:
         self._repository = repository
+        self._rules = rules
         self._place = journal.place_of(repository.common_dir, name)
         self._mirror = Mirror(repository, name=name)
         self._branch = branch
@@ -69,7 +73,7 @@ class Sync:
     async def packing(self) -> AsyncGenerator[asyncio.Task[Seed]]:
         """The repository being packed, for whoever has a sandbox to make meanwhile."""
         with temporary_dir() as tmp:
-            task = asyncio.create_task(pack_seed(self._repository, tmp))
+            task = asyncio.create_task(pack_seed(self._repository, tmp, self._rules))
             try:
                 yield task
             finally:
@@ -85,7 +89,7 @@ class Sync:
         if packed:
             return await self._seed(sandbox, packed)
         with temporary_dir() as tmp:
-            return await self._seed(sandbox, await pack_seed(self._repository, tmp))
+            return await self._seed(sandbox, await pack_seed(self._repository, tmp, self._rules))
 
     async def _seed(self, sandbox: Reach, packed: Seed) -> Seeded:
         async with self._held() as log:

@@ -9,6 +9,7 @@ import pytest
 
 from agent.core.events import Seeded, SyncFinished, Undone
 from agent.git.repository import Repository
+from agent.git.rules import Rules
 from agent.git.sync import Sync
 from tests.git.hostdir import HostDir
 from tests.git.users import User
@@ -58,14 +59,20 @@ class Start:
         self._count = 0
 
     async def __call__(
-        self, user: User, *, session: str = "s1", number: int = 1, git_inside: str = ""
+        self,
+        user: User,
+        *,
+        session: str = "s1",
+        number: int = 1,
+        git_inside: str = "",
+        rules: Rules | None = None,
     ) -> Run:
         self._count += 1
         inside = HostDir(self._place / f"inside{self._count}")
         if git_inside:
             inside.replace_git(git_inside)
         repository = await Repository.find(user.root)
-        sync = Sync(repository, name=session, branch=f"glovebox/{number}")
+        sync = Sync(repository, name=session, branch=f"glovebox/{number}", rules=rules)
         return Run(sync, inside, await sync.seed(inside), session)
 
 

@@ -40,10 +40,9 @@ async def test_a_place_that_is_no_directory_is_named(tmp_path: Path) -> None:
     assert f"`{tmp_path}/nothing`" in (await refusal(tmp_path / "nothing")).message
 
 
-async def test_a_repository_without_commits_says_how_to_make_one(tmp_path: Path) -> None:
-    error = await refusal(User.start(tmp_path / "new").root)
-    assert "no commit yet" in error.message
-    assert "git commit" in error.hint
+async def test_a_repository_without_commits_is_found(tmp_path: Path) -> None:
+    found = await Repository.find(User.start(tmp_path / "new").root)
+    assert (found.head, found.branch) == ("", "main")
 
 
 @pytest.mark.parametrize("place", ["bare.git", "repo/.git", "repo/fixture.git"])

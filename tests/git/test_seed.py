@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import UserError
-from agent.git import snapshot
+from agent.git import history
 from agent.git.repository import Repository
+from agent.git.rules import INCLUDE_FILE, Rules
 from agent.git.seed import SNAPSHOT_MESSAGE, pack_seed
 from agent.host.files import temporary_dir
 from tests.git.conftest import Run, Start
 from tests.git.users import IDENTITY, User, look
 
+KEY = "ghp_" + "A1b2" * 9
 ODD = b"sp ace\nnew\xff\xfe.txt"
 ODD_TEXT = ODD.decode("utf-8", "surrogateescape")
 
@@ -117,9 +119,8 @@ async def test_a_change_in_the_very_moment_of_the_index_is_seen(user: User, star
 
 
 async def test_untracked_secrets_and_giants_stay_out_and_are_named(
-    user: User, start: Start, monkeypatch: pytest.MonkeyPatch
+    user: User, start: Start
 ) -> None:
-    monkeypatch.setattr(snapshot, "SEED_FILE_MAX_BYTES", 1000)
     secret = (".env", "conf/.env.local", "x.pem", "id_rsa", "deploy.key", ".netrc", "credentials")
     for name in secret:
         user.write(name, "token\n")
@@ -130,7 +131,7 @@ async def test_untracked_secrets_and_giants_stay_out_and_are_named(
     user.write("fits.bin", b"x" * 1000)
     user.write("a.txt", "y" * 1001)
 
-    run = await start(user)
+    run = await start(user, rules=Rules(file_max=1000))
 
     new = set(carried(run)) - set(user.tree("HEAD"))
     assert new == {".env.example", "id_rsa.pub", "credentials.py", "keyboard.txt", "fits.bin"}
@@ -405,8 +406,9 @@ async def test_no_remote_credential_stash_or_amended_commit_goes_in(
     assert "origin" not in inside
     for commit in (lost, stashed):
         assert run.agent.git("cat-file", "-t", commit, ok=False) == ""
-    branches = run.agent.git("for-each-ref", "--format=%(refname)").split("\n")
-    assert branches == ["refs/glovebox/out", "refs/heads/glovebox/1", "refs/heads/main"]
+    refs = run.agent.git("for-each-ref", "--format=%(refname)").split("\n")
+    ours = ["refs/glovebox/out", "refs/heads/glovebox/1"]
+    assert refs == [*ours, "refs/heads/main", "refs/tags/v1"]
     assert look(user) == before
 
 
@@ -492,14 +494,34 @@ async def test_a_name_with_a_newline_on_the_way_to_the_repository(
     assert (await run.go()).problem is None
 
 
-async def test_a_partial_clone_that_lacks_objects_says_so(
+async def test_a_partial_clone_goes_in_without_the_history_it_lacks(
     user: User, start: Start, tmp_path: Path
 ) -> None:
     user.git("config", "uploadpack.allowFilter", "true")
     User(tmp_path).git("clone", "-q", "--filter=blob:none", user.root.as_uri(), "partial")
+    partial = User(tmp_path / "partial")
+    partial.write("a.txt", "changed\n")
+    before = look(partial)
+
+    run = await start(partial)
+    run.agent.write("made.txt")
+    done = await run.go()
+
+    assert done.problem is None
+    assert run.seeded.base == user.git("rev-parse", "HEAD")
+    assert "the history: this is a partial clone" in reasons(run)
+    run.agent.git("fsck", "--strict")
+    assert look(partial) == before
+
+
+async def test_a_partial_clone_that_lacks_its_newest_files_says_so(
+    user: User, start: Start, tmp_path: Path
+) -> None:
+    user.git("config", "uploadpack.allowFilter", "true")
+    User(tmp_path).git("clone", "-qn", "--filter=blob:none", user.root.as_uri(), "partial")
 
     with pytest.raises(UserError, match="partial clone") as caught:
-        await start(User(tmp_path / "partial"))
+        await start(User(tmp_path / "partial"), rules=Rules(uncommitted=False))
     assert "git fetch --refetch" in caught.value.hint
 
 
@@ -510,3 +532,256 @@ async def test_a_lost_object_is_said_in_words(user: User, start: Start) -> None:
     with pytest.raises(UserError, match="pack-objects") as caught:
         await start(user)
     assert "git fsck" in caught.value.hint
+
+
+# What goes in by choice, and what stays out by rule.
+
+
+async def test_keys_and_tokens_in_files_stay_out_and_are_named(user: User, start: Start) -> None:
+    user.commit("a fixture", **{"fixture.txt": f"{KEY}\n", "config.py": "x = 1\n"})
+    user.write("notes.txt", f"see {KEY}\n")
+    user.write("server.txt", "-----BEGIN RSA PRIVATE KEY-----\nMII\n")
+    user.write("binary.dat", b"\0" + KEY.encode())
+    user.write("config.py", f"token = '{KEY}'\n")
+    user.write("fixture.txt", f"{KEY}\nand more\n")
+    user.write("harmless.txt", "ghp_short\n")
+
+    run = await start(user)
+
+    for name in ("notes.txt", "server.txt", "config.py"):
+        assert f"`{name}`: holds a key or a token" in reasons(run)
+    assert len(run.seeded.left_out) == 3
+    there = carried(run)
+    assert there["config.py"] == ("100644", b"x = 1\n")
+    assert there["fixture.txt"][1].endswith(b"and more\n")
+    assert {"binary.dat", "harmless.txt"} <= set(there)
+    assert not {"notes.txt", "server.txt"} & set(there)
+
+
+async def test_what_the_user_says_is_no_secret_goes_in(user: User, start: Start) -> None:
+    user.write(".env", "A=1\n")
+    user.write("conf/test.pem", "x\n")
+    user.write("notes.txt", f"{KEY}\n")
+    user.write("other.pem", "x\n")
+
+    run = await start(user, rules=Rules(secrets=(".env", "conf/*.pem", "notes.txt")))
+
+    assert {".env", "conf/test.pem", "notes.txt"} <= set(carried(run))
+    assert run.seeded.left_out == ("`other.pem`: untracked and looks like a secret",)
+
+
+async def test_more_than_the_gate_lets_in_is_named(user: User, start: Start) -> None:
+    for name in ("a.bin", "b.bin", "c.bin"):
+        user.write(name, b"x" * 400)
+
+    run = await start(user, rules=Rules(total_max=1000))
+
+    assert {"a.bin", "b.bin"} <= set(carried(run))
+    assert "`c.bin`: the uncommitted work is more than 1000 bytes without it" in reasons(run)
+
+
+async def test_without_uncommitted_work_when_the_user_wants_none(user: User, start: Start) -> None:
+    user.write("a.txt", "changed\n")
+    user.write("new.txt")
+
+    run = await start(user, rules=Rules(uncommitted=False))
+
+    assert run.seeded.tip == run.seeded.base
+    assert run.agent.git("status", "--porcelain") == ""
+
+
+async def test_ignored_files_that_are_named_lie_there_and_are_in_no_commit(
+    user: User, start: Start
+) -> None:
+    files = {".gitignore": "*.local\nbuild/\n.env\n", INCLUDE_FILE: "*.local\n/build/keep*\n.env\n"}
+    user.commit("ignore", **files)
+    user.write("deep/settings.local", "mine\n")
+    user.write("odd #name .local", "odd\n")
+    user.write("build/keep me", "kept\n", 0o755)
+    user.write("build/other", "not\n")
+    user.write("key.local", f"{KEY}\n")
+    user.write(".env", "A=1\n")
+    before = look(user)
+
+    run = await start(user)
+    inside = run.inside.work
+
+    assert (inside / "deep/settings.local").read_text() == "mine\n"
+    assert (inside / "odd #name .local").read_text() == "odd\n"
+    assert os.access(inside / "build/keep me", os.X_OK)
+    assert not [n for n in ("build/other", "key.local", ".env") if (inside / n).exists()]
+    assert "`.env`: untracked and looks like a secret" in reasons(run)
+    assert "`key.local`: holds a key or a token" in reasons(run)
+    assert run.seeded.tip == run.seeded.base
+    assert run.agent.git("status", "--porcelain") == ""
+    run.agent.write("deep/settings.local", "changed by the agent\n")
+    run.agent.write("made.txt")
+    done = await run.go()
+    assert set(user.tree(done.commit)) - set(user.tree("HEAD")) == {"made.txt"}
+    await run.undo(run.seeded.tip)
+    assert (inside / "deep/settings.local").read_text() == "changed by the agent\n"
+    assert look(user) == before
+
+
+async def test_a_list_of_files_that_is_a_link_is_not_followed(
+    user: User, start: Start, tmp_path: Path
+) -> None:
+    user.commit("ignore", **{".gitignore": "*.local\n"})
+    (tmp_path / "list").write_text("*\n")
+    user.path(INCLUDE_FILE).symlink_to(tmp_path / "list")
+    user.write("x.local")
+
+    run = await start(user)
+
+    assert not (run.inside.work / "x.local").exists()
+
+
+async def test_pointers_of_lfs_are_named(user: User, start: Start) -> None:
+    files = {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "x.bin": "pointer\n"}
+    user.commit("lfs", **files)
+
+    run = await start(user)
+
+    assert run.seeded.left_out == (
+        "`x.bin`: in Git LFS; its pointer is carried, its content is not",
+    )
+    assert carried(run)["x.bin"] == ("100644", b"pointer\n")
+
+
+# Repositories of all kinds.
+
+
+async def test_a_repository_without_commits_goes_in_as_it_lies_there(
+    start: Start, tmp_path: Path
+) -> None:
+    user = User.start(tmp_path / "new")
+    user.write("a.txt", "a\n")
+    user.write("staged.txt", "s\n")
+    user.git("add", "staged.txt")
+    user.write(".env", "A=1\n")
+    before = look(user)
+
+    run = await start(user)
+    run.agent.write("made.txt")
+    done = await run.go()
+
+    assert done.problem is None
+    assert set(user.tree("glovebox/1")) == {"a.txt", "staged.txt", "made.txt"}
+    assert user.git("rev-list", "--count", "glovebox/1") == "2"
+    assert "`.env`" in reasons(run)
+    assert look(user) == before
+    user.path("a.txt").unlink()
+    user.git("rm", "--quiet", "--cached", "staged.txt")
+    user.path("staged.txt").unlink()
+    user.git("merge", "--quiet", "glovebox/1")
+    assert user.path("made.txt").exists()
+
+
+async def test_an_empty_repository_is_a_place_to_begin(start: Start, tmp_path: Path) -> None:
+    user = User.start(tmp_path / "new")
+
+    run = await start(user)
+    run.agent.write("made.txt")
+    done = await run.go()
+
+    assert done.problem is None
+    assert set(user.tree("glovebox/1")) == {"made.txt"}
+
+
+async def test_an_unborn_branch_beside_others(user: User, start: Start) -> None:
+    user.git("checkout", "--quiet", "--orphan", "fresh")
+    user.git("rm", "--quiet", "-rf", ".")
+    user.write("only.txt")
+    before = look(user)
+
+    run = await start(user)
+    run.agent.write("made.txt")
+    done = await run.go()
+
+    assert done.problem is None
+    assert set(user.tree("glovebox/1")) == {"only.txt", "made.txt"}
+    assert run.agent.git("rev-list", "--count", "HEAD") == "2"
+    assert look(user) == before
+
+
+def grown(user: User) -> None:
+    """History with a merge, tags of both kinds, a side branch, and a tag elsewhere."""
+    for n in range(6):
+        user.commit(f"main {n}", **{"a.txt": f"{n}\n"})
+    user.git("tag", "light", "main~4")
+    user.git("tag", "-a", "old", "-m", "old", "main~5")
+    user.git("checkout", "--quiet", "-b", "side", "main~2")
+    user.commit("side", **{"side.txt": "s\n"})
+    user.git("checkout", "--quiet", "main")
+    user.git("merge", "--quiet", "--no-ff", "-m", "merge", "side")
+    user.git("tag", "-a", "v\u00e9/1", "-m", "release")
+    user.git("tag", "-a", "tree", "-m", "no commit", "HEAD^{tree}")
+    user.git("tag", "-a", "again", "-m", "tag of a tag", "v\u00e9/1")
+    user.git("checkout", "--quiet", "-b", "elsewhere", "main~3")
+    user.commit("elsewhere", **{"secret.txt": "x\n"})
+    user.git("tag", "never-sent")
+    user.git("checkout", "--quiet", "main")
+
+
+async def test_ids_merges_and_tags_are_the_same_inside(user: User, start: Start) -> None:
+    grown(user)
+    before = look(user)
+
+    run = await start(user)
+
+    graph = ("log", "--topo-order", "--format=%H %P %T", "HEAD")
+    assert run.agent.git(*graph) == user.git(*graph)
+    tags = ("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags/")
+    expected = [t for t in user.git(*tags).split("\n") if not t.endswith(("never-sent", "/tree"))]
+    assert run.agent.git(*tags).split("\n") == expected
+    assert run.agent.git("describe") == user.git("describe")
+    run.agent.git("fsck", "--strict")
+    assert look(user) == before
+
+
+@pytest.mark.parametrize("depth", [1, 3, 5])
+async def test_a_history_that_is_cut_has_the_same_ids(user: User, start: Start, depth: int) -> None:
+    grown(user)
+    user.git("commit-graph", "write", "--reachable")
+    user.write("a.txt", "uncommitted\n")
+    before = look(user)
+
+    run = await start(user, rules=Rules(history=depth))
+    there = run.agent.git("rev-list", "HEAD").split("\n")
+
+    assert there[0] == run.seeded.tip
+    assert len(there) == depth + 1
+    assert set(there[1:]) <= set(user.git("rev-list", "HEAD").split("\n"))
+    run.agent.git("fsck", "--strict")
+    run.agent.git("log", "-p", "--stat")
+    run.agent.write("made.txt")
+    done = await run.go()
+    assert done.problem is None
+    assert user.git("rev-list", "--count", f"{run.seeded.base}..glovebox/1") == "2"
+    user.git("fsck", "--strict")
+    assert look(user) == before
+
+
+async def test_much_history_is_cut_unless_somebody_asks_for_it(
+    user: User, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.git("repack", "-adq")
+    monkeypatch.setattr(history, "HISTORY_FULL_BYTES", 100)
+    monkeypatch.setattr(history, "HISTORY_COMMITS", 2)
+
+    run = await start(user)
+    assert run.agent.git("rev-list", "--count", "HEAD") == "2"
+    whole = await start(user, rules=Rules(history=0), session="s2", number=2)
+    assert whole.agent.git("rev-list", "--count", "HEAD") == "3"
+
+
+async def test_a_shallow_clone_is_cut_further(user: User, start: Start, tmp_path: Path) -> None:
+    grown(user)
+    User(tmp_path).git("clone", "--quiet", "--depth=4", user.root.as_uri(), "shallow")
+    shallow = User(tmp_path / "shallow")
+
+    for number, depth in enumerate((2, 0), start=1):
+        rules = Rules(history=depth)
+        run = await start(shallow, rules=rules, session=f"s{number}", number=number)
+        run.agent.git("fsck", "--strict")
+        assert run.agent.git("rev-parse", "HEAD") == user.git("rev-parse", "main")
