@@ -15,13 +15,15 @@ from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, siz
 from agent.core.errors import UserError
 from agent.core.events import Notice, SessionStarted
 from agent.git.numbers import allocate_number
-from agent.git.repository import Repository
+from agent.git.repository import Identity, Repository
 from agent.git.sync import Sync
+from agent.git.view import recent_subjects
 from agent.host import env, files
 from agent.host.owner import owner_id
 from agent.llm.absent import Absent
 from agent.llm.protocol import Llm, ToolSchema
 from agent.llm.replay import Recorder, Replay
+from agent.loop.naming import Namer
 from agent.prompting.builder import GitFacts, system_prompt
 from agent.sandbox.auto import AUTO, choose
 from agent.sandbox.egress import registries
@@ -210,6 +212,7 @@ class _Made:
     settings: Settings
     asks: bool
     on_ask: OnAsk
+    namer: Namer | None
 
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
@@ -219,7 +222,23 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
         answers = Recorder(answers, options.record)
     tools = builtin(_below(texts, "tools/"))
     on_ask = "person" if options.asks else options.on_ask
-    return _Made(answers, model, texts["system.md"], tools, options.settings, options.asks, on_ask)
+    return _Made(
+        answers,
+        model,
+        texts["system.md"],
+        tools,
+        options.settings,
+        options.asks,
+        on_ask,
+        _namer(options.settings, texts["commit.md"]),
+    )
+
+
+def _namer(settings: Settings, prompt: str) -> Namer | None:
+    """Who words the commits; None for the words of the request."""
+    if not settings.weak_model:
+        return None
+    return Namer(_llm(settings.weak_model, settings), settings.weak_model, prompt)
 
 
 def _assemble(
@@ -241,8 +260,13 @@ def _assemble(
         engine=made.settings.engine,
     )
     spec = _gated(spec, made, session, journal.path.with_name(AUDIT_FILE))
-    sync = Sync(repository, name=started.id, branch=f"glovebox/{started.number}")
-    place = Workplace(backend, spec, sync, state, session.emit)
+    sync = Sync(
+        repository,
+        name=started.id,
+        branch=f"glovebox/{started.number}",
+        author=_author(made.settings),
+    )
+    place = Workplace(backend, spec, sync, state, session.emit, _trailer(made.settings))
     git = GitFacts(repository.branch, repository.head, mirror=f"glovebox/{started.number}")
     prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)
     parts = Parts(
@@ -253,10 +277,24 @@ def _assemble(
         tools=made.tools,
         steps_max=made.settings.steps,
         on_ask=made.on_ask,
+        namer=made.namer
+        and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
     )
     session.equip(parts, place)
     place.start()
     return session
+
+
+def _author(settings: Settings) -> Identity | None:
+    """Who commits are by, when that is not the user."""
+    name, _, mail = settings.commit_author.partition(" <")
+    return Identity(name, mail.removesuffix(">")) if name else None
+
+
+def _trailer(settings: Settings) -> Mapping[str, str]:
+    """What commits say besides whose they are."""
+    name, _, value = settings.commit_trailer.partition(": ")
+    return {name: value} if name else {}
 
 
 def _gated(spec: SandboxSpec, made: _Made, session: Session, audit: Path) -> SandboxSpec:

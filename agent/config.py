@@ -54,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: str = ""
     engine: str = ""
     steps: int = STEPS_MAX
+    weak_model: str = ""
+    commit_author: str = ""
+    commit_trailer: str = ""
     limits: Allowance = msgspec.field(default_factory=Allowance)
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
@@ -61,9 +64,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _VALUES = {
     "network": ", ".join(NETWORKS),
     "steps": "a whole number from 1 on",
+    "commit_author": "`Name <address>`",
+    "commit_trailer": "a line such as `Co-authored-by: Name <address>`",
     "allow_hosts": "a list of hosts",
     "limits": f"{', '.join(Allowance.__struct_fields__)}; for the first two sizes such as 4GB",
 }
+_AUTHOR = re.compile(r"[^<>\n\0]+ <[^<>\s\0]*>")
+_TRAILER = re.compile(r"[A-Za-z][A-Za-z0-9-]*: [^\n\0]+")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 KEYS = Settings.__struct_fields__
@@ -172,6 +179,12 @@ def _typed(values: Mapping[str, Any], source: str) -> Settings:
             file=source,
             key=key,
         ) from error
+    worded = (("commit_author", settings.commit_author, _AUTHOR),
+              ("commit_trailer", settings.commit_trailer, _TRAILER))  # fmt: skip
+    for key, value, form in worded:
+        if value and not form.fullmatch(value):
+            what = f"`{key}` in {_named(source)} does not fit: `{value}`"
+            raise ConfigError(what, f"it takes: {_VALUES[key]}", file=source, key=key)
     if settings.steps < 1:
         raise ConfigError(f"`steps` in {_named(source)} must be at least 1", key="steps")
     return settings

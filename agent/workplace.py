@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.core.errors import GloveboxError
-from agent.core.events import AnyEvent, Notice, SandboxState, SyncFinished, Undone
+from agent.core.events import AnyEvent, Notice, Pulled, SandboxState, SyncFinished, Undone
 from agent.core.messages import ToolCall
 from agent.git.sync import Sync
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
@@ -24,12 +24,14 @@ class Workplace:
         sync: Sync,
         state: State,
         emit: Callable[[AnyEvent], None],
+        trailers: Mapping[str, str] | None = None,
     ) -> None:
         self._backend = backend
         self._spec = spec
         self._sync = sync
         self._state = state
         self._emit = emit
+        self._trailers = dict(trailers or {})
         self._starting: asyncio.Task[Sandbox] | None = None
 
     def start(self) -> None:
@@ -98,12 +100,21 @@ class Workplace:
         return await self._sync.run(
             sandbox,
             message=message,
-            trailers=_trailers(state),
+            trailers=self._trailing(state),
             known=(state.last, seeded.tip, seeded.base),
         )
 
     async def undo(self, state: State, to: str) -> Undone:
-        return await self._sync.undo(await self._sandbox(), to=to, trailers=_trailers(state))
+        return await self._sync.undo(await self._sandbox(), to=to, trailers=self._trailing(state))
+
+    async def pull(self, state: State, name: str, *, dirty: bool) -> Pulled:
+        sandbox = await self._sandbox()
+        return await self._sync.pull(
+            sandbox, name=name, dirty=dirty, trailers=self._trailing(state)
+        )
+
+    async def changes(self, state: State) -> str:
+        return await self._sync.diff(await self._sandbox(), base=state.last)
 
     async def diff(self, state: State) -> str:
         assert state.seeded is not None
@@ -125,7 +136,7 @@ class Workplace:
         if self._state.sandbox_ref:
             await self._backend.destroy(self._state.sandbox_ref)
 
-
-def _trailers(state: State) -> dict[str, str]:
-    assert state.started is not None
-    return {"Glovebox-Session": state.started.id, "Glovebox-Turn": str(state.turn)}
+    def _trailing(self, state: State) -> dict[str, str]:
+        assert state.started is not None
+        own = {"Glovebox-Session": state.started.id, "Glovebox-Turn": str(state.turn)}
+        return self._trailers | own

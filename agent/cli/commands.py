@@ -39,7 +39,10 @@ class Talk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`run` is given the conversation, before it as text what the command `takes`, if it does."""
+    """`run` is given the conversation, before it as text what the command `takes`, if it does.
+
+    What stands in brackets may be left out.
+    """
 
     name: str
     about: str
@@ -63,9 +66,9 @@ def parse(text: str) -> Command | None:
         raise UserError(f"there is no command `/{name}`", hint)
     if rest and not command.takes:
         raise UserError(f"`/{name}` takes nothing after it", f"type `/{name}` alone")
-    if command.takes and not rest:
+    if command.takes and not rest and not command.takes.startswith("["):
         raise UserError(f"`/{name}` needs more", f"type `/{name} {command.takes}`")
-    return replace(command, run=partial(command.run, rest)) if rest else command
+    return replace(command, run=partial(command.run, rest or "")) if command.takes else command
 
 
 async def _help(talk: Talk) -> None:
@@ -87,8 +90,22 @@ async def _diff(talk: Talk) -> None:
     talk.show(diff_lines(text) if text.strip() else marked("· nothing changed"))
 
 
-async def _undo(talk: Talk) -> None:
-    await talk.follow(talk.session.undo())
+async def _undo(turns: str, talk: Talk) -> None:
+    if turns and not turns.isdigit():
+        raise UserError(f"`{turns}` is no number of turns", "type `/undo` or `/undo 2`")
+    await talk.follow(talk.session.undo(int(turns or 1)))
+
+
+async def _redo(talk: Talk) -> None:
+    await talk.follow(talk.session.redo())
+
+
+async def _pull(words: str, talk: Talk) -> None:
+    names = [word for word in words.split() if word != "--dirty"]
+    if len(names) > 1:
+        raise UserError("only one branch can be pulled at a time", "type `/pull main`")
+    dirty = "--dirty" in words.split()
+    await talk.follow(talk.session.pull(names[0] if names else "", dirty=dirty))
 
 
 async def _sync(talk: Talk) -> None:
@@ -149,7 +166,9 @@ async def _quit(talk: Talk) -> None:
 COMMANDS = (
     Command("help", "this list", _help),
     Command("diff", "everything the agent changed in this session", _diff),
-    Command("undo", "take the last turn back: conversation, files and branch", _undo),
+    Command("undo", "take the last turns back: conversation, files and branch", _undo, "[TURNS]"),
+    Command("redo", "take the last undo back", _redo),
+    Command("pull", "merge your newer commits into the work inside", _pull, "[BRANCH] [--dirty]"),
     Command("sync", "bring home what has not reached the branch", _sync),
     Command("status", "sandbox, branch, model and what was spent", _status),
     Command("todo", "what the model has to do", _todo),

@@ -15,6 +15,8 @@ from agent.core.events import (
     EgressAsked,
     Notice,
     Problem,
+    Pulled,
+    Redone,
     SandboxState,
     Seeded,
     SyncFinished,
@@ -51,6 +53,10 @@ def line_of(event: AnyEvent) -> str | None:
             return f"✗ not mirrored: {problem_text(problem)}" + _notes(notes)
         case SyncFinished(notes=notes):
             return synced(event) + _notes(notes)
+        case Redone(commit=commit, notes=notes):
+            return f"✓ redone; the branch is at {commit[:10] or 'its start'}" + _notes(notes)
+        case Pulled():
+            return pulled(event)
         case Undone(commit=commit, notes=notes):
             return f"✓ undone; the branch is back at {commit[:10] or 'its start'}" + _notes(notes)
         case EgressAsked(host=host, port=port):
@@ -67,6 +73,21 @@ def line_of(event: AnyEvent) -> str | None:
             return "! interrupted"
         case _:
             return None
+
+
+def pulled(event: Pulled) -> str:
+    """What came of a pull, and what to do about conflicts."""
+    if not event.commit:
+        return "· inside has all of it already" + _notes(event.left_out)
+    branch, commit = terminal_safe(event.branch), event.commit[:10]
+    if not event.conflicts:
+        return f"✓ {commit} is merged inside" + _notes(event.left_out)
+    paths = ", ".join(one_line(path) for path in event.conflicts[:10])
+    return (
+        f"! {commit} conflicts with the work inside in {paths}; it is there as branch {branch}"
+        + _hint(f"ask the agent: merge the branch {branch} and resolve the conflicts")
+        + _notes(event.left_out)
+    )
 
 
 def crossed(event: EgressAnswered) -> str:

@@ -162,11 +162,39 @@ class Entered(Event, frozen=True, tag=True):
 
 
 class Undone(Event, frozen=True, tag=True):
-    """The last turn was taken back: its messages, and its changes, whose old tip is `was`."""
+    """The last turns were taken back: their messages, and their changes, whose old tip is `was`."""
 
     was: str
     commit: str
     notes: tuple[str, ...] = ()
+    turns: int = 1
+
+
+class Redone(Event, frozen=True, tag=True):
+    """What was undone last is back. `was` is the tip of what was inside meanwhile."""
+
+    was: str
+    commit: str
+    notes: tuple[str, ...] = ()
+
+
+class Pulled(Event, frozen=True, tag=True):
+    """Commits of the user's are inside: merged, or with `conflicts` as `branch`, to be merged.
+
+    `commit` is "" when inside had them all; `left_out` names what was not carried and why.
+    """
+
+    commit: str
+    branch: str = ""
+    conflicts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+class Worded(Event, frozen=True, tag=True):
+    """The weak model has worded a commit; `usage` is what that took."""
+
+    message: str
+    usage: Usage
 
 
 class Notice(Event, frozen=True, tag=True):
@@ -257,6 +285,9 @@ AnyEvent = (
     | SyncFinished
     | Entered
     | Undone
+    | Redone
+    | Pulled
+    | Worded
     | Notice
     | EgressAsked
     | EgressAnswered

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.errors import GloveboxError, SyncError, UserError
+from agent.core.events import Pulled
 from agent.core.limits import BUNDLE_MAX_BYTES
 from agent.core.text import one_line
 from agent.git.guard import Git
@@ -27,19 +27,6 @@ from agent.host.files import temporary_dir
 UNCOMMITTED = "Uncommitted work of the user\n"
 CONFLICTS_MAX = 50
 _OTHER = re.compile(r"[^A-Za-z0-9._/-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """`branch` is what was merged, or with `conflicts` what is left inside for the agent to merge.
-
-    `commit` is its id; "" when inside had everything. `left_out` is text for people.
-    """
-
-    commit: str
-    branch: str
-    conflicts: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
 
 
 async def pull(

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.core.errors import GloveboxError, SyncError
-from agent.core.events import Seeded, SyncFinished, Undone, problem_of
+from agent.core.errors import GloveboxError, SyncError, UserError
+from agent.core.events import Pulled, Seeded, SyncFinished, Undone, problem_of
+from agent.core.text import one_line
 from agent.git import journal
 from agent.git.journal import Journal, Position
 from agent.git.mirror import Mirror
+from agent.git.pull import pull
 from agent.git.quarantine import Change, measure, receive
-from agent.git.repository import Repository
-from agent.git.rules import Rules
+from agent.git.repository import Identity, Repository
 from agent.git.seed import Seed, pack_seed
 from agent.git.workspace import OUT, Reach, Words, Workspace, nested_note
 from agent.host import files
@@ -54,10 +55,15 @@ class Sync:
     """The way between `repository` and the sandbox of the mirror `name`, shown on `branch`."""
 
     def __init__(
-        self, repository: Repository, *, name: str, branch: str, rules: Rules | None = None
+        self,
+        repository: Repository,
+        *,
+        name: str,
+        branch: str,
+        author: Identity | None = None,
     ) -> None:
         self._repository = repository
-        self._rules = rules
+        self._author = author or repository.who
         self._place = journal.place_of(repository.common_dir, name)
         self._mirror = Mirror(repository, name=name)
         self._branch = branch
@@ -73,7 +79,7 @@ class Sync:
     async def packing(self) -> AsyncGenerator[asyncio.Task[Seed]]:
         """The repository being packed, for whoever has a sandbox to make meanwhile."""
         with temporary_dir() as tmp:
-            task = asyncio.create_task(pack_seed(self._repository, tmp, self._rules))
+            task = asyncio.create_task(pack_seed(self._repository, tmp))
             try:
                 yield task
             finally:
@@ -89,7 +95,7 @@ class Sync:
         if packed:
             return await self._seed(sandbox, packed)
         with temporary_dir() as tmp:
-            return await self._seed(sandbox, await pack_seed(self._repository, tmp, self._rules))
+            return await self._seed(sandbox, await pack_seed(self._repository, tmp))
 
     async def _seed(self, sandbox: Reach, packed: Seed) -> Seeded:
         async with self._held() as log:
@@ -280,6 +286,31 @@ class Sync:
         log.note("mirrored", value=at.tip if at.branch else "")
         return (refusal,) if refusal else ()
 
+    async def pull(
+        self,
+        sandbox: Reach,
+        *,
+        name: str = "",
+        dirty: bool = False,
+        trailers: Mapping[str, str] | None = None,
+    ) -> Pulled:
+        """Merge a commit of the user's, "" for their HEAD, into the work inside; see `pull`.
+
+        What is inside has to be home. Raises `UserError`, `SyncError`; then nothing has moved.
+        """
+        async with self._held() as log:
+            repository = await Repository.find(self._repository.root)
+            commit = await _commit_of(repository, name)
+            return await pull(
+                repository,
+                sandbox,
+                commit=commit,
+                name=name or repository.branch,
+                known=[one for one in (log.at.base, log.at.tip) if one],
+                words=self._words(f"Merge {name or repository.branch or commit[:10]}", trailers),
+                dirty=dirty,
+            )
+
     async def diff(self, sandbox: Reach, *, base: str) -> str:
         """All that differs inside from the commit `base`, committed or not. Raises `SyncError`."""
         return await Workspace(sandbox).diff(base)
@@ -351,7 +382,14 @@ class Sync:
         )
 
     def _words(self, message: str, trailers: Mapping[str, str] | None) -> Words:
-        return Words(message, self._repository.who, trailers or {})
+        return Words(message, self._author, trailers or {})
+
+
+async def _commit_of(repository: Repository, name: str) -> str:
+    words = ("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name or 'HEAD'}^{{commit}}")
+    if commit := await repository.git.line(*words, ok=(0, 1, 128)):
+        return commit
+    raise UserError(f"`{one_line(name)}` is no commit of yours", "`git branch` lists branches")
 
 
 def _named(error: GloveboxError | OSError) -> GloveboxError:

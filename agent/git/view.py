@@ -177,6 +177,15 @@ async def viewing(repository: Repository) -> AsyncGenerator[View]:
         )
 
 
+async def recent_subjects(repository: Repository, count: int = 12) -> tuple[str, ...]:
+    """The subjects of the newest commits of the user's branch, newest first."""
+    done = await repository.git.run(
+        *("rev-list", f"--max-count={count}", "--no-merges", "--format=%s", repository.head)
+    )
+    lines = done.stdout.decode("utf-8", "replace").split("\n")
+    return tuple(one_line(line) for line in lines[1::2] if line.strip())
+
+
 def _collision(folder: str, one: str, other: str) -> Power:
     path = f"{folder}/{other}" if folder else other
     return Power(one_line(path, 200), f"one file with `{one_line(one)}` where case does not count")

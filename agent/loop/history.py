@@ -6,7 +6,14 @@ was. A history is well formed when every assistant message with calls is followe
 
 from __future__ import annotations
 
-from agent.core.events import AnyEvent, CallFinished, MessageFinished, TurnStarted, Undone
+from agent.core.events import (
+    AnyEvent,
+    CallFinished,
+    MessageFinished,
+    Redone,
+    TurnStarted,
+    Undone,
+)
 from agent.core.messages import (
     AssistantMessage,
     Message,
@@ -23,6 +30,7 @@ class History:
     def __init__(self) -> None:
         self._messages: list[Message] = []
         self._turns: list[int] = []
+        self._undone: list[tuple[list[int], list[Message]]] = []
         self._calls: tuple[ToolCall, ...] = ()
         self._results: dict[str, ToolResult] = {}
 
@@ -38,6 +46,7 @@ class History:
     def apply(self, event: AnyEvent) -> None:
         match event:
             case TurnStarted(message=message):
+                self._undone.clear()
                 self._turns.append(len(self._messages))
                 self._messages.append(message)
             case MessageFinished(message=message):
@@ -47,10 +56,20 @@ class History:
             case CallFinished(result=result):
                 self._results[result.call_id] = result
                 self._close()
-            case Undone():
-                del self._messages[self._turns.pop() if self._turns else 0 :]
+            case Undone(turns=turns):
+                self._undo(turns)
+            case Redone() if self._undone:
+                begun, messages = self._undone.pop()
+                self._turns += begun
+                self._messages += messages
             case _:
                 pass
+
+    def _undo(self, turns: int) -> None:
+        begun = self._turns[-turns:]
+        start = begun[0] if begun else 0
+        self._undone.append((begun, self._messages[start:]))
+        del self._turns[-turns:], self._messages[start:]
 
     def _close(self) -> None:
         if self._calls and not self.waiting:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from agent.core.errors import LlmError
@@ -35,17 +35,22 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Namer:
-    """A small model and what it is told. `recent` are subjects of the repository, newest first."""
+    """A small model and what it is told.
+
+    `recent` is asked for subjects of the repository, newest first, when they are needed.
+    """
 
     llm: Llm
     model: str
     prompt: str
-    recent: Sequence[str] = ()
+    recent: Callable[[], Awaitable[Sequence[str]]] | None = None
     seconds: float = NAMING_SECONDS
 
     async def name(self, request: str, diff: str) -> Named | None:
         """A message for `diff`; None when the model fails, is too slow or says nothing usable."""
-        question = Request(self.model, self.prompt, (UserMessage(self._question(request, diff)),))
+        recent = await self.recent() if self.recent else ()
+        asked = UserMessage(_question(request, diff, recent))
+        question = Request(self.model, self.prompt, (asked,))
         try:
             async with asyncio.timeout(self.seconds):
                 reply = await self.llm.ask(question, lambda _: None)
@@ -54,11 +59,13 @@ class Namer:
         message = cleaned(reply.text)
         return Named(message, reply.usage) if message else None
 
-    def _question(self, request: str, diff: str) -> str:
-        recent = "".join(f"- {subject}\n" for subject in self.recent) or "(none)\n"
-        cut = diff[:NAMING_DIFF_CHARS]
-        more = "\n… (cut)\n" if len(diff) > len(cut) else ""
-        return f"Recent subjects:\n{recent}\nRequest:\n{request[:BODY_CHARS]}\n\nDiff:\n{cut}{more}"
+
+def _question(request: str, diff: str, recent: Sequence[str]) -> str:
+    subjects = "".join(f"- {subject}\n" for subject in recent) or "(none)\n"
+    cut = diff[:NAMING_DIFF_CHARS]
+    more = "\n… (cut)\n" if len(diff) > len(cut) else ""
+    asked = request[:BODY_CHARS]
+    return f"Recent subjects:\n{subjects}\nRequest:\n{asked}\n\nDiff:\n{cut}{more}"
 
 
 def cleaned(text: str) -> str:

@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from agent.core.channel import Channel
 from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError, UserError
@@ -27,10 +26,8 @@ from agent.core.events import (
     Record,
     StepFinished,
     SyncFinished,
-    SyncStarted,
     TurnFinished,
     TurnStarted,
-    Undone,
     UserAnswered,
     problem_of,
 )
@@ -39,51 +36,14 @@ from agent.core.text import one_line
 from agent.llm.protocol import Llm, ToolSchema
 from agent.loop import wording
 from agent.loop.history import last_text
+from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
+from agent.session.home import Home
 from agent.session.journal import Journal
+from agent.session.place import Workplace
 from agent.session.questions import OnAsk, Questions
 from agent.session.state import State
 from agent.tools.base import ToolContext, Toolset
-
-_SUBJECT_CHARS = 68
-
-
-class Workplace(Protocol):
-    """The session's sandbox with the repository in it, as far as a session needs it."""
-
-    async def ready(self) -> None:
-        """Return when it can be used; start it if need be. Raises `SandboxError`, `SyncError`."""
-        ...
-
-    async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
-        """Wait until ready and give a call what it may touch."""
-        ...
-
-    async def sync(self, state: State, message: str) -> SyncFinished:
-        """Bring the work home. Never raises `SyncError`: a failure is in the answer."""
-        ...
-
-    async def undo(self, state: State, to: str) -> Undone:
-        """Put files and branch back to commit `to`. Raises `SyncError`."""
-        ...
-
-    async def diff(self, state: State) -> str:
-        """All changes since the repository was carried in, as a unified diff."""
-        ...
-
-    def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
-        """A person's answer to `EgressAsked`; False when that question is over."""
-        ...
-
-    async def lost(self) -> None:
-        """Forget a sandbox that is gone; the next use starts it again with the files it kept."""
-        ...
-
-    async def close(self) -> None: ...
-
-    async def discard(self) -> None:
-        """Free everything the sandbox had, its files included. It is closed already."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +51,7 @@ class Parts:
     """What the composition root puts into a session. `system` is asked once a turn.
 
     `on_ask` says what becomes of the model's questions: a person answers, or what was declared.
+    `namer` words the commits; without one they say what was asked.
     """
 
     llm: Llm
@@ -100,6 +61,7 @@ class Parts:
     tools: Toolset
     steps_max: int
     on_ask: OnAsk = "deny"
+    namer: Namer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +102,7 @@ class Session:
     def equip(self, parts: Parts, place: Workplace) -> None:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
         self._parts, self._place = parts, place
+        self._home = Home(self.state, place, self.emit, parts.namer)
         self._questions.on_ask = parts.on_ask
         self._mend()
         self._used = self.state.behind
@@ -231,14 +194,29 @@ class Session:
         self._used = True
         return context
 
-    def undo(self) -> AsyncGenerator[Record]:
-        """Take the newest turn back: its messages, its file changes, its commits on the branch.
+    def undo(self, turns: int = 1) -> AsyncGenerator[Record]:
+        """Take the newest turns back: their messages, file changes and commits on the branch.
 
-        Raises `UserError` when there is none.
+        What they had led to is kept for `redo`. Raises `UserError` when there are not so many.
         """
-        if not self.state.tips:
-            raise UserError("there is no turn to undo")
-        return self._run(self._undo)
+        if not 1 <= turns <= len(self.state.tips):
+            count = len(self.state.tips)
+            words = f"there are only {count} turns to undo" if count else "there is no turn to undo"
+            raise UserError(words)
+        return self._run(lambda: self._home.undo(turns))
+
+    def redo(self) -> AsyncGenerator[Record]:
+        """Take the newest undo back. Raises `UserError` when something was done since."""
+        if not self.state.undone:
+            raise UserError("there is nothing to redo")
+        return self._run(self._home.redo)
+
+    def pull(self, name: str = "", *, dirty: bool = False) -> AsyncGenerator[Record]:
+        """Merge the user's newer commits into the work inside: those of `name`, "" for HEAD.
+
+        With `dirty` their uncommitted work comes along. What conflicts is left as a branch inside.
+        """
+        return self._run(lambda: self._home.pull(name, dirty=dirty))
 
     def answer_egress(self, identity: str, *, allow: bool, remember: bool = False) -> bool:
         """Answer an `EgressAsked`, for this once or for the session; False when it is over."""
@@ -375,26 +353,4 @@ class Session:
         return replace(context, todo=self.state.todo, ask_user=self._questions.ask)
 
     async def _sync(self, about: str) -> None:
-        self.emit(SyncStarted())
-        subject = _subject(about) or "Work of the agent"
-        try:
-            finished = await self._equipped[1].sync(self.state, subject)
-        except GloveboxError as error:
-            finished = SyncFinished(self.branch, problem=problem_of(error))
-        self.emit(finished)
-        self._used = self._used and finished.problem is not None
-
-    async def _undo(self) -> None:
-        to = self.state.tips[-1] or (self.state.seeded.tip if self.state.seeded else "")
-        undone = await self._equipped[1].undo(self.state, to) if to else Undone(was="", commit="")
-        self.emit(undone)
-
-
-def _subject(request: str) -> str:
-    """A commit's subject from what was asked: the first sentence, cut at a word when it is long."""
-    line = one_line(request, 1000)
-    sentence = line.partition(". ")[0].removesuffix(".")
-    if len(sentence) <= _SUBJECT_CHARS:
-        return sentence
-    cut = sentence[: _SUBJECT_CHARS - 1]
-    return (cut.rpartition(" ")[0].rstrip(",;:") or cut) + "…"
+        self._used = not await self._home.sync(about) and self._used

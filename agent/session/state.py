@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from agent.core.events import (
@@ -12,7 +13,9 @@ from agent.core.events import (
     EgressAsked,
     Entered,
     MessageFinished,
+    Pulled,
     Record,
+    Redone,
     SandboxState,
     Seeded,
     SessionStarted,
@@ -25,12 +28,23 @@ from agent.core.events import (
     Undone,
     UserAnswered,
     UserAsked,
+    Worded,
 )
 from agent.core.messages import Usage
 from agent.loop.history import History
 from agent.tools.base import Item, Seen, Todo
 
 SyncState = Literal["none", "synced", "ahead", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Turns that were undone, for a redo: the tip they had led to, and what was before each."""
+
+    was: str
+    tips: list[str]
+    todo_before: list[tuple[Item, ...]]
+    todo: tuple[Item, ...]
 
 
 class State:
@@ -57,6 +71,7 @@ class State:
         self.branch = ""
         self.branch_value = ""
         self.tips: list[str] = []
+        self.undone: list[Taken] = []
         self.asked: dict[str, EgressAsked] = {}
         self.allowed_hosts: list[str] = []
         self.questions: dict[str, UserAsked] = {}
@@ -73,6 +88,7 @@ class State:
             case SessionStarted():
                 self.started = event
             case TurnStarted():
+                self.undone.clear()
                 self.open = True
                 self.spent, self.steps = Usage(), 0
                 self.tips.append(self.last)
@@ -95,7 +111,13 @@ class State:
                 self.todo.note(result.details)
                 self.sync = "ahead"
             case Entered():
+                self.undone.clear()
                 self.sync = "ahead"
+            case Pulled(commit=commit, conflicts=conflicts):
+                self.undone.clear()
+                self.sync = "ahead" if commit and not conflicts else self.sync
+            case Worded(usage=usage):
+                self.usage += usage
             case SandboxState(state=state, ref=ref):
                 self.sandbox = state
                 self.sandbox_ref = ref or self.sandbox_ref
@@ -115,12 +137,21 @@ class State:
                 self.asked.pop(identity, None)
                 if event.allowed and event.remember:
                     self.allowed_hosts.append(f"{host}:{port}")
-            case Undone(commit=commit):
+            case Undone(was=was, commit=commit, turns=turns):
                 self.branch_value = commit
                 self.sync = "synced" if commit else "none"
-                self.tips = self.tips[:-1]
-                if self.todo_before:
-                    self.todo.items = self.todo_before.pop()
+                taken = Taken(was, self.tips[-turns:], self.todo_before[-turns:], self.todo.items)
+                self.undone.append(taken)
+                del self.tips[-turns:], self.todo_before[-turns:]
+                if taken.todo_before:
+                    self.todo.items = taken.todo_before[0]
+            case Redone(commit=commit) if self.undone:
+                back = self.undone.pop()
+                self.branch_value = commit
+                self.sync = "synced" if commit else "none"
+                self.tips += back.tips
+                self.todo_before += back.todo_before
+                self.todo.items = back.todo
             case UserAsked(id=identity):
                 self.questions[identity] = event
             case UserAnswered(id=identity):

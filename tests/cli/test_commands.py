@@ -64,7 +64,8 @@ def test_a_command_is_found_however_it_is_typed(text: str) -> None:
         ("/qiut", "did you mean `/quit`?"),
         ("/xyzzy", "`/help` lists the commands"),
         ("/", "`/help` lists the commands"),
-        ("/undo 3", "type `/undo` alone"),
+        ("/quit 3", "type `/quit` alone"),
+        ("/undo x", "type `/undo` or `/undo 2`"),
     ],
 )
 def test_a_command_that_cannot_be_run_is_refused_with_the_next_step(text: str, hint: str) -> None:

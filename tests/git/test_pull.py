@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from agent.core.errors import SyncError
-from agent.git.pull import Pulled, pull
+from agent.core.events import Pulled
+from agent.git.pull import pull
 from agent.git.repository import Repository
 from agent.git.workspace import Words
 from tests.git.conftest import Run, Start

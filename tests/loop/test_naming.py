@@ -17,7 +17,11 @@ from agent.testing.model import Scripted
 async def test_it_is_told_the_request_the_diff_and_the_manner() -> None:
     usage = Usage(prompt=10, completion=3, cost=0.01)
     model = Scripted([AssistantMessage("fix(a): Mend the sum", usage=usage)])
-    namer = Namer(model, "small", "RULES", ("feat(x): Add y", "fix: z"))
+
+    async def recent() -> tuple[str, ...]:
+        return ("feat(x): Add y", "fix: z")
+
+    namer = Namer(model, "small", "RULES", recent)
     named = await namer.name("mend it, please", "+a\n-b\n")
     assert named == Named("fix(a): Mend the sum", usage)
     (asked,) = model.requests
