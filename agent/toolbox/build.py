@@ -64,6 +64,11 @@ def start(index: Index) -> bool:
     return True
 
 
+def started() -> List[Any]:
+    """The builds that this process has begun and that may still run."""
+    return list(_started)
+
+
 _started: List[Any] = []
 
 
