@@ -159,6 +159,8 @@ async def _plan_all(
             f"`{repository.root}` is no git repository and holds {len(others)} files",
             "choose a smaller directory, or make it a repository with `git init`",
         )
+    if repository.plain:
+        await _name_generated(git, plan, path)
     wanted = await _included(git, repository, path, frozenset(others))
     filtered = await _filtered(git, repository.config, (*changed, *others, *wanted))
     keys = await asyncio.to_thread(_with_keys, plan, (*changed, *others, *wanted))
@@ -169,6 +171,18 @@ async def _plan_all(
         _plan_untracked(plan, name, filtered.get(name, ""), plan.add, has_key=name in keys)
     for name in wanted:
         _plan_untracked(plan, name, filtered.get(name, ""), plan.include, has_key=name in keys)
+
+
+async def _name_generated(git: Git, plan: _Plan, path: Path) -> None:
+    # The user wrote no ignore file that says so: what we leave out has to be said.
+    made = await _names(
+        *(git, "ls-files", "-z", "--others", "--ignored", "--directory"),
+        f"--exclude-from={path / 'info' / 'exclude'}",
+    )
+    if made:
+        some = ", ".join(f"`{shown(name)}`" for name in made[:5])
+        more = f" and {len(made) - 5} more" if len(made) > 5 else ""
+        plan.left_out.append(f"{some}{more}: made by tools")
 
 
 async def _included(
