@@ -267,6 +267,57 @@ def merge(obj: Any, session: str, at: Path | None, **flags: Any) -> Any:
     )
 
 
+@main.command()
+@click.argument("session", metavar="N")
+@click.argument("branch", metavar="[BRANCH]", default="")
+@click.option("--dirty", is_flag=True, help="Your uncommitted work comes along.")
+@_AT
+@click.pass_obj
+def pull(obj: Any, session: str, branch: str, dirty: bool, at: Path | None) -> Any:
+    """Merge your newer commits into the work of session N, inside its sandbox.
+
+    Without BRANCH those of the branch you are at. What conflicts is left for the agent to merge.
+    """
+    from agent.cli.home import move
+
+    options = _reopened(obj, session, at)
+    return _run(move(options, lambda one: one.pull(branch, dirty=dirty)), tidy=True)
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@click.option("--turns", type=click.IntRange(min=1), default=1, help="How many.")
+@_AT
+@click.pass_obj
+def undo(obj: Any, session: str, turns: int, at: Path | None) -> Any:
+    """Take the last turns of session N back: conversation, files and branch."""
+    from agent.cli.home import move
+
+    return _run(move(_reopened(obj, session, at), lambda one: one.undo(turns)), tidy=True)
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@_AT
+@click.pass_obj
+def redo(obj: Any, session: str, at: Path | None) -> Any:
+    """Take the last undo of session N back."""
+    from agent.cli.home import move
+
+    return _run(move(_reopened(obj, session, at), lambda one: one.redo()), tidy=True)
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@_AT
+@click.pass_obj
+def sync(obj: Any, session: str, at: Path | None) -> Any:
+    """Bring home what is only inside session N's sandbox."""
+    from agent.cli.home import move
+
+    return _run(move(_reopened(obj, session, at), lambda one: one.sync()), tidy=True)
+
+
 @main.command("rm")
 @click.argument("session", metavar="N")
 @click.option("--force", is_flag=True, help="Also when not all work is on its branch.")
@@ -285,6 +336,12 @@ def _settings(obj: Any, flags: dict[str, Any]) -> config.Settings:
     directory, general = obj
     merged = general | {key: value for key, value in flags.items() if value is not None}
     return config.load(directory, {key: merged.get(key) for key in config.KEYS})
+
+
+def _reopened(obj: Any, session: str, at: Path | None) -> Options:
+    """What opens a session again for something that needs no model."""
+    directory = at or obj[0]
+    return Options(directory, _settings((directory, obj[1]), {}), resume=session, needs_model=False)
 
 
 def _options(directory: Path, flags: dict[str, Any]) -> Options:

@@ -111,7 +111,6 @@ class State:
                 self.todo.note(result.details)
                 self.sync = "ahead"
             case Entered():
-                self.undone.clear()
                 self.sync = "ahead"
             case Pulled(commit=commit, conflicts=conflicts):
                 self.undone.clear()

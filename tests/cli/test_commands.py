@@ -65,7 +65,6 @@ def test_a_command_is_found_however_it_is_typed(text: str) -> None:
         ("/xyzzy", "`/help` lists the commands"),
         ("/", "`/help` lists the commands"),
         ("/quit 3", "type `/quit` alone"),
-        ("/undo x", "type `/undo` or `/undo 2`"),
     ],
 )
 def test_a_command_that_cannot_be_run_is_refused_with_the_next_step(text: str, hint: str) -> None:
