@@ -15,7 +15,9 @@ from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, siz
 from agent.core.errors import UserError
 from agent.core.events import Notice, SessionStarted
 from agent.git.numbers import allocate_number
+from agent.git.plain import repository_at
 from agent.git.repository import Identity, Repository
+from agent.git.rules import Rules
 from agent.git.sync import Sync
 from agent.git.view import recent_subjects
 from agent.host import env, files
@@ -75,9 +77,9 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
     `llm` takes the place of the one the settings name (tests and benchmarks). Raises `UserError`,
     `JournalError`, `LlmError` when a recording is unusable; then no session was made.
     """
-    repository = await Repository.find(options.directory)
-    project = await repository.project_id()
     catalog = Catalog(options.state or env.state_dir())
+    repository = await repository_at(options.directory, catalog.root)
+    project = await repository.project_id()
     if options.resume is None:
         if options.needs_model:
             require_model(options.settings)
@@ -115,8 +117,8 @@ async def session_folder(directory: Path, wanted: str) -> Path:
 
     `wanted` is its number, its id, or empty for the one used last.
     """
-    repository = await Repository.find(directory)
     catalog = Catalog(env.state_dir())
+    repository = await repository_at(directory, catalog.root)
     return catalog.journal(catalog.find(await repository.project_id(), wanted).id).parent
 
 
@@ -262,6 +264,7 @@ def _assemble(
     spec = _gated(spec, made, session, journal.path.with_name(AUDIT_FILE))
     sync = Sync(
         repository,
+        rules=_rules(made.settings),
         name=started.id,
         branch=f"glovebox/{started.number}",
         author=_author(made.settings),
@@ -333,6 +336,18 @@ def explain_network(settings: Settings) -> tuple[str, ...]:
     if network == "open":
         lines.append("  every public host, ports 80 and 443")
     return tuple(lines)
+
+
+def _rules(settings: Settings) -> Rules:
+    """What of the repository goes in, as the user set it."""
+    commits = {"auto": None, "all": 0}
+    history = settings.history
+    return Rules(
+        history=commits[history] if isinstance(history, str) else history,
+        uncommitted=settings.uncommitted,
+        file_max=size_of(settings.largest_file),
+        secrets=settings.not_secret,
+    )
 
 
 def _labels(started: SessionStarted, owner: str) -> Mapping[str, str]:

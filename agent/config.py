@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from agent.core.errors import ConfigError, UserError
-from agent.core.limits import STEPS_MAX
+from agent.core.limits import SEED_FILE_MAX_BYTES, STEPS_MAX
 from agent.host import env, files
 
 USER_FILE = "config.yml"
@@ -57,6 +57,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weak_model: str = ""
     commit_author: str = ""
     commit_trailer: str = ""
+    history: int | Literal["auto", "all"] = "auto"
+    uncommitted: bool = True
+    largest_file: int | str = SEED_FILE_MAX_BYTES
+    not_secret: tuple[str, ...] = ()
     limits: Allowance = msgspec.field(default_factory=Allowance)
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
@@ -67,6 +71,10 @@ _VALUES = {
     "commit_author": "`Name <address>`",
     "commit_trailer": "a line such as `Co-authored-by: Name <address>`",
     "allow_hosts": "a list of hosts",
+    "history": "auto, all, or a number of commits from 1 on",
+    "uncommitted": "true or false",
+    "largest_file": "a size such as 50MB",
+    "not_secret": "a list of patterns such as tests/keys/*.pem",
     "limits": f"{', '.join(Allowance.__struct_fields__)}; for the first two sizes such as 4GB",
 }
 _AUTHOR = re.compile(r"[^<>\n\0]+ <[^<>\s\0]*>")
@@ -136,8 +144,8 @@ def _environment() -> dict[str, Any]:
     found: dict[str, Any] = {
         name.removeprefix(PREFIX).lower(): value for name, value in env.variables(PREFIX).items()
     }
-    if "allow_hosts" in found:
-        found["allow_hosts"] = found["allow_hosts"].replace(",", " ").split()
+    for key in {"allow_hosts", "not_secret"} & set(found):
+        found[key] = found[key].replace(",", " ").split()
     if "limits" in found:
         pairs = found["limits"].replace(",", " ").split()
         found["limits"] = {name: value for name, _, value in (p.partition("=") for p in pairs)}
@@ -185,8 +193,14 @@ def _typed(values: Mapping[str, Any], source: str) -> Settings:
         if value and not form.fullmatch(value):
             what = f"`{key}` in {_named(source)} does not fit: `{value}`"
             raise ConfigError(what, f"it takes: {_VALUES[key]}", file=source, key=key)
-    if settings.steps < 1:
-        raise ConfigError(f"`steps` in {_named(source)} must be at least 1", key="steps")
+    for key in ("steps", "history"):
+        if isinstance(number := getattr(settings, key), int) and number < 1:
+            raise ConfigError(f"`{key}` in {_named(source)} must be at least 1", key=key)
+    try:
+        size_of(settings.largest_file)
+    except ValueError as error:
+        what = f"`largest_file` in {_named(source)} does not fit: {error}"
+        raise ConfigError(what, file=source, key="largest_file") from error
     return settings
 
 

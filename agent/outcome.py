@@ -15,6 +15,7 @@ from agent.core.errors import JournalError, UserError
 from agent.core.messages import UserMessage
 from agent.core.text import one_line
 from agent.git.merging import How, Proposal, Work, accept, proposing
+from agent.git.plain import repository_at
 from agent.git.replay import Conflict
 from agent.git.repository import Repository
 from agent.git.view import FileChange, View, viewing
@@ -85,8 +86,9 @@ class Outcomes:
     @classmethod
     async def of(cls, directory: Path) -> Outcomes:
         """Those of the repository around `directory`. Raises `UserError` where there is none."""
-        repository = await Repository.find(directory)
-        return cls(repository, Catalog(env.state_dir()), await repository.project_id())
+        catalog = Catalog(env.state_dir())
+        repository = await repository_at(directory, catalog.root)
+        return cls(repository, catalog, await repository.project_id())
 
     def sessions(self) -> tuple[list[Session], list[str]]:
         """All of them, the one used last at the end; and what could not be read."""

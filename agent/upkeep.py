@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.core.errors import GloveboxError, SandboxLost, SyncError, UserError
+from agent.git.plain import repository_at
 from agent.git.repository import Repository
 from agent.git.sync import Standing, Sync
 from agent.host import env, files, leftovers
@@ -60,8 +61,8 @@ async def remove(
     a bundle first unless `rescue` is off. Raises `UserError`, `JournalError`, `SyncError`,
     `SandboxError`; then the session is as it was.
     """
-    repository = await Repository.find(directory)
     catalog = Catalog(env.state_dir())
+    repository = await repository_at(directory, catalog.root)
     entry = catalog.find(await repository.project_id(), wanted)
     journal, state = Journal(catalog.journal(entry.id)), State()
     try:

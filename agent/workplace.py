@@ -87,6 +87,9 @@ class Workplace:
         return ToolContext(await self._sandbox(), call.id, on_output, self._state.seen)
 
     def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
+        if seeded.included:
+            text = f"{len(seeded.included)} ignored files carried into the sandbox"
+            self._emit(Notice("info", text, "; ".join(seeded.included)))
         gate = self._spec.gate
         return gate is not None and gate.answer(identity, allow=allow, remember=remember)
 

@@ -128,11 +128,15 @@ class SandboxState(Event, frozen=True, tag=True):
 
 
 class Seeded(Event, frozen=True, tag=True):
-    """The repository is inside. Ids are commits; `left_out` names what was not carried and why."""
+    """The repository is inside. Ids are commits; `left_out` names what was not carried and why.
+
+    `included` are ignored files that were carried because `.gloveboxinclude` names them.
+    """
 
     base: str
     tip: str
     left_out: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
 
 
 class SyncStarted(Event, frozen=True, tag=True):

@@ -25,6 +25,7 @@ from agent.git.mirror import Mirror
 from agent.git.pull import pull
 from agent.git.quarantine import Change, measure, receive
 from agent.git.repository import Identity, Repository
+from agent.git.rules import Rules
 from agent.git.seed import Seed, pack_seed
 from agent.git.workspace import OUT, Reach, Words, Workspace, nested_note
 from agent.host import files
@@ -61,8 +62,10 @@ class Sync:
         name: str,
         branch: str,
         author: Identity | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._repository = repository
+        self._rules = rules
         self._author = author or repository.who
         self._place = journal.place_of(repository.common_dir, name)
         self._mirror = Mirror(repository, name=name)
@@ -79,7 +82,7 @@ class Sync:
     async def packing(self) -> AsyncGenerator[asyncio.Task[Seed]]:
         """The repository being packed, for whoever has a sandbox to make meanwhile."""
         with temporary_dir() as tmp:
-            task = asyncio.create_task(pack_seed(self._repository, tmp))
+            task = asyncio.create_task(pack_seed(self._repository, tmp, self._rules))
             try:
                 yield task
             finally:
@@ -95,7 +98,7 @@ class Sync:
         if packed:
             return await self._seed(sandbox, packed)
         with temporary_dir() as tmp:
-            return await self._seed(sandbox, await pack_seed(self._repository, tmp))
+            return await self._seed(sandbox, await pack_seed(self._repository, tmp, self._rules))
 
     async def _seed(self, sandbox: Reach, packed: Seed) -> Seeded:
         async with self._held() as log:
@@ -107,7 +110,8 @@ class Sync:
                 await self._mirror.set_private("tip", packed.tip, old)
             log.note("clean", base=packed.tip, tip=packed.tip, since="", new="")
             await Workspace(sandbox).plant(packed, log.at.branch or self._branch)
-        return Seeded(packed.base, packed.tip, packed.left_out)
+        names = (one_line(n.decode("utf-8", "replace"), 200) for n in packed.included)
+        return Seeded(packed.base, packed.tip, packed.left_out, tuple(names))
 
     # Sync.
 
