@@ -119,14 +119,15 @@ class Drafts:
         draft.text = None
         return draft
 
-    def move(self, draft: Draft, to: str) -> Draft:
-        """`draft` under another name, where no file may be. Raises `Refused`."""
+    def move(self, name: str, to: str) -> Draft:
+        """The file `name` under another name, where no file may be. Raises `Refused`."""
+        draft = self.open(name, raw=True)
         path = paths.absolute(to, self.limits["workdir"])
         real = _real(path)
         if real == draft.real:
             return draft
-        if _is_link(draft.path):
-            raise Refused(refusal(draft.path, "link"))
+        if _is_link(paths.absolute(name, self.limits["workdir"])):
+            raise Refused(refusal(paths.absolute(name, self.limits["workdir"]), "link"))
         other = self._drafts.get(real)
         if other.text is not None if other else os.path.lexists(path):
             raise Refused(refusal(path, "exists"))

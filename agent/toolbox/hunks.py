@@ -184,7 +184,10 @@ def anchored(page: Page, hunk: Hunk) -> Tuple[List[int], Optional[List[Splice]]]
     if len(blocks) != 1 or not alike:
         return [start for start, _ in blocks] if alike else [], None
     start, end = blocks[0]
-    return [start], _spliced(hunk.ops, hunk.added, _aligned(old, lines[start:end], start))
+    places, pairs = _aligned(old, lines[start:end], start)
+    indentation = Indentation.between([a for a, _ in pairs], [b for _, b in pairs])
+    added = None if indentation is None else indentation.carried(hunk.added)
+    return [start], None if added is None else _spliced(hunk.ops, added, places)
 
 
 def _alike(old: List[str], block: List[str]) -> bool:
@@ -194,15 +197,20 @@ def _alike(old: List[str], block: List[str]) -> bool:
     return quick and matcher.ratio() >= ALIKE_MIN
 
 
-def _aligned(old: List[str], block: List[str], start: int) -> List[int]:
-    """Where each old line, and the end, begins in the file; -1 where that cannot be said."""
+def _aligned(
+    old: List[str], block: List[str], start: int
+) -> Tuple[List[int], List[Tuple[str, str]]]:
+    """Where each old line, and the end, begins in the file, -1 where that cannot be said; and the
+    lines that stand for each other."""
     places = [-1] * (len(old) + 1)
+    pairs: List[Tuple[str, str]] = []
     read = [[line.strip() for line in part] for part in (old, block)]
     matcher = difflib.SequenceMatcher(None, *read, autojunk=False)
     unclear: List[Tuple[int, int]] = []
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal" or (tag == "replace" and b - a == d - c):
             places[a : b + 1] = range(start + c, start + d + 1)
+            pairs += zip(old[a:b], block[c:d])
         elif tag == "replace":
             places[a], places[b] = start + c, start + d
         else:
@@ -210,4 +218,4 @@ def _aligned(old: List[str], block: List[str], start: int) -> List[int]:
     for a, b in unclear:
         # Lines that only one of them has: no change may begin or end here.
         places[a:b] = [-1] * (b - a)
-    return places
+    return places, pairs

@@ -21,6 +21,17 @@ COMPARED_CHARS = 4_000
 SHOWN_LINES = 30
 RATIO_MIN = 0.6
 
+_ESCAPED = re.compile(r"\\([\"'`$\\/])")
+# What typographic characters look like on a keyboard.
+_TYPED = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
+        "\u2026": "...",
+    }
+)
 _NUMBERED = re.compile(r"^\s*\d+(?:\t|→|\s*[|:]\s?)")
 
 
@@ -79,13 +90,28 @@ def _unnumbered(line: str) -> str:
     return _NUMBERED.sub("", line).strip()
 
 
+def _folded(line: str) -> str:
+    return _squeezed(line).casefold()
+
+
+def _plain(line: str) -> str:
+    return _squeezed(line.translate(_TYPED))
+
+
+def _unescaped(line: str) -> str:
+    return _squeezed(_ESCAPED.sub(r"\1", line))
+
+
 # How a line may be read so that it matches after all, and what that says about the difference.
 _READINGS = (
     (str.rstrip, "white space at the end of a line differs"),
     (str.strip, "indentation differs"),
     (_squeezed, "white space differs"),
     (_bare, "white space differs"),
-    (_unnumbered, "`old` contains line numbers that are not in the file"),
+    (_unnumbered, "the line numbers before the lines are not in the file"),
+    (_folded, "upper and lower case differ"),
+    (_plain, "quotes, dashes or blanks are other characters"),
+    (_unescaped, "backslashes before quotes or other characters differ"),
 )
 
 
@@ -119,9 +145,17 @@ def _nearly(wanted: List[str], lines: List[str]) -> List[Dict[str, Any]]:
         if all(abs(start - other) >= len(wanted) for other in picked):
             picked.append(start)
     return [
-        _place(lines, start, len(wanted), "similar, but not the same")
+        _place(lines, start, len(wanted), _difference(wanted, lines, start))
         for start in picked[:SIMILAR_MAX]
     ]
+
+
+def _difference(wanted: List[str], lines: List[str], start: int) -> str:
+    """In words, from which line on a place differs."""
+    for at, line in enumerate(wanted):
+        if start + at >= len(lines) or lines[start + at].strip() != line.strip():
+            return "similar, but not the same: differs at line %d" % (start + at + 1)
+    return "similar, but not the same"
 
 
 def _candidates(wanted: List[str], lines: List[str]) -> List[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from agent.toolbox import envelope, reports, unified
 from agent.toolbox.drafts import Draft, Drafts, Refused, alone
@@ -61,7 +61,7 @@ def _done(drafts: Drafts, section: Section) -> List[Answer]:
         if section.mode >= 0:
             draft.mode = section.mode
         if section.to and not failures:
-            drafts.move(draft, section.to)
+            drafts.move(section.path, section.to)
         return failures
     except Refused as refused:
         return [dict(refused.answer, line=section.at)]
@@ -87,15 +87,12 @@ def _changed(draft: Draft, hunks: List[Hunk]) -> List[Answer]:
     failures: List[Answer] = []
     for hunk in hunks:
         try:
-            try:
-                fit = placing.place(hunk)
-            except NoFit as no_fit:
-                if no_fit.reason != "not_found" or not fits:
-                    raise
+            fit = _placed(placing, hunk, 0)
+            if fit is None and fits:
                 # It may have been written with the hunks before it in mind.
                 _apply(draft, fits, hunks)
                 fits, placing = [], Placing(draft.lines())
-                fit = placing.place(hunk)
+            fit = fit or placing.place(hunk)
         except NoFit as no_fit:
             failures.append(_failure(draft, hunk, no_fit))
             continue
@@ -104,6 +101,15 @@ def _changed(draft: Draft, hunks: List[Hunk]) -> List[Answer]:
             draft.steps.append(fit.step)
     _apply(draft, fits, hunks)
     return failures
+
+
+def _placed(placing: Placing, hunk: Hunk, fuzz: int) -> Optional[Fit]:
+    try:
+        return placing.place(hunk, fuzz=fuzz)
+    except NoFit as no_fit:
+        if no_fit.reason != "not_found":
+            raise
+        return None
 
 
 def _apply(draft: Draft, fits: List[Fit], hunks: List[Hunk]) -> None:

@@ -37,32 +37,32 @@ class Placing:
         self._taken: List[Tuple[int, int]] = []
         self._shift = 0  # how far the last place was from the line that the patch named
 
-    def place(self, hunk: Hunk) -> Fit:
-        """The one place of `hunk`. Raises `NoFit`."""
-        fit = self._inserted(hunk) if not hunk.old else self._found(hunk)
+    def place(self, hunk: Hunk, *, fuzz: int = FUZZ_MAX) -> Fit:
+        """The one place of `hunk`, up to `fuzz` lines around it left out. Raises `NoFit`."""
+        fit = self._inserted(hunk) if not hunk.old else self._found(hunk, fuzz)
         self._taken += [(splice.start, splice.end) for splice in fit.splices]
         if hunk.hint:
             self._shift = fit.start - (hunk.hint - 1)
         return fit
 
-    def _found(self, hunk: Hunk) -> Fit:
+    def _found(self, hunk: Hunk, fuzz: int) -> Fit:
         headings = _headings(self._page, hunk) if hunk.firm else None
         if headings:
-            fit = self._climbed(hunk, headings)
+            fit = self._climbed(hunk, headings, fuzz)
             if fit is not None:
                 return fit
-        fit = self._climbed(hunk, None)
+        fit = self._climbed(hunk, None, fuzz)
         if fit is None:
             raise NoFit("not_found")
         lost = hunk.firm and hunk.headings
         return fit._replace(step="heading" if lost and fit.step == "exact" else fit.step)
 
-    def _climbed(self, hunk: Hunk, headings: Optional[List[int]]) -> Optional[Fit]:
+    def _climbed(self, hunk: Hunk, headings: Optional[List[int]], most: int) -> Optional[Fit]:
         """Up the ladder, then with less and less of the lines around the change."""
         variants = [(hunk, "")]
         if hunk.loose:
             variants += [(less, "") for less in [hunk.without(0, hunk.loose)] if less]
-        for fuzz in range(1, FUZZ_MAX + 1):
+        for fuzz in range(1, most + 1):
             ends = [(fuzz, 0), (0, fuzz), (fuzz, fuzz)]
             fewer = [hunk.without(first, last) for first, last in ends]
             variants += [(less, "fuzz") for less in fewer if less is not None]
