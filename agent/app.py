@@ -280,6 +280,7 @@ def _assemble(
         tools=made.tools,
         steps_max=made.settings.steps,
         on_ask=made.on_ask,
+        map_tokens=made.settings.map_tokens,
         namer=made.namer
         and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
     )

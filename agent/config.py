@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from agent.core.errors import ConfigError, UserError
-from agent.core.limits import SEED_FILE_MAX_BYTES, STEPS_MAX
+from agent.core.limits import MAP_TOKENS, SEED_FILE_MAX_BYTES, STEPS_MAX
 from agent.host import env, files
 
 USER_FILE = "config.yml"
@@ -62,12 +62,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     largest_file: int | str = SEED_FILE_MAX_BYTES
     not_secret: tuple[str, ...] = ()
     limits: Allowance = msgspec.field(default_factory=Allowance)
+    map_tokens: int = MAP_TOKENS
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
 _VALUES = {
     "network": ", ".join(NETWORKS),
     "steps": "a whole number from 1 on",
+    "map_tokens": "a whole number; 0 gives the model no map of the repository",
     "commit_author": "`Name <address>`",
     "commit_trailer": "a line such as `Co-authored-by: Name <address>`",
     "allow_hosts": "a list of hosts",

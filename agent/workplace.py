@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 
-from agent.core.errors import GloveboxError
+import msgspec
+
+from agent.core.errors import GloveboxError, SandboxError, ToolboxError
 from agent.core.events import AnyEvent, Notice, Pulled, SandboxState, SyncFinished, Undone
 from agent.core.messages import ToolCall
 from agent.git.sync import Sync
 from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
+from agent.session.place import Chart
 from agent.session.state import State
 from agent.tools.base import ToolContext
 
@@ -33,6 +37,7 @@ class Workplace:
         self._emit = emit
         self._trailers = dict(trailers or {})
         self._starting: asyncio.Task[Sandbox] | None = None
+        self._indexing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to make or wake the sandbox, unless that is under way or done."""
@@ -61,6 +66,7 @@ class Workplace:
         else:
             sandbox = await self._plant()
         self._emit(SandboxState("ready", name, sandbox.ref))
+        self._indexing = asyncio.create_task(_begin_index(sandbox))
         return sandbox
 
     async def _plant(self) -> Sandbox:
@@ -81,15 +87,15 @@ class Workplace:
             self._emit(
                 Notice("info", f"{count} left out of the sandbox", "; ".join(seeded.left_out))
             )
+        if seeded.included:
+            text = f"{len(seeded.included)} ignored files carried into the sandbox"
+            self._emit(Notice("info", text, "; ".join(seeded.included)))
         return sandbox
 
     async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         return ToolContext(await self._sandbox(), call.id, on_output, self._state.seen)
 
     def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
-        if seeded.included:
-            text = f"{len(seeded.included)} ignored files carried into the sandbox"
-            self._emit(Notice("info", text, "; ".join(seeded.included)))
         gate = self._spec.gate
         return gate is not None and gate.answer(identity, allow=allow, remember=remember)
 
@@ -116,6 +122,20 @@ class Workplace:
             sandbox, name=name, dirty=dirty, trailers=self._trailing(state)
         )
 
+    async def map(
+        self, words: str, *, tokens: int, touched: Sequence[str], hidden: Sequence[str]
+    ) -> Chart:
+        sandbox = await self._sandbox()
+        answer = await sandbox.toolbox.call(
+            "map", words=words, tokens=tokens, touched=list(touched), hidden=list(hidden)
+        )
+        try:
+            return msgspec.convert(answer, Chart) if answer.get("ok") is True else Chart()
+        except msgspec.ValidationError as error:
+            raise ToolboxError(
+                f"the toolbox answered `map` with something else: {error}"
+            ) from error
+
     async def changes(self, state: State) -> str:
         return await self._sync.diff(await self._sandbox(), base=state.last)
 
@@ -133,6 +153,8 @@ class Workplace:
         if starting.cancelled() or starting.exception() is not None:
             return
         await starting.result().close()
+        if self._indexing is not None:
+            await asyncio.wait({self._indexing})
         self._emit(SandboxState("closed", self._backend.name, starting.result().ref))
 
     async def discard(self) -> None:
@@ -143,3 +165,9 @@ class Workplace:
         assert state.started is not None
         own = {"Glovebox-Session": state.started.id, "Glovebox-Turn": str(state.turn)}
         return self._trailers | own
+
+
+async def _begin_index(sandbox: Sandbox) -> None:
+    """Have the symbols of the repository collected behind everything else."""
+    with contextlib.suppress(SandboxError, ToolboxError):  # without an index questions do it
+        await sandbox.toolbox.call("index")

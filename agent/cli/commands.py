@@ -96,6 +96,16 @@ async def _undo(turns: str, talk: Talk) -> None:
     await talk.follow(talk.session.undo(int(turns or 1)))
 
 
+async def _map(words: str, talk: Talk) -> None:
+    chart = await talk.session.map(words)
+    if not chart.text:
+        talk.show(marked("· there is no code to map"))
+        return
+    part = f", {chart.parsed} of {chart.code_files} looked at"
+    known = part if chart.parsed < chart.code_files else ""
+    talk.show([*plain(terminal_safe(chart.text)), *marked(f"· {len(chart.files)} files{known}")])
+
+
 async def _redo(talk: Talk) -> None:
     await talk.follow(talk.session.redo())
 
@@ -172,6 +182,7 @@ COMMANDS = (
     Command("sync", "bring home what has not reached the branch", _sync),
     Command("status", "sandbox, branch, model and what was spent", _status),
     Command("todo", "what the model has to do", _todo),
+    Command("map", "files that matter for some words, or for what was touched", _map, "[WORDS]"),
     Command("jobs", "programs in the background of the sandbox", _jobs),
     Command("ports", "ports that programs in the sandbox listen on", _ports),
     Command("preview", "a link to one of them", _preview, takes="PORT"),

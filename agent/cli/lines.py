@@ -13,6 +13,7 @@ from agent.core.events import (
     CallStarted,
     EgressAnswered,
     EgressAsked,
+    Mapped,
     Notice,
     Problem,
     Pulled,
@@ -55,6 +56,8 @@ def line_of(event: AnyEvent) -> str | None:
             return synced(event) + _notes(notes)
         case Redone(commit=commit, notes=notes):
             return f"✓ redone; the branch is at {commit[:10] or 'its start'}" + _notes(notes)
+        case Mapped(files=files):
+            return f"· the model has a map of the repository: {len(files)} files"
         case Pulled():
             return pulled(event)
         case Undone(commit=commit, notes=notes):

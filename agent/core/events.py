@@ -182,6 +182,13 @@ class Redone(Event, frozen=True, tag=True):
     notes: tuple[str, ...] = ()
 
 
+class Mapped(Event, frozen=True, tag=True):
+    """The model was given a map of the repository, with what was sent next; `files` are in it."""
+
+    text: str
+    files: tuple[str, ...] = ()
+
+
 class Pulled(Event, frozen=True, tag=True):
     """Commits of the user's are inside: merged, or with `conflicts` as `branch`, to be merged.
 
@@ -290,6 +297,7 @@ AnyEvent = (
     | Entered
     | Undone
     | Redone
+    | Mapped
     | Pulled
     | Worded
     | Notice

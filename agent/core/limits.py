@@ -10,6 +10,8 @@ READ_MAX_LINES = 2_000
 READ_MAX_BYTES = 50_000
 LINE_MAX_CHARS = 2_000
 FILE_MAX_BYTES = 10_000_000
+IMAGE_MAX_BYTES = 3_500_000  # in base64 still within what each provider takes
+READ_PATHS_MAX = 20  # of one call
 
 # glob and grep: up to so many hits come with their text, up to so many with their lines
 NAMES_MAX = 100
@@ -107,6 +109,11 @@ GATE_NAMES_MAX_BYTES = 8_000  # of each kind that stays inside
 WORK_DIFF_MAX_BYTES = 2_000_000
 PATCH_MAX_BYTES = 64_000_000
 MERGE_SECONDS = 900  # the user's hooks run in it
+
+# the repository map that comes with a request
+MAP_TOKENS = 1_000
+MAP_REPOSITORY_LEAST = 25  # files of code; a smaller repository is seen with one `ls`
+MAP_FILES_LEAST = 3
 
 # loop
 STEPS_MAX = 200

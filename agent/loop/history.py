@@ -6,9 +6,12 @@ was. A history is well formed when every assistant message with calls is followe
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from agent.core.events import (
     AnyEvent,
     CallFinished,
+    Mapped,
     MessageFinished,
     Redone,
     TurnStarted,
@@ -31,12 +34,18 @@ class History:
         self._messages: list[Message] = []
         self._turns: list[int] = []
         self._undone: list[tuple[list[int], list[Message]]] = []
+        self._maps: list[tuple[int, tuple[str, ...]]] = []
         self._calls: tuple[ToolCall, ...] = ()
         self._results: dict[str, ToolResult] = {}
 
     @property
     def messages(self) -> tuple[Message, ...]:
         return tuple(self._messages)
+
+    @property
+    def mapped(self) -> tuple[str, ...]:
+        """The files in the maps that the conversation has."""
+        return tuple(file for at, files in self._maps if at < len(self._messages) for file in files)
 
     @property
     def waiting(self) -> tuple[ToolCall, ...]:
@@ -56,6 +65,10 @@ class History:
             case CallFinished(result=result):
                 self._results[result.call_id] = result
                 self._close()
+            case Mapped(text=text, files=files) if self._messages and not self.waiting:
+                self._maps = [(at, old) for at, old in self._maps if at < len(self._messages)]
+                self._maps.append((len(self._messages) - 1, files))
+                self._messages[-1] = _with(self._messages[-1], text)
             case Undone(turns=turns):
                 self._undo(turns)
             case Redone() if self._undone:
@@ -76,6 +89,18 @@ class History:
             results = tuple(self._results[call.id] for call in self._calls)
             self._messages.append(ToolMessage(results))
             self._calls, self._results = (), {}
+
+
+def _with(message: Message, text: str) -> Message:
+    """A message that was not sent yet, with something added at its end."""
+    match message:
+        case UserMessage():
+            return replace(message, text=f"{message.text}\n\n{text}")
+        case ToolMessage(results=(*before, last)):
+            longer = replace(last, text=f"{last.text}\n\n{text}")
+            return replace(message, results=(*before, longer))
+        case _:
+            return message
 
 
 def last_text(messages: tuple[Message, ...]) -> str:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+import msgspec
 
 from agent.core.events import Pulled, SyncFinished, Undone
 from agent.core.messages import ToolCall
 from agent.session.state import State
 from agent.tools.base import ToolContext
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """A map of the repository, the files in it, and how many of the files of code are known."""
+
+    text: str = ""
+    files: list[str] = msgspec.field(default_factory=list[str])
+    parsed: int = 0
+    code_files: int = 0
 
 
 class Workplace(Protocol):
@@ -34,6 +45,15 @@ class Workplace(Protocol):
         """Merge a commit of the user's, "" for HEAD, into what is inside, all of it committed.
 
         With `dirty` their uncommitted work comes along. Raises `UserError`, `SyncError`.
+        """
+        ...
+
+    async def map(
+        self, words: str, *, tokens: int, touched: Sequence[str], hidden: Sequence[str]
+    ) -> Chart:
+        """What in the repository matters for `words` and for the files that were touched.
+
+        Those `touched` or `hidden` are not in it. Raises `SandboxError`, `ToolboxError`.
         """
         ...
 

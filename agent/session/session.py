@@ -31,16 +31,18 @@ from agent.core.events import (
     UserAnswered,
     problem_of,
 )
-from agent.core.messages import ToolCall, ToolResult, Usage, UserMessage
+from agent.core.limits import MAP_TOKENS
+from agent.core.messages import Message, ToolCall, ToolResult, Usage, UserMessage
 from agent.core.text import one_line
 from agent.llm.protocol import Llm, ToolSchema
 from agent.loop import wording
 from agent.loop.history import last_text
 from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
+from agent.session.guide import Guide
 from agent.session.home import Home
 from agent.session.journal import Journal
-from agent.session.place import Workplace
+from agent.session.place import Chart, Workplace
 from agent.session.questions import OnAsk, Questions
 from agent.session.state import State
 from agent.tools.base import ToolContext, Toolset
@@ -51,7 +53,8 @@ class Parts:
     """What the composition root puts into a session. `system` is asked once a turn.
 
     `on_ask` says what becomes of the model's questions: a person answers, or what was declared.
-    `namer` words the commits; without one they say what was asked.
+    `namer` words the commits; without one they say what was asked. `map_tokens` is how long a map
+    of the repository may be that the model is given; 0 is none.
     """
 
     llm: Llm
@@ -62,6 +65,7 @@ class Parts:
     steps_max: int
     on_ask: OnAsk = "deny"
     namer: Namer | None = None
+    map_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Session:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
         self._parts, self._place = parts, place
         self._home = Home(self.state, place, self.emit, parts.namer)
+        self._guide = Guide(self.state, place, parts.map_tokens)
         self._questions.on_ask = parts.on_ask
         self._mend()
         self._used = self.state.behind
@@ -230,6 +235,14 @@ class Session:
         """All changes since the start of the session, as a unified diff; empty before the first."""
         return await self._equipped[1].diff(self.state) if self.state.seeded else ""
 
+    async def map(self, words: str = "", *, tokens: int = MAP_TOKENS) -> Chart:
+        """What in the repository matters for these words, or for what was touched so far.
+
+        Raises `SandboxError`, `ToolboxError`.
+        """
+        touched = () if words else tuple(self.state.seen.hashes)
+        return await self._equipped[1].map(words, tokens=tokens, touched=touched, hidden=())
+
     def interrupt(self) -> None:
         """End the running turn; what it did is kept and its history completed."""
         if self._loop is not None and not self._loop.done():
@@ -250,6 +263,7 @@ class Session:
             await asyncio.wait({self._turn})
         try:
             if self._place is not None:
+                self._guide.end()
                 await self._place.close()
         finally:
             self._journal.flush()
@@ -289,6 +303,7 @@ class Session:
     async def _take_turn(self, text: str) -> None:
         self.state.turn += 1
         self.emit(TurnStarted(UserMessage(text, at=round(time.time(), 3))))
+        self._guide.begin()
         outcome: Outcome = "failed"
         problem: Problem | None = None
         try:
@@ -342,10 +357,17 @@ class Session:
             schemas=parts.schemas,
             tools=parts.tools,
             context=self._context,
-            history=lambda: self.state.history.messages,
+            history=self._history,
             emit=self.emit,
             steps_max=parts.steps_max,
         )
+
+    def _history(self) -> tuple[Message, ...]:
+        """The conversation for the next request, with the map if that is ready now."""
+        mapped = self._guide.take()
+        if mapped is not None:
+            self.emit(mapped)
+        return self.state.history.messages
 
     async def _context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         context = await self._equipped[1].context(call, on_output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from agent.core.events import (
 from agent.core.messages import ToolCall
 from agent.llm.protocol import Llm
 from agent.session.journal import Journal
+from agent.session.place import Chart
 from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
 from agent.session.state import State
@@ -34,6 +35,8 @@ class Bench:
         self._emit = emit
         self.gate = asyncio.Event()
         self.gate.set()
+        self.charted = asyncio.Event()
+        self.chart = Chart()
         self.failure: GloveboxError | None = None
         self.sync_failure: GloveboxError | None = None
         self.calls: list[str] = []
@@ -65,6 +68,13 @@ class Bench:
 
     async def diff(self, state: State) -> str:
         return f"since {state.seeded.tip}" if state.seeded else ""
+
+    async def map(
+        self, words: str, *, tokens: int, touched: Sequence[str], hidden: Sequence[str]
+    ) -> Chart:
+        self.calls.append(f"map {words} {tokens} {list(touched)} {list(hidden)}")
+        await self.charted.wait()
+        return self.chart
 
     def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
         self.calls.append(f"answer {identity} {allow} {remember}")
