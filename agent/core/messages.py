@@ -44,12 +44,16 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ToolResult(msgspec.Struct, frozen=True):
-    """The one answer to one call: `text` is for the model, `details` for people and tests."""
+    """The one answer to one call: `text` is for the model, `details` for people and tests.
+
+    `images` are data URLs, for a model that can see.
+    """
 
     call_id: str
     ok: bool
     text: str
     details: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    images: tuple[str, ...] = ()
 
 
 class UserMessage(msgspec.Struct, frozen=True, tag="user"):

@@ -19,7 +19,7 @@ from agent.core.messages import AssistantMessage, Message
 from agent.host import env
 from agent.llm.assemble import Assembler, tokens
 from agent.llm.failure import Failure, failure_of, slow
-from agent.llm.known import cost_of, provider_of, question_facts
+from agent.llm.known import cost_of, provider_of, question_facts, sees
 from agent.llm.protocol import Delta, OnDelta, Request
 from agent.llm.retry import Retry, TransientError
 from agent.llm.wire import encode_messages, encode_tools
@@ -137,7 +137,7 @@ class LitellmClient:
             shown = True
             on_delta(delta)
 
-        arguments = self._arguments(request, stream=stream)
+        arguments = self._arguments(request, stream=stream, sees=sees(library, request.model))
         try:
             await self._read(library, arguments, reply, show)
         except TimeoutError as error:
@@ -167,12 +167,12 @@ class LitellmClient:
             finally:
                 await answer.aclose()
 
-    def _arguments(self, request: Request, *, stream: bool) -> dict[str, Any]:
+    def _arguments(self, request: Request, *, stream: bool, sees: bool) -> dict[str, Any]:
         tools = {"tools": encode_tools(request.tools)} if request.tools else {}
         counted = {"stream_options": {"include_usage": True}} if stream else {}
         return {
             "model": request.model,
-            "messages": encode_messages(request),
+            "messages": encode_messages(request, sees=sees),
             **tools,
             "drop_params": True,
             # Marks the stable prefix for providers that cache only what is marked.

@@ -33,6 +33,11 @@ def provider_of(library: Any, model: str) -> str:
         return ""
 
 
+def sees(library: Any, model: str) -> bool:
+    """Whether the model is known to take images; one that does not would refuse the question."""
+    return bool(library.supports_vision(model=model))
+
+
 def _near(library: Any, asked: str) -> list[str]:
     """Names that were perhaps meant: of providers when the one given is unknown, else of models."""
     prefix, slash, name = asked.partition("/")

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from agent.core.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from agent.core.messages import AssistantMessage, Message, ToolMessage, ToolResult, UserMessage
 from agent.llm.protocol import Request
 
 _SHORT_CHARS = 200
@@ -77,8 +77,13 @@ def _entry(message: Message) -> dict[str, Any]:
             ]
             return {"role": "assistant", "calls": calls}
         case ToolMessage():
-            results = [{"call": result.call_id, "ok": result.ok} for result in message.results]
+            results = [_result(result) for result in message.results]
             return {"role": "tool", "results": results}
+
+
+def _result(result: ToolResult) -> dict[str, Any]:
+    images = [_digest(image) for image in result.images]
+    return {"call": result.call_id, "ok": result.ok} | ({"images": images} if images else {})
 
 
 def _canonical(value: Any) -> str:

@@ -14,6 +14,9 @@ from typing import Any
 from agent.core.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agent.llm.protocol import Request, ToolSchema
 
+IMAGES_OF = "Images from the results above:"
+UNSEEN = "[images left out here: {count}; as far as is known this model cannot see them]"
+
 MALFORMED = "malformed_arguments"
 """The key under which a model is shown what it wrote instead of a JSON object."""
 
@@ -21,8 +24,11 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _NAME_MAX_CHARS = 64
 
 
-def encode_messages(request: Request) -> list[dict[str, Any]]:
-    """System text and history. Raises ValueError when a call lacks its result or the reverse."""
+def encode_messages(request: Request, *, sees: bool = True) -> list[dict[str, Any]]:
+    """System text and history. Raises ValueError when a call lacks its result or the reverse.
+
+    Images go to a model that `sees`; another is told that there were some.
+    """
     encoded: list[dict[str, Any]] = []
     if request.system:
         encoded.append({"role": "system", "content": valid_text(request.system)})
@@ -30,7 +36,7 @@ def encode_messages(request: Request) -> list[dict[str, Any]]:
     for message in request.messages:
         if bool(open_calls) != isinstance(message, ToolMessage):
             raise ValueError("a tool call in the history has no result, or a result no call")
-        encoded.extend(_encode(message, open_calls))
+        encoded.extend(_encode(message, open_calls, sees))
         open_calls = message.calls if isinstance(message, AssistantMessage) else ()
     if open_calls:
         raise ValueError("the history ends with a call that has no result")
@@ -52,12 +58,13 @@ def encode_tools(tools: Sequence[ToolSchema]) -> list[dict[str, Any]]:
     ]
 
 
-def _encode(message: Message, calls: Sequence[ToolCall]) -> Iterator[dict[str, Any]]:
+def _encode(message: Message, calls: Sequence[ToolCall], sees: bool) -> Iterator[dict[str, Any]]:
     match message:
         case UserMessage():
             # Providers refuse empty content; a message without any says nothing anyway.
             if message.text or message.images:
-                yield {"role": "user", "content": _user_content(message)}
+                content = _content(message.text, message.images, sees)
+                yield {"role": "user", "content": content}
         case AssistantMessage():
             if message.calls:
                 encoded = [_call(call) for call in message.calls]
@@ -75,14 +82,19 @@ def _encode(message: Message, calls: Sequence[ToolCall]) -> Iterator[dict[str, A
             for call in calls:
                 content = valid_text(results[call.id].text)
                 yield {"role": "tool", "tool_call_id": call.id, "content": content}
+            images = [image for call in calls for image in results[call.id].images]
+            if images:
+                # Not every provider takes an image in a result; all take one from a user.
+                yield {"role": "user", "content": _content(IMAGES_OF if sees else "", images, sees)}
 
 
-def _user_content(message: UserMessage) -> str | list[dict[str, Any]]:
-    if not message.images:
-        return valid_text(message.text)
-    text = [{"type": "text", "text": valid_text(message.text)}] if message.text else []
-    images = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
-    return [*text, *images]
+def _content(text: str, images: Sequence[str], sees: bool) -> str | list[dict[str, Any]]:
+    if images and not sees:
+        return "\n".join([*([valid_text(text)] if text else []), UNSEEN.format(count=len(images))])
+    if not images:
+        return valid_text(text)
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": i}} for i in images]
+    return [{"type": "text", "text": valid_text(text)}, *parts] if text else parts
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

@@ -31,20 +31,25 @@ def calls(draw: st.DrawFn, at: int) -> ToolCall:
     return ToolCall(f"call_{at}", draw(names), arguments, raw)
 
 
+images = st.sampled_from([(), (), ("data:image/png;base64,AA==",)])
+
+
 @st.composite
 def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
     """A history as the loop keeps it: every call has its result."""
     messages: list[Message] = []
     made = 0
     for _ in range(draw(st.integers(1, 4))):
-        images = tuple(draw(st.lists(st.just("data:image/png;base64,AA=="), max_size=1)))
-        messages.append(UserMessage(draw(texts), images))
+        messages.append(UserMessage(draw(texts), draw(images)))
         for _ in range(draw(st.integers(0, 3))):
             own = tuple(draw(calls(made + n)) for n in range(draw(st.integers(0, 3))))
             made += len(own)
             messages.append(AssistantMessage(draw(texts), calls=own))
             if own:
-                results = [ToolResult(c.id, draw(st.booleans()), draw(texts)) for c in own]
+                results = [
+                    ToolResult(c.id, draw(st.booleans()), draw(texts), images=draw(images))
+                    for c in own
+                ]
                 messages.append(ToolMessage(tuple(results)))
     return tuple(messages)
 

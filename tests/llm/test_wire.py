@@ -16,7 +16,7 @@ from agent.core.messages import (
     UserMessage,
 )
 from agent.llm.protocol import Request
-from agent.llm.wire import MALFORMED, encode_messages, encode_tools
+from agent.llm.wire import IMAGES_OF, MALFORMED, encode_messages, encode_tools
 from tests.llm.asking import BASH, answered, calling, question
 from tests.llm.conversations import conversations, objects
 from tests.servers.history import history_problem
@@ -122,6 +122,38 @@ def test_the_whole_form() -> None:
             }
         ],
     }
+
+
+PNG = "data:image/png;base64,AA=="
+
+
+def test_images_of_results_follow_all_results_of_a_reply() -> None:
+    reply = calling("a", "b")
+    results = (ToolResult("b", True, "two", images=(PNG,)), ToolResult("a", True, "one"))
+    history = (UserMessage("hi"), reply, ToolMessage(results), AssistantMessage("done"))
+
+    sent = encode_messages(question(*history))
+
+    assert [m["role"] for m in sent[2:]] == ["assistant", "tool", "tool", "user", "assistant"]
+    assert sent[5]["content"] == [
+        {"type": "text", "text": IMAGES_OF},
+        {"type": "image_url", "image_url": {"url": PNG}},
+    ]
+
+
+def test_a_model_that_cannot_see_is_told_that_there_were_images() -> None:
+    reply = calling("a")
+    shown = ToolMessage((ToolResult("a", True, "one", images=(PNG, PNG)),))
+    history = (UserMessage("hi", images=(PNG,)), reply, shown, UserMessage("", images=(PNG,)))
+
+    sent = encode_messages(question(*history), sees=False)
+
+    assert "base64" not in json.dumps(sent)
+    assert [m["content"] for m in sent if m["role"] == "user"] == [
+        "hi\n[images left out here: 1; as far as is known this model cannot see them]",
+        "[images left out here: 2; as far as is known this model cannot see them]",
+        "[images left out here: 1; as far as is known this model cannot see them]",
+    ]
 
 
 def test_results_are_sent_in_the_order_of_their_calls() -> None:
