@@ -30,6 +30,7 @@ LIMITS = {
     "live_max": limits.LIVE_MAX_BYTES,
     "kill_grace": limits.KILL_GRACE_SECONDS,
     "file_max": limits.FILE_MAX_BYTES,
+    "image_max": limits.IMAGE_MAX_BYTES,
     "read_lines": limits.READ_MAX_LINES,
     "read_bytes": limits.READ_MAX_BYTES,
     "line_chars": limits.LINE_MAX_CHARS,
@@ -91,6 +92,8 @@ class ToolboxClient:
         self.autopsy: Callable[[], str] = str
         """Asked for the reason, if one is known, when the other end has died."""
         self._reading: asyncio.Task[None] | None = None
+        self.target = ""
+        """Which Python it is, by the ending of its extension modules; see `grammars`."""
 
     async def start(
         self,
@@ -98,16 +101,19 @@ class ToolboxClient:
         bounds: Mapping[str, int] | None = None,
         environment: Mapping[str, str] | None = None,
         ways: Mapping[str, Any] | None = None,
+        grammars: str = "",
     ) -> None:
         """Greet the toolbox: what it may use, and what programs in there are limited to.
 
         `environment` is all that they will see; without it they see what the toolbox sees. `ways`
-        is where they find the proxy, see `egress.passage`.
+        is where they find the proxy, see `egress.passage`, `grammars` where grammars are inside.
         """
         self._reading = asyncio.create_task(self._read(), name="toolbox")
         given = {} if environment is None else {"environment": dict(environment)}
         given |= {} if ways is None else {"ways": dict(ways)}
-        await self.call("hello", limits=LIMITS, bounds=dict(bounds or {}), **given)
+        given |= {"grammars": grammars} if grammars else {}
+        answer = await self.call("hello", limits=LIMITS, bounds=dict(bounds or {}), **given)
+        self.target = str(answer.get("suffix", ""))[:80]
 
     async def close(self) -> None:
         """End the connection; open requests raise `SandboxLost`. Safe to call twice."""

@@ -1,18 +1,24 @@
-"""Read text files."""
+"""Read files: text by lines, pictures whole, documents as the text in them."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import stat
 import threading
 from typing import Any, Dict, List, Optional, Tuple
 
-from agent.toolbox import paths, text, transfer
+from agent.toolbox import documents, paths, text, transfer
+from agent.toolbox.documents import NoReader, Unreadable
+from agent.toolbox.images import Picture, picture
 from agent.toolbox.nearest import similar_paths
 from agent.toolbox.paths import Answer, refusal, refused
+from agent.toolbox.text import Text
 
 ENTRIES_MAX = 200
+PDF_MAX_BYTES = 60_000_000
+IMAGE_MAX_PIXELS = 8_000
 
 changing = threading.Lock()
 """Held from reading a file to replacing it, so that of two edits of one file none is lost."""
@@ -57,12 +63,22 @@ def _entries(path: str) -> List[str]:
 def read(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """Lines `offset`.. of a text file, at most `limit` and at most so many bytes."""
     path = paths.absolute(arguments["path"], limits["workdir"])
-    data, problem = load(path, limits)
+    wide = path.lower().endswith(".pdf")
+    data, problem = load(path, dict(limits, file_max=PDF_MAX_BYTES) if wide else limits)
     if data is None:
         return problem
-    content = text.decode(data)
+    shown = picture(data)
+    if shown is not None:
+        return _picture(path, data, shown, limits)
+    try:
+        content, kind = _content(path, data)
+    except NoReader:
+        return refusal(path, "no_reader", kind=text.kind(data), size=len(data))
+    except Unreadable as problem_inside:
+        return refusal(path, "unreadable", kind=text.kind(data), why=str(problem_inside))
     if content is None:
         return refusal(path, "binary", kind=text.kind(data), size=len(data))
+    limits = dict(limits, read_bytes=min(limits["read_bytes"], arguments.get("bytes", 1 << 30)))
     lines = content.lines()
     first = max(1, arguments.get("offset", 1))
     if first > max(1, len(lines)):
@@ -83,7 +99,28 @@ def read(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         "bom": content.bom,
         "cut": cut,
         "long_lines": long_lines,
+        "document": kind,
     }
+
+
+def _content(path: str, data: bytes) -> Tuple[Optional[Text], str]:
+    """The text of a file and, when that is not simply what is in it, what it is the text of."""
+    if data.startswith(b"%PDF-"):
+        return Text(documents.pdf(path), "utf-8", False), "PDF"
+    if path.endswith(".ipynb"):
+        cells = documents.notebook(data)
+        if cells is not None:
+            return Text(cells, "utf-8", False), "notebook"
+    return text.decode(data), ""
+
+
+def _picture(path: str, data: bytes, shown: Picture, limits: Dict[str, Any]) -> Answer:
+    why = "%dx%d pixels" % (shown.width, shown.height)
+    facts: Dict[str, Any] = {"kind": shown.media, "size": len(data), "why": why}
+    if len(data) > limits["image_max"] or max(shown.width, shown.height) > IMAGE_MAX_PIXELS:
+        return refusal(path, "too_large_image", **facts)
+    encoded = base64.b64encode(data).decode("ascii")
+    return dict(facts, ok=True, path=path, hash=digest(data), image=encoded)
 
 
 def _page(

@@ -28,15 +28,22 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class ReadAnswer(msgspec.Struct, frozen=True):
-    """Lines `first` to `last` of `total`, and what is to know of the file."""
+    """Lines `first` to `last` of `total`, and what is to know of the file; or an `image` in base64.
+
+    `document` is what the text was taken from where it is not what the file holds.
+    """
 
     path: str
     hash: str
-    text: str
-    first: int
-    last: int
-    total: int
+    text: str = ""
+    first: int = 0
+    last: int = 0
+    total: int = 0
     size: int = 0
+    kind: str = ""
+    why: str = ""
+    image: str = ""
+    document: str = ""
     encoding: str = "utf-8"
     newline: str = "\n"
     cut: str = ""

@@ -1,24 +1,38 @@
-"""Read a text file by lines, or list a directory."""
+"""Read files: text by lines, pictures for a model that sees, directories as lists."""
 
 from __future__ import annotations
 
+import asyncio
+import re
 from typing import Annotated
 
 import msgspec
 
-from agent.core.limits import LINE_MAX_CHARS, READ_MAX_LINES
+from agent.core.errors import ToolboxError
+from agent.core.limits import (
+    IMAGE_MAX_BYTES,
+    LINE_MAX_CHARS,
+    READ_MAX_BYTES,
+    READ_MAX_LINES,
+    READ_PATHS_MAX,
+)
 from agent.core.messages import ToolResult
 from agent.core.text import model_safe, one_line
 from agent.tools import wording
 from agent.tools.answers import ReadAnswer, Refusal, ask
 from agent.tools.base import Tool, ToolContext
+from agent.tools.ls import listing
 from agent.tools.say import listed, numbered, refused
 
-DIRECTORY_MAX_ENTRIES = 200
+MEDIA = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_IMAGE_MAX_CHARS = IMAGE_MAX_BYTES * 4 // 3 + 4
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 class Read(msgspec.Struct, forbid_unknown_fields=True):
-    path: Annotated[str, msgspec.Meta(description="File or directory.")]
+    path: Annotated[
+        str | list[str], msgspec.Meta(description="File or directory, or several of them.")
+    ]
     offset: Annotated[int, msgspec.Meta(ge=1, description="First line, from 1.")] = 1
     limit: Annotated[int, msgspec.Meta(ge=1, description="Number of lines.")] = READ_MAX_LINES
 
@@ -30,19 +44,77 @@ def tool(description: str) -> Tool:
 
 def _title(arguments: Read) -> str:
     place = f":{arguments.offset}" if arguments.offset > 1 else ""
-    return one_line(f"read {arguments.path}{place}")
+    return one_line(f"read {', '.join(_paths(arguments))}{place}")
+
+
+def _paths(arguments: Read) -> list[str]:
+    return [arguments.path] if isinstance(arguments.path, str) else arguments.path
 
 
 async def _run(arguments: Read, ctx: ToolContext) -> ToolResult:
-    limit = min(arguments.limit, READ_MAX_LINES)
-    answer = await ask(
-        ctx, ReadAnswer, "read", arguments.path, offset=arguments.offset, limit=limit
+    paths = _paths(arguments)
+    if len(paths) == 1:
+        return await _read(paths[0], arguments, ctx, 1)
+    if not paths or len(paths) > READ_PATHS_MAX:
+        text = wording.READ_COUNT.format(most=READ_PATHS_MAX)
+        return ToolResult(ctx.call_id, ok=False, text=text)
+    results = await asyncio.gather(*(_read(p, arguments, ctx, len(paths)) for p in paths))
+    return _together(ctx, paths, results)
+
+
+def _together(ctx: ToolContext, paths: list[str], results: list[ToolResult]) -> ToolResult:
+    """Several results as one, each below the path it is about."""
+    parts: list[str] = []
+    images: list[str] = []
+    room = _IMAGE_MAX_CHARS
+    for path, result in zip(paths, results, strict=True):
+        parts += [wording.OF_FILE.format(path=path), result.text]
+        room -= sum(map(len, result.images))
+        if room >= 0:
+            images += result.images
+        elif result.images:
+            parts.append(wording.IMAGE_LEFT_OUT)
+    return ToolResult(
+        ctx.call_id,
+        ok=any(result.ok for result in results),
+        text="\n".join(parts),
+        details={"files": [result.details for result in results]},
+        images=tuple(images),
     )
-    if isinstance(answer, ReadAnswer):
-        return ToolResult(ctx.call_id, ok=True, text=_text(answer), details=_details(answer))
-    if answer.reason == "directory":
-        return _directory(arguments.path, answer, ctx)
-    return refused(ctx, arguments.path, answer)
+
+
+async def _read(path: str, arguments: Read, ctx: ToolContext, count: int) -> ToolResult:
+    """One of `count` files: they share what a result may hold."""
+    answer = await ask(
+        ctx,
+        ReadAnswer,
+        "read",
+        path,
+        offset=arguments.offset,
+        limit=min(arguments.limit, READ_MAX_LINES // count),
+        bytes=READ_MAX_BYTES // count,
+    )
+    if isinstance(answer, Refusal):
+        if answer.reason == "directory":
+            return await listing(path, 1, ctx)
+        return refused(ctx, path, answer)
+    if answer.image:
+        return _picture(path, answer, ctx)
+    return ToolResult(ctx.call_id, ok=True, text=_text(answer), details=_details(answer))
+
+
+def _picture(path: str, answer: ReadAnswer, ctx: ToolContext) -> ToolResult:
+    fits = len(answer.image) <= _IMAGE_MAX_CHARS and _BASE64.fullmatch(answer.image)
+    if answer.kind not in MEDIA or not fits:
+        raise ToolboxError("the toolbox answered `read` with something that is no image")
+    text = wording.IMAGE.format(path=path, kind=answer.kind, why=answer.why, size=answer.size)
+    return ToolResult(
+        ctx.call_id,
+        ok=True,
+        text=text,
+        details={"path": answer.path, "hash": answer.hash},
+        images=(f"data:{answer.kind};base64,{answer.image}",),
+    )
 
 
 def _details(answer: ReadAnswer) -> dict[str, object]:
@@ -70,6 +142,8 @@ def _notes(answer: ReadAnswer) -> list[str]:
     if answer.long_lines:
         lines = listed(answer.long_lines)
         notes.append(wording.LONG_LINES.format(limit=LINE_MAX_CHARS, lines=lines))
+    if answer.document:
+        notes.append(wording.DOCUMENT.format(kind=answer.document))
     if answer.encoding != "utf-8":
         notes.append(wording.ENCODING.format(encoding=answer.encoding))
     if answer.newline != "\n":
@@ -78,12 +152,3 @@ def _notes(answer: ReadAnswer) -> list[str]:
     if changed:
         notes.append(wording.INVISIBLE.format(count=changed))
     return notes
-
-
-def _directory(path: str, answer: Refusal, ctx: ToolContext) -> ToolResult:
-    details = {"path": answer.path, "entries": len(answer.entries)}
-    head = wording.DIRECTORY if answer.entries else wording.DIRECTORY_EMPTY
-    lines = [head.format(path=path), *answer.entries]
-    if len(answer.entries) >= DIRECTORY_MAX_ENTRIES:
-        lines.append(wording.DIRECTORY_MORE.format(count=len(answer.entries)))
-    return ToolResult(ctx.call_id, ok=True, text="\n".join(lines), details=details)

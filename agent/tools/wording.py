@@ -110,9 +110,11 @@ INVISIBLE = (
     "[{count} invisible or control characters are shown as symbols; `old` cannot match"
     " them, a script in bash can]"
 )
-DIRECTORY = "{path} is a directory:"
-DIRECTORY_EMPTY = "{path} is an empty directory."
-DIRECTORY_MORE = "[the first {count}; use `ls` or `find` in bash to see all]"
+DOCUMENT = "[this is the text of a {kind}; `edit` needs the file's own, see it with `cat` in bash]"
+OF_FILE = "== {path}"
+READ_COUNT = "Between 1 and {most} paths at once; nothing was read."
+IMAGE = "{path} is an image ({kind}, {why}, {size} bytes). It is shown below to models that see."
+IMAGE_LEFT_OUT = "[too much for one result: read this image alone]"
 
 # refusals, by the toolbox's reason
 ABSENT = "{path} does not exist, nor anything like it. `ls` or `find` shows what does."
@@ -120,6 +122,11 @@ ABSENT_NEAR = "{path} does not exist. Near it: {nearest}."
 REFUSALS = {
     "absent": ABSENT,
     "binary": "{path} is not text ({kind}, {size} bytes). Look at it with `file` or `od` in bash.",
+    "too_large_image": "{path} is an image too large to show ({why}, {size} bytes). Make it smaller"
+    " with a program, such as `convert` or Python's PIL, and read that.",
+    "no_reader": "{path} is a {kind}, and nothing in the sandbox reads those. Install `pdftotext`"
+    " (poppler-utils) or the Python package `pypdf`, then repeat.",
+    "unreadable": "{path} is a {kind} that could not be read: {why}. It may be damaged or locked.",
     "special": "{path} is no regular file ({kind}).",
     "denied": "{path} cannot be used ({why}). `ls -ld` in bash shows its owner and mode.",
     "too_large": "{path} is too large ({size} bytes). Use `grep -n`, `sed -n` or a script in bash.",

@@ -10,6 +10,8 @@ import asyncio
 import dataclasses
 from typing import Any
 
+import msgspec
+
 from agent.core.errors import SandboxError, SandboxLost, SandboxUnavailable, ToolboxError
 from agent.core.limits import RESULT_MAX_BYTES, RESULT_MAX_LINES
 from agent.core.messages import ToolResult
@@ -53,8 +55,8 @@ def cut(tool: Tool) -> Tool:
 
     async def run(arguments: Any, ctx: ToolContext) -> ToolResult:
         result = await tool.run(arguments, ctx)
-        return ToolResult(
-            result.call_id, result.ok, shorten(model_safe(result.text)), _encodable(result.details)
+        return msgspec.structs.replace(
+            result, text=shorten(model_safe(result.text)), details=_encodable(result.details)
         )
 
     return dataclasses.replace(tool, run=run)

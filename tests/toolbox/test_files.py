@@ -33,6 +33,7 @@ def answer(path: Path, data: bytes, text: str, **more: object) -> dict[str, obje
         "bom": False,
         "cut": "",
         "long_lines": [],
+        "document": "",
     }
     return plain | more
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.limits import READ_MAX_LINES
+from agent.core.limits import IMAGE_MAX_BYTES, READ_MAX_BYTES, READ_MAX_LINES
 from tests.tools.fake import TOOLS, FakeSandbox, FakeToolbox, context, said, use
 
 SEEN = {"ok": True, "path": "/workspace/src/a.py", "hash": "h1"}
@@ -22,7 +22,13 @@ async def test_read_asks_for_the_lines_wanted() -> None:
     toolbox, ctx = asked(READ)
     await use("read", ctx, path="src/a.py", offset=5, limit=10**6)
     assert toolbox.calls == [
-        {"op": "read", "path": "src/a.py", "offset": 5, "limit": READ_MAX_LINES}
+        {
+            "op": "read",
+            "path": "src/a.py",
+            "offset": 5,
+            "limit": READ_MAX_LINES,
+            "bytes": READ_MAX_BYTES,
+        }
     ]
 
 
@@ -88,4 +94,53 @@ async def test_a_path_cannot_bring_lines_or_escapes_into_a_title() -> None:
 
 
 def test_reading_tools_may_run_side_by_side_and_changing_ones_not() -> None:
-    assert {tool.name for tool in TOOLS if tool.reads_only} == {"read"}
+    assert {tool.name for tool in TOOLS if tool.reads_only} >= {
+        *("read", "glob", "ls", "grep"),
+    }
+    changing = {tool.name for tool in TOOLS if not tool.reads_only}
+    assert changing >= {"bash", "write", "edit", "multiedit", "patch"}
+
+
+async def test_several_files_are_read_at_once_and_each_is_seen() -> None:
+    toolbox, ctx = asked(READ)
+    result = await use("read", ctx, path=["a", "b"], offset=2)
+    assert [(call["path"], call["offset"]) for call in toolbox.calls] == [("a", 2), ("b", 2)]
+    assert {call["bytes"] for call in toolbox.calls} == {READ_MAX_BYTES // 2}
+    ctx.seen.note(result.details)
+    assert ctx.seen.hashes == {"/workspace/src/a.py": "h1"}
+    assert result.text == "== a\n1\tx\n== b\n1\tx"
+
+
+async def test_a_directory_is_listed_as_ls_does() -> None:
+    class Toolbox(FakeToolbox):
+        async def call(self, op: str, **arguments: Any) -> dict[str, Any]:
+            if op == "read":
+                return {"ok": False, "reason": "directory", "path": "/workspace/src"}
+            return {"ok": True, "entries": [{"name": "a.py", "size": 5}], "total": 1}
+
+    result = await use("read", context(FakeSandbox(toolbox=Toolbox())), path="src")
+    assert (result.ok, result.text) == (True, "a.py 5")
+
+
+PICTURE = {**SEEN, "kind": "image/png", "size": 3, "why": "1x1 pixels", "image": "AAAA"}
+
+
+async def test_an_image_is_shown_beside_the_text() -> None:
+    result = await said("read", PICTURE, path="a.png")
+    assert result.images == ("data:image/png;base64,AAAA",)
+    assert result.details == {"path": "/workspace/src/a.py", "hash": "h1"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"kind": "image/svg+xml"},
+        {"kind": "text/html"},
+        {"image": "AA,A"},
+        {"image": "A" * (2 * IMAGE_MAX_BYTES)},
+    ],
+)
+async def test_a_toolbox_cannot_have_anything_else_shown_as_an_image(more: dict[str, Any]) -> None:
+    result = await said("read", {**PICTURE, **more}, path="a.png")
+    assert (result.ok, result.images) == (False, ())
+    assert result.details["problem"] == "ToolboxError"

@@ -21,6 +21,7 @@ from tests.tools.fake import TOOLS, FakeSandbox, FakeToolbox, context, said, sho
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 FILE = {"path": "/workspace/a.py", "hash": "h1"}
+PICTURE = {"ok": True, **FILE, "kind": "image/png", "size": 9, "why": "4x3 pixels", "image": "AA=="}
 TEXT = {"ok": True, **FILE, "text": "one\ntwo", "first": 1, "last": 2, "total": 2}
 
 
@@ -50,9 +51,14 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "read: another encoding": read({**TEXT, "encoding": "utf-16-le", "newline": "\r\n"}),
         "read: mixed line ends": read({**TEXT, "newline": "mixed"}),
         "read: invisible characters": read({**TEXT, "text": "a\u202eb\u200b\x1b[2J\ntwo"}),
-        "read: a directory": read(no("directory", entries=["src/", "a.py"])),
-        "read: a full directory": read(no("directory", entries=[f"f{n}" for n in range(200)])),
-        "read: an empty directory": read(no("directory", entries=[])),
+        "read: an image": read(PICTURE),
+        "read: a document": read({**TEXT, "document": "notebook"}),
+        "read: several": said("read", {**TEXT, "total": 9}, path=["a.py", "b.py"]),
+        "read: several images": said("read", {**PICTURE, "image": "AAAA" * 10**6}, path=["a", "b"]),
+        "read: none at all": said("read", TEXT, path=[]),
+        "read: too large an image": read(no("too_large_image", why="9000x10 pixels", size=10**6)),
+        "read: a document nobody reads": read(no("no_reader", kind="pdf document")),
+        "read: a broken document": read(no("unreadable", kind="pdf document", why="it ended")),
         "read: absent": read(no("absent", nearest=[])),
         "read: absent, with others": read(
             no("absent", nearest=["/workspace/b.py", "/workspace/c.py"])
