@@ -195,8 +195,8 @@ def _typed(values: Mapping[str, Any], source: str) -> Settings:
         if value and not form.fullmatch(value):
             what = f"`{key}` in {_named(source)} does not fit: `{value}`"
             raise ConfigError(what, f"it takes: {_VALUES[key]}", file=source, key=key)
-    for key in ("steps", "history"):
-        if isinstance(number := getattr(settings, key), int) and number < 1:
+    for key, number in (("steps", settings.steps), ("history", settings.history)):
+        if isinstance(number, int) and number < 1:
             raise ConfigError(f"`{key}` in {_named(source)} must be at least 1", key=key)
     try:
         size_of(settings.largest_file)

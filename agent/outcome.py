@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.core.errors import JournalError, UserError
 from agent.core.messages import UserMessage
 from agent.core.text import one_line
+from agent.git import export
 from agent.git.merging import How, Proposal, Work, accept, proposing
 from agent.git.plain import repository_at
 from agent.git.replay import Conflict
@@ -126,6 +127,15 @@ class Outcomes:
             return [
                 Attempt(one, await view.changes(one.work.start, one.work.tip)) for one in sessions
             ]
+
+    async def patch(self, session: Session) -> bytes:
+        """What a session changed, for `git apply` where it began."""
+        work = session.work
+        return await export.patch(self.repository, work.start, work.tip)
+
+    async def folder(self, session: Session, target: Path) -> export.Exported:
+        """The files as a session left them, in a new folder."""
+        return await export.folder(self.repository, session.work.tip, target)
 
     @asynccontextmanager
     async def merging(self, session: Session, how: How) -> AsyncGenerator[Proposal]:

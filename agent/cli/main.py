@@ -20,6 +20,7 @@ from agent.core.events import problem_of
 from agent.host import env
 
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+_NEW = click.Path(resolve_path=True, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _AT = click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
 
@@ -236,6 +237,20 @@ def compare(obj: Any, sessions: tuple[str, ...], check: str | None, at: Path | N
     from agent.cli import outcome
 
     return _run(outcome.compare(at or obj[0], sessions, check or "", _settings(obj, {})))
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@click.option("--patch", default="", metavar="FILE", help="The file to write, `-` for the output.")
+@click.option("--folder", type=_NEW, help="A folder with all files instead of a patch.")
+@click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
+@click.pass_obj
+def export(obj: Any, session: str, patch: str, folder: Path | None, at: Path | None) -> Any:
+    """Write the work of session N as a patch or into a new folder."""
+    from agent.cli.export import run
+
+    here = Path().resolve()
+    return _run(run(at or obj[0], session, here=here, patch=patch, folder=folder))
 
 
 @main.command()

@@ -69,6 +69,11 @@ async def proposing(repository: Repository, work: Work, how: How) -> AsyncGenera
     Raises `Conflict` when a person or the agent has to decide, `UserError` with the reason when
     there is nothing to do. Nothing is changed anywhere.
     """
+    if repository.plain or not repository.head:
+        raise UserError(
+            "there is no commit here that the work could be merged with",
+            "`glovebox export N` writes it as a patch or a folder",
+        )
     if not repository.branch:
         raise UserError("you are at no branch", "check one out first, then merge")
     with files.temporary_dir() as folder:

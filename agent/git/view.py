@@ -179,6 +179,8 @@ async def viewing(repository: Repository) -> AsyncGenerator[View]:
 
 async def recent_subjects(repository: Repository, count: int = 12) -> tuple[str, ...]:
     """The subjects of the newest commits of the user's branch, newest first."""
+    if not repository.head:
+        return ()
     done = await repository.git.run(
         *("rev-list", f"--max-count={count}", "--no-merges", "--format=%s", repository.head)
     )
