@@ -18,7 +18,9 @@ from agent.tools.places import Lost, look, lost, several
 class Grep(msgspec.Struct, forbid_unknown_fields=True):
     pattern: Annotated[str, msgspec.Meta(description="Regular expression; a line must match.")]
     path: Annotated[str, msgspec.Meta(description="File or directory.")] = "."
-    glob: Annotated[str, msgspec.Meta(description="Only such files: `*.py, !tests/**`.")] = ""
+    files: Annotated[str, msgspec.Meta(description="Only such files: `*.py, !tests/**`.")] = (
+        msgspec.field(default="", name="glob")
+    )
     type: Annotated[str, msgspec.Meta(description="Only this type: py, js, go …")] = ""
     fixed: Annotated[bool, msgspec.Meta(description="`pattern` is plain text.")] = False
     ignore_case: bool = False
@@ -35,7 +37,7 @@ def tool(description: str) -> Tool:
 
 
 def _title(arguments: Grep) -> str:
-    places = [*([] if arguments.path == "." else [arguments.path]), *several(arguments.glob)]
+    places = [*([] if arguments.path == "." else [arguments.path]), *several(arguments.files)]
     where = f" in {', '.join(places)}" if places else ""
     return one_line(f"grep {arguments.pattern}{where}")
 
@@ -47,7 +49,7 @@ async def _run(arguments: Grep, ctx: ToolContext) -> ToolResult:
         "grep",
         pattern=arguments.pattern,
         path=arguments.path,
-        patterns=several(arguments.glob),
+        patterns=several(arguments.files),
         kind=arguments.type,
         fixed=arguments.fixed,
         ignore_case=arguments.ignore_case,

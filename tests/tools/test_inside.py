@@ -134,7 +134,7 @@ async def test_long_lines_other_encodings_and_binary_files_are_told(inside: Insi
 async def test_a_directory_is_listed_and_an_absent_file_has_neighbours(inside: Inside) -> None:
     async with user(inside) as u:
         await u.bash("mkdir -p d/sub; touch d/readme.md")
-        assert (await u("read", path="d")).text == "d is a directory:\nreadme.md\nsub/"
+        assert (await u("read", path="d")).text == "sub/ (empty)\nreadme.md 0"
         absent = await u("read", path="d/readm.md")
         assert (absent.ok, "d/readme.md" in absent.text) == (False, True)
 
@@ -143,7 +143,7 @@ async def test_a_name_that_is_no_text_does_not_break_anything(inside: Inside) ->
     async with user(inside) as u:
         await u.bash("mkdir d && touch $'d/caf\\xe9'")
         result = await u("read", path="d")
-        assert result.text == "d is a directory:\ncaf\ufffd"
+        assert result.text == "caf\ufffd 0"
 
 
 async def test_hidden_characters_are_shown_and_counted(inside: Inside) -> None:
