@@ -18,11 +18,11 @@ from typing import Any, Dict, List, Sequence
 from agent.toolbox import transfer
 
 PLACE = "/tmp/.glovebox-changes"
-CLOSED = ".closed"
+CLOSED = "closed"
 
 Step = Dict[str, Any]
 """One file: `path`; `new` and `old`, the names of what is only there on the way; `created`; the
-`inode` of the new content once it is there; `folders` made for it."""
+`identity` of the new content once it is `made`; `folders` to be made for it."""
 
 
 def restored(step: Step) -> bool:
@@ -33,7 +33,7 @@ def restored(step: Step) -> bool:
     path, old = step["path"], step["old"]
     try:
         found = os.lstat(path)
-        ours = bool(step["inode"]) and [found.st_dev, found.st_ino] == step["inode"]
+        ours = identity(found) == step["made"]
     except OSError:
         found, ours = None, False
     try:
@@ -42,6 +42,23 @@ def restored(step: Step) -> bool:
                 os.unlink(path)
         elif os.path.lexists(old) and (ours or (found is None and not step["new"])):
             os.replace(old, path)
+    except OSError:
+        return False
+    return True
+
+
+def identity(status: os.stat_result) -> List[int]:
+    """By which a file is known to be the one that was made, and not written to since."""
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def unlinked(name: str) -> bool:
+    """Whether nothing is at `name` any more."""
+    try:
+        if name:
+            os.unlink(name)
+    except FileNotFoundError:
+        return True
     except OSError:
         return False
     return True
@@ -67,18 +84,17 @@ class Record:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def write(self, steps: List[Step]) -> None:
-        """Note the steps, a line each time: the last whole one counts."""
-        if self._descriptor >= 0:
-            data = json.dumps(steps).encode("ascii")
-            with contextlib.suppress(OSError):
-                os.write(self._descriptor, data + b"\n")
+        """Note the steps: of several times the last one counts."""
+        self._append(steps)
 
     def close(self) -> None:
         """All is done; only second names are left to clear away."""
+        self._append(CLOSED)
+
+    def _append(self, what: Any) -> None:
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
-                os.rename(self._path, self._path + CLOSED)
-                self._path += CLOSED
+                os.write(self._descriptor, json.dumps(what).encode("ascii") + b"\n")
 
     def remove(self) -> None:
         if self._descriptor >= 0:
@@ -119,23 +135,22 @@ def recover(workdir: str) -> None:
         with contextlib.suppress(OSError), os.fdopen(transfer.open_regular(path), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
-                done = _recovered(file.read(), closed=name.endswith(CLOSED))
-            except (ValueError, KeyError, TypeError):
+                done = _recovered(file.read())
+            except (AttributeError, ValueError, KeyError, TypeError):
                 done = True  # not ours
             if done:
                 os.unlink(path)
 
 
-def _recovered(data: bytes, *, closed: bool) -> bool:
+def _recovered(data: bytes) -> bool:
     """Undo what `data` records, or tidy up after what was done; whether nothing is left to do."""
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
-    steps: List[Step] = json.loads(lines[-1].decode("ascii")) if lines else []
-    steps.reverse()
-    whole = closed or all(list(map(restored, steps)))
-    for step in steps if whole else ():
-        for name in (step["new"], step["old"]):
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-        if not closed:
-            remove_folders(step["folders"])
-    return whole
+    lines = [json.loads(line.decode("ascii")) for line in data.split(b"\n")[:-1]]
+    closed = lines[-1:] == [CLOSED]
+    noted: List[List[Step]] = [[], *lines[: -1 if closed else None]]
+    steps = noted[-1][::-1]
+    if not closed and not all(list(map(restored, steps))):
+        return False
+    gone = [unlinked(name) for step in steps for name in (step["new"], step["old"])]
+    for step in [] if closed else steps:
+        remove_folders(step["folders"])
+    return all(gone)

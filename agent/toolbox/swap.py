@@ -16,7 +16,7 @@ import secrets
 import stat
 from typing import Any, Dict, List, Optional, Sequence
 
-from agent.toolbox.records import Record, remove_folders, restored
+from agent.toolbox.records import Record, identity, remove_folders, restored, unlinked
 
 PREFIX = ".glovebox-"
 NEW_MODE = 0o644
@@ -77,14 +77,21 @@ def swap(changes: Sequence[Change], workdir: str) -> None:
         record.release()
         raise
     except BaseException:
-        for step in reversed(steps):
-            step.clear()
-            step.forget_folders()
-        record.remove()
+        _tidy(steps, record, undone=True)
         raise
-    for step in steps:
-        step.clear()
-    record.remove()
+    _tidy(steps, record, undone=False)
+
+
+def _tidy(steps: List[_Step], record: Record, *, undone: bool) -> None:
+    """Remove what was only there on the way. What cannot be now is left to the next change."""
+    gone = [step.clear() for step in steps]
+    if undone:
+        for step in reversed(steps):
+            step.forget_folders()
+    if all(gone):
+        record.remove()
+    else:
+        record.release()
 
 
 def _make(steps: List[_Step]) -> None:
@@ -106,12 +113,12 @@ class _Step:
     def __init__(self, change: Change, *, alone: bool) -> None:
         name = os.path.join(os.path.dirname(change.path), PREFIX + secrets.token_hex(8))
         self.path = change.path
-        self.folders: List[str] = []
+        self.folders = _missing(change)
         self._change = change
         self._alone = alone
         self._new = name + ".new" if change.after is not None else ""
         self._old = name + ".old"
-        self._inode: List[int] = []
+        self._made: List[int] = []
 
     def record(self) -> Dict[str, Any]:
         return {
@@ -120,7 +127,7 @@ class _Step:
             "old": self._old,
             "created": self._change.before is None,
             "folders": self.folders,
-            "inode": self._inode,
+            "made": self._made,
         }
 
     def attempt(self, action: Any) -> None:
@@ -133,7 +140,9 @@ class _Step:
         """Write the new content beside the file, with the owner and the mode it is to have."""
         if self._change.after is None:
             return
-        self._make_folders()
+        for folder in self.folders:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._new, flags, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -145,8 +154,7 @@ class _Step:
                     os.fchown(descriptor, status.st_uid, status.st_gid)
             old_mode = NEW_MODE if status is None else stat.S_IMODE(status.st_mode)
             os.fchmod(descriptor, old_mode if self._change.mode < 0 else self._change.mode)
-        made = os.stat(self._new)
-        self._inode = [made.st_dev, made.st_ino]
+        self._made = identity(os.stat(self._new))
 
     def check(self) -> None:
         """The file is still what it was when the change was thought out."""
@@ -174,27 +182,14 @@ class _Step:
         """As it was before `make`, which may have done its work or not; whether that worked."""
         return restored(self.record())
 
-    def clear(self) -> None:
-        """Remove what was only there on the way."""
-        for name in (self._new, self._old):
-            if name:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
+    def clear(self) -> bool:
+        """Remove what was only there on the way; whether it is gone."""
+        gone = [unlinked(name) for name in (self._new, self._old)]
+        return all(gone)
 
     def forget_folders(self) -> None:
         """Remove the directories made for the file, as far as they are empty."""
         remove_folders(self.folders)
-
-    def _make_folders(self) -> None:
-        folder = os.path.dirname(self.path)
-        missing: List[str] = []
-        while not os.path.lexists(folder):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        for folder in reversed(missing):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder)
-                self.folders.append(folder)
 
     def _status(self) -> Optional[os.stat_result]:
         try:
@@ -228,3 +223,13 @@ class _Step:
             with open(self._old, "xb") as file:
                 file.write(self._change.before or b"")
             os.chmod(self._old, stat.S_IMODE(status.st_mode))
+
+
+def _missing(change: Change) -> List[str]:
+    """The directories that the file needs and that are not there, outermost first."""
+    missing: List[str] = []
+    folder = os.path.dirname(change.path)
+    while change.after is not None and not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing[::-1]
