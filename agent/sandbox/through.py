@@ -9,7 +9,6 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from agent.core.errors import SandboxError, SandboxLost
 from agent.core.text import one_line
@@ -112,7 +111,6 @@ class Through:
             return await run(
                 [*self._command, *given],
                 env=env.variables(),
-                cwd=Path("/"),
                 stdin=stdin,
                 seconds=seconds,
                 limit=limit,

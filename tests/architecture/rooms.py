@@ -104,6 +104,11 @@ ROOMS = (
         ("agent.core", "agent.git", "agent.host", "agent.session"),
         (PATHS,),
     ),
+    Room(
+        "agent.mirrors",
+        ("agent.core", "agent.git", "agent.host", "agent.sandbox", "agent.sandbox.protocol"),
+        (PATHS,),
+    ),
     Room("agent.app", (*_LOWER, "agent.workplace"), (PATHS,)),
     Room(
         "agent.cli",
@@ -117,6 +122,7 @@ ROOMS = (
             "agent.doctor",
             "agent.sandbox.protocol",
             "agent.outcome",
+            "agent.mirrors",
             "agent.upkeep",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
@@ -142,6 +148,7 @@ ROOMS = (
             "agent.app",
             "agent.config",
             "agent.core",
+            "agent.git",
             "agent.host",
             "agent.sandbox",
             "agent.sandbox.protocol",
