@@ -49,6 +49,19 @@ def config_dir() -> Path:
     return _xdg("XDG_CONFIG_HOME", ".config")
 
 
+def cache_dir() -> Path:
+    """What can be made again: `$XDG_CACHE_HOME/glovebox`, by default under `~/.cache`."""
+    return _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def passable(path: Path) -> bool:
+    """Whether the user that a local sandbox runs as can pass through `path`.
+
+    That is the user itself; for root it is somebody else, who needs a directory open to all.
+    """
+    return not is_root() or _open_to_others(path)
+
+
 def sandbox_dir(state: Path | None = None) -> Path:
     """Where local sandboxes keep their files, for the user's state directory or another `state`.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.core import limits
 from agent.core.errors import SandboxError
 from agent.host import system
+from agent.sandbox import grammars
 from agent.sandbox.carry import Carried
 
 WORKDIR = "/workspace"
@@ -74,6 +75,7 @@ class Plan:
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     sockets: Mapping[str, Path] = field(default_factory=dict[str, Path])
     carried: Carried = field(default_factory=Carried)
+    grammars: str = ""
     nested: bool = False
     """User namespaces inside are forbidden by the filter alone: this kernel refuses the rest."""
 
@@ -89,6 +91,7 @@ def options(plan: Plan, data: Data) -> list[str]:
         *_kernel(),
         *plan.carried.options(data),
         *_file(TOOLBOX, plan.toolbox, data),
+        *(("--ro-bind", plan.grammars, grammars.PLACE) if plan.grammars else ()),
         *(word for path, content in plan.files.items() for word in _file(path, content, data)),
         *(word for path, own in plan.sockets.items() for word in ("--ro-bind", str(own), path)),
         *_own(plan.place),

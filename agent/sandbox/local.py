@@ -18,7 +18,7 @@ from agent.host import files, system, territory, toolchains
 from agent.host.env import is_root
 from agent.host.handles import Channel, Handed, Hold, Report
 from agent.host.launch import Child, launch, settled
-from agent.sandbox import bubblewrap, carry, remedies, seccomp
+from agent.sandbox import bubblewrap, carry, grammars, remedies, seccomp
 from agent.sandbox.egress.passage import SOCKET, Passage
 from agent.sandbox.egress.policy import in_words
 from agent.sandbox.preview import Previews
@@ -106,7 +106,7 @@ class LocalBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        said = (*notes(), *carry.notes(), *([NESTED] if _nested else []))
+        said = (*notes(), *carry.notes(), *grammars.notes(), *([NESTED] if _nested else []))
         return Capabilities(policies=POLICIES, expose=True, limits=enforced(), notes=said)
 
     def facts(self, spec: SandboxSpec) -> Facts:
@@ -207,6 +207,7 @@ class _Starter:
         self._environment = spec.environment
         self._spec = spec
         self._carried = carry.Carried()
+        self._grammars = ""
         self._user = _user_for(spec.session) if is_root() else None
         self.for_root = self._user is not None
         self.owner = system.user_ids()[0] if self._user is None else self._user
@@ -236,6 +237,7 @@ class _Starter:
         try:
             await _to_the_end(ration.open)
             self._carried = await carry.carry()
+            self._grammars = await asyncio.to_thread(grammars.for_local, self._python)
             return await self._begin(place, ration)
         except BaseException:
             await settled(asyncio.ensure_future(ration.close()))
@@ -252,7 +254,9 @@ class _Starter:
             async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
                 await process.let_in()
                 toolbox.autopsy = ration.autopsy
-                await toolbox.start(bounds=ration.bounds, ways=self._passage.ways)
+                inside = grammars.PLACE if self._grammars else ""
+                ways = self._passage.ways
+                await toolbox.start(bounds=ration.bounds, ways=ways, grammars=inside)
         except (GloveboxError, TimeoutError):
             await process.end(toolbox)
             raise remedies.failed(process.stderr, process.exit_code) from None
@@ -270,6 +274,7 @@ class _Starter:
             files=self._passage.files,
             sockets={SOCKET: self._socket(place)} if self._passage.gated else {},
             carried=self._carried,
+            grammars=self._grammars,
             nested=bool(_nested),
         )
         channel = Channel()

@@ -26,7 +26,7 @@ import threading
 import time
 from typing import Any, Dict, Generator, List
 
-from agent.toolbox import confine, frames, later, paths, transfer
+from agent.toolbox import confine, frames, later, parsing, paths, transfer
 from agent.toolbox.execute import Execution, Lingering
 from agent.toolbox.jobs import Reply
 from agent.toolbox.server import OPERATIONS, WAITING
@@ -103,6 +103,7 @@ def once(word: str) -> int:
     os.environ.update(ask["environment"])
     if ask.get("bounds"):
         confine.bound(ask["bounds"])
+    parsing.use_grammars(ask.get("grammars", ""))
     held = Held()
     _serve(ask, Reply(lines, 0, {}), held)
     later.end_servers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any, Dict, Optional
 
 from agent.toolbox import (
@@ -12,9 +13,11 @@ from agent.toolbox import (
     edits,
     files,
     frames,
+    grammars,
     grep,
     later,
     listing,
+    parsing,
     patches,
     ports,
     records,
@@ -46,10 +49,13 @@ OPERATIONS = {
     "job_look": background.look,
     "job_send": background.send,
     "job_kill": background.kill,
+    "grammars": grammars.grammars,
     "port": ports.port,
     "ports": ports.ports,
 }
-WAITING = frozenset({"job_look", "port", "glob", "ls", "grep", "lsp", "map", "index"})
+WAITING = frozenset(
+    {"grammars", "job_look", "port", "glob", "ls", "grep", "lsp", "map", "index"}
+)
 """Those that change nothing and may take long: they must not keep anybody from changing files."""
 
 
@@ -152,6 +158,8 @@ class Server:
             # Where whoever started us could not choose it: an image has variables of its own.
             os.environ.clear()
             os.environ.update(arguments["environment"])
+        parsing.use_grammars(arguments.get("grammars", ""))
         if arguments.get("ways"):
             self._ways = Ways(arguments["ways"])
-        reply.answer({"ok": True, "python": list(sys.version_info[:3])})
+        python, suffix = list(sys.version_info[:3]), EXTENSION_SUFFIXES[0]
+        reply.answer({"ok": True, "python": python, "suffix": suffix})

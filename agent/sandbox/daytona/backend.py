@@ -133,6 +133,7 @@ class DaytonaBackend:
         if spec.network != "open":
             network.require_closed(await sandbox.reach(network.NOT_LISTED, network.REACH_SECONDS))
         await self._acquire()
+        sandbox.bring_grammars()
         self._running[ref] = _Running(sandbox, machine)
         return sandbox
 

@@ -53,6 +53,7 @@ echo "@python $python"
 echo "@home $HOME"
 echo "@user $(id -un)"
 echo "@path $PATH"
+echo "@target $("$python" -I -S -c 'import _imp; print(_imp.extension_suffixes()[0])' 2>/dev/null)"
 [ -r {toolbox} ] && echo "@toolbox"
 exit 0
 """
@@ -80,6 +81,10 @@ class Machine:
         self._lost = ""
         self._python = "python3"
         self._environment: dict[str, str] = {}
+        self.target = ""
+        """Which Python it is, by the ending of its extension modules; see `grammars`."""
+        self.grammars = ""
+        """Where grammars are inside, once they are."""
 
     # Making ready.
 
@@ -98,6 +103,7 @@ class Machine:
                 "use an image with Python 3.8 or newer",
             )
         self._python = told["python"]
+        self.target = told.get("target", "")
         self._environment = {
             "PATH": told.get("path", "/usr/local/bin:/usr/bin:/bin"),
             "HOME": told.get("home", "/"),
@@ -146,6 +152,7 @@ class Machine:
             "limits": {**LIMITS, "workdir": WORKDIR, "changing": f"{PLACE}/changing"},
             "bounds": BOUNDS,
             "environment": self._environment,
+            "grammars": self.grammars,
             "claim": f"{PLACE}/claims/{name}" if once else "",
         }
 

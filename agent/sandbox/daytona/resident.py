@@ -38,7 +38,9 @@ async def resident(machine: Machine, sessions: Sessions) -> AsyncGenerator[Toolb
     carrying = asyncio.create_task(_carry(machine, sessions, sent, name, theirs))
     try:
         async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
-            await toolbox.start(bounds=BOUNDS, environment=machine.environment)
+            await toolbox.start(
+                bounds=BOUNDS, environment=machine.environment, grammars=machine.grammars
+            )
         yield toolbox
     except TimeoutError as error:
         raise SandboxError("our helper in the Daytona sandbox does not answer") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 import time
@@ -20,6 +21,7 @@ from itertools import chain
 from typing import Any
 
 from agent.core.errors import SandboxError, ToolboxError
+from agent.sandbox import grammars
 from agent.sandbox.daytona.machine import PLACE, TRIES, WORKDIR, Machine
 from agent.sandbox.daytona.resident import resident
 from agent.sandbox.daytona.running import Sessions
@@ -30,6 +32,7 @@ from agent.sandbox.toolbox import exec_result, refuse_unless_ok
 INLINE_BYTES = 200_000
 WHOLE_BYTES = 64_000_000
 PREVIEW_SECONDS = 3600
+GRAMMARS = f"{PLACE}/grammars"
 OWN_PORTS = (2280, 22222, 33333)
 _CHANGING = frozenset({"write", "edit", "multiedit", "patch", "job_start", "job_send", "job_kill"})
 
@@ -59,6 +62,19 @@ class DaytonaSandbox:
         self._stop = stop
         self._toolbox = DaytonaToolbox(machine)
         self._sessions = Sessions(machine)
+        self._bringing: asyncio.Task[None] | None = None
+
+    def bring_grammars(self) -> None:
+        """Begin to have them inside, behind whatever comes first."""
+        self._bringing = asyncio.create_task(self._bring(), name="grammars")
+
+    async def _bring(self) -> None:
+        self._machine.grammars = await grammars.bring(self, self._machine.target, GRAMMARS)
+
+    async def _stop_bringing(self) -> None:
+        if self._bringing is not None:
+            self._bringing.cancel()
+            await asyncio.wait([self._bringing])
 
     @property
     def ref(self) -> str:
@@ -195,11 +211,13 @@ class DaytonaSandbox:
         raise AssertionError
 
     async def close(self) -> None:
+        await self._stop_bringing()
         await self._sessions.close()
         await self._stop()
 
     async def quiet(self) -> None:
         """Wait for what still goes on behind it; for one that nobody uses any more."""
+        await self._stop_bringing()
         await self._sessions.close()
 
     async def reach(self, targets: Sequence[tuple[str, int]], seconds: float) -> list[str]:

@@ -24,7 +24,8 @@ from agent.core.errors import (
 from agent.host import files, territory
 from agent.host.handles import Channel, Handed
 from agent.host.launch import Child, launch, settled
-from agent.sandbox.bubblewrap import TOOLBOX, WORKDIR
+from agent.sandbox import grammars
+from agent.sandbox.bubblewrap import HOME, TOOLBOX, WORKDIR
 from agent.sandbox.docker import calls, inside, troubles
 from agent.sandbox.docker.engine import ENGINES, Engine
 from agent.sandbox.egress.passage import Passage
@@ -46,6 +47,8 @@ NETWORK = "glovebox.network"
 """Says whether the proxy's socket is to be found inside, which is settled when it is made."""
 
 _SOCKETS = "docker.net"
+# In a volume: they are still there when the container starts again.
+_GRAMMARS = f"{HOME}/.cache/glovebox/grammars"
 
 _GONE = ("no such container", "no container with", "not running", "can only kill running")
 _END_SECONDS = 15.0
@@ -62,6 +65,12 @@ class DockerSandbox(Resident):
         self._child = child
         self._passage = passage
         self._previews = Previews(toolbox)
+        self._bringing: asyncio.Task[str] | None = None
+
+    def bring_grammars(self) -> None:
+        """Begin to have them inside, behind whatever comes first."""
+        work = grammars.bring(self, self._toolbox.target, _GRAMMARS)
+        self._bringing = asyncio.create_task(work, name="grammars")
 
     async def expose(self, port: int) -> Endpoint:
         return await self._previews.expose(port)
@@ -70,6 +79,9 @@ class DockerSandbox(Resident):
         await asyncio.shield(self._end())
 
     async def _end(self) -> None:
+        if self._bringing is not None:
+            self._bringing.cancel()
+            await asyncio.wait([self._bringing])
         await self._previews.close()
         await self._passage.close()
         await _end(self._engine, _name(self._ref), self._child, self._toolbox)
@@ -266,6 +278,7 @@ class DockerBackend:
         except BaseException:
             await settled(asyncio.ensure_future(sandbox.close()))
             raise
+        sandbox.bring_grammars()
         self._running[ref] = sandbox
         return sandbox
 

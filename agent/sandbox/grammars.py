@@ -1,0 +1,207 @@
+"""The grammars that tell inside what is in a file of code: chosen, bundled, and brought in.
+
+Which ones do depends on the Python inside, its processor and its libc; all three show in the ending
+of extension modules there ("the target"). This environment's own grammars serve every target of the
+same processor and libc; only tree-sitter itself is built for one version of Python, and comes from
+a wheel where the versions differ. Without grammars, regular expressions do inside.
+
+A bundle never delays a start: local sandboxes have it bound, others get it behind the first calls.
+Only for those, which have a network to begin with, is anything ever fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.core.errors import GloveboxError, UserError
+from agent.host import extensions, system
+from agent.sandbox.protocol import Sandbox
+from agent.sandbox.wheels import WHEELS
+
+PLACE = "/run/agent/grammars"
+"""Where a local sandbox has them."""
+
+CORE = "tree_sitter"
+GRAMMARS = (
+    *("tree_sitter_bash", "tree_sitter_c", "tree_sitter_c_sharp", "tree_sitter_cpp"),
+    *("tree_sitter_css", "tree_sitter_go", "tree_sitter_html", "tree_sitter_java"),
+    *("tree_sitter_javascript", "tree_sitter_json", "tree_sitter_kotlin", "tree_sitter_php"),
+    *("tree_sitter_python", "tree_sitter_ruby", "tree_sitter_rust", "tree_sitter_toml"),
+    *("tree_sitter_typescript", "tree_sitter_yaml"),
+)
+OLDEST_MINOR = 10
+FETCH_SECONDS = 300.0
+
+_TARGET = re.compile(r"\.cpython-3(\d{1,2})-(x86_64|aarch64)-linux-(gnu|musl)\.so")
+_PLATFORMS = {"gnu": "manylinux", "musl": "musllinux"}
+_TAGS = {
+    "gnu": ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_5", "manylinux1"),
+    "musl": ("musllinux_1_2",),
+}
+_said: dict[str, None] = {}
+
+
+def notes() -> tuple[str, ...]:
+    """Why outlines are made without grammars somewhere, for people."""
+    return tuple(_said)
+
+
+def problem(target: str) -> str:
+    """Why there is no tree-sitter for this target at all; "" when there is."""
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        return f"there is no tree-sitter for a Python of the kind `{target or 'unknown'}`"
+    if int(match[1]) < OLDEST_MINOR:
+        return f"tree-sitter needs Python 3.{OLDEST_MINOR} or newer, the sandbox has 3.{match[1]}"
+    if _core(target) is None:
+        return f"there is no tree-sitter for Python 3.{match[1]} on {match[2]} with {match[3]} libc"
+    return ""
+
+
+def found(target: str) -> Path | None:
+    """The directory of the bundle for a target; None where parts of it are missing here."""
+    sources = _sources(target)
+    if sources is None:
+        return None
+    return extensions.stamped(sources, target) or extensions.keep(sources, target)
+
+
+def local_target(python: str) -> str:
+    """The target of a Python of this machine's, told by its name alone; "" when it does not say."""
+    match = re.search(r"python3\.(\d+)$", system.real_path(python))
+    libc = "musl" if any(n.startswith("ld-musl-") for n in system.names_in("/lib")) else "gnu"
+    return f".cpython-3{match[1]}-{system.machine()}-linux-{libc}.so" if match else ""
+
+
+def for_local(python: str) -> str:
+    """The directory to bind for local sandboxes, "" when there is none; for a thread."""
+    target = local_target(python)
+    try:
+        folder = None if problem(target) else found(target)
+    except UserError as error:
+        _note(str(error))
+        return ""
+    if folder is None:
+        _note(problem(target) or f"tree-sitter for the Python of the sandbox is not here: {target}")
+    return str(folder or "")
+
+
+async def bring(sandbox: Sandbox, target: str, folder: str) -> str:
+    """Have the bundle in `folder` inside; its directory there, or "" when it stays without.
+
+    Goes on behind whatever else is done in the sandbox, and never raises for its own reasons.
+    """
+    try:
+        return await _bring(sandbox, target, folder)
+    except GloveboxError as error:
+        _note(f"the grammars did not get into the sandbox: {error.message}")
+        return ""
+
+
+async def _bring(sandbox: Sandbox, target: str, folder: str) -> str:
+    if said := problem(target):
+        _note(said)
+        return ""
+    own = await asyncio.to_thread(found, target)
+    if own is None and not (said := await fetch(target)):
+        own = await asyncio.to_thread(found, target)
+    if own is None:
+        _note(f"tree-sitter for the sandbox could not be fetched: {said}")
+        return ""
+    inside = f"{folder}/{own.name}"
+    answer = await sandbox.toolbox.call("grammars", folder=inside)
+    if not answer.get("ready"):
+        data = await asyncio.to_thread(extensions.archive, own)
+        staged = f"{inside}.tar.gz"
+        await sandbox.put(staged, data, mode=0o600)
+        digest = hashlib.sha256(data).hexdigest()
+        answer = await sandbox.toolbox.call(
+            "grammars", folder=inside, archive=staged, digest=digest
+        )
+    return inside if answer.get("ready") is True else ""
+
+
+async def fetch(target: str) -> str:
+    """Fetch the wheels that are missing for a target; what went wrong, or ""."""
+    wanted = [name for name in _wheels(target).values() if not _unpacked(name)]
+    match = _TARGET.fullmatch(target)
+    if match is None or not wanted:
+        return ""
+    minor, machine, libc = match.groups()
+    words = [
+        *("--implementation", "cp", "--python-version", f"3.{minor}"),
+        *("--abi", f"cp3{minor}", "--abi", "abi3"),
+        *(word for tag in _TAGS[libc] for word in ("--platform", f"{tag}_{machine}")),
+    ]
+    lines = [f"{_requirement(name)} --hash=sha256:{WHEELS[name]}\n" for name in wanted]
+    return await extensions.download(words, "".join(lines), FETCH_SECONDS)
+
+
+def _sources(target: str) -> dict[str, Path] | None:
+    """Every file of a bundle by its name in there; None when one of them is missing."""
+    own = _installed()
+    wheels = _wheels(target)
+    sources: dict[str, Path] = {}
+    for package in (CORE, *GRAMMARS):
+        path = own.get(package)
+        if path is None or not _serves(path.name, target):
+            path = _unpacked(wheels.get(package, ""))
+        if path is None:
+            return None
+        ending = target if package == CORE else ".abi3.so"
+        sources[f"{package}/_binding{ending}"] = path
+    return sources
+
+
+def _serves(name: str, target: str) -> bool:
+    """Whether an extension module of this environment's does for a target."""
+    if name == f"_binding{target}":
+        return True
+    own = extensions.suffix().partition("-")[2].partition("-")[2]
+    return name == "_binding.abi3.so" and target.endswith(own)
+
+
+@functools.lru_cache(1)
+def _installed() -> Mapping[str, Path]:
+    return extensions.installed((CORE, *GRAMMARS))
+
+
+def _core(target: str) -> str | None:
+    return _wheels(target).get(CORE)
+
+
+def _wheels(target: str) -> dict[str, str]:
+    """The wheel of each package that serves a target."""
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        return {}
+    minor, machine, libc = match.groups()
+    fitting: dict[str, str] = {}
+    for name in WHEELS:
+        package, _, python, abi, platforms = name.removesuffix(".whl").split("-")
+        right = platforms.startswith(_PLATFORMS[libc]) and platforms.endswith(machine)
+        if right and (abi == "abi3" or python == f"cp3{minor}"):
+            fitting[package] = name
+    return fitting
+
+
+def _unpacked(name: str) -> Path | None:
+    if not name:
+        return None
+    package = name.partition("-")[0]
+    wheel = extensions.wheels() / name
+    return extensions.unpacked(wheel, WHEELS[name], f"{package}/_binding.*")
+
+
+def _requirement(name: str) -> str:
+    package, version = name.split("-")[:2]
+    return f"{package.replace('_', '-')}=={version}"
+
+
+def _note(text: str) -> None:
+    _said[f"code is outlined by regular expressions: {text}"] = None
