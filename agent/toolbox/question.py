@@ -113,14 +113,15 @@ class Question:
         return self.lookup.names_on(path, line)[:NAMES_SHOWN]
 
     def candidates(self, target: Target) -> List[Found]:
-        """The definitions that can be meant, the likeliest first."""
+        """Every definition of the name, those that are meant first, then the likeliest."""
         found = self.lookup.definitions(target.name)
         if target.here is not None:
             others = [one for one in found if one != target.here]
             return [target.here, *ranked(self.lookup, others, None)]
+        found = ranked(self.lookup, found, target.use)
         if target.owner:
-            found = [one for one in found if _belongs(one, target.owner)] or found
-        return ranked(self.lookup, found, target.use)
+            found.sort(key=lambda one: not belongs(one, target.owner))
+        return found
 
     def one(self, target: Target) -> Tuple[Found, List[Found]]:
         """The likeliest definition and all of that name. Raises `Refused` when there is none."""
@@ -142,8 +143,8 @@ class Question:
             return "exact"
         if target.use is not None and decided(self.lookup, best, target.use):
             return "likely"
-        if target.owner and sum(_belongs(one, target.owner) for one in found) == 1:
-            return "likely"
+        if target.owner and sum(belongs(one, target.owner) for one in found) == 1:
+            return "exact"
         return "by_name"
 
     def spot(self, target: Target, best: Optional[Found]) -> Optional[Spot]:
@@ -168,7 +169,7 @@ def word(name: str) -> str:
     return r"(?<![\w$])" + re.escape(name) + r"(?![\w$])"
 
 
-def _belongs(one: Found, owner: str) -> bool:
+def belongs(one: Found, owner: str) -> bool:
     """Whether a definition is in what `owner` names: a class, a module, a file's name."""
     parts = [part for part in _SPLIT.split(owner) if part]
     around = os.path.splitext(one.path)[0].split("/") + one.qualified.split(".")[:-1]

@@ -203,6 +203,7 @@ def _symbols(q: Question) -> Answer:
     first, *others = q.text.split() or [""]
     if not first:
         raise q.refuse("no_name")
+    q.lookup.settle_words([first, *others])
     found: List[Found] = []
     names = [
         name

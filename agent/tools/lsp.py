@@ -13,6 +13,7 @@ from agent.tools.base import Tool, ToolContext
 from agent.tools.operate import No, operate
 
 PATH_MAX_CHARS = 1_000
+OTHERS_SHOWN = 4
 
 
 class Lsp(msgspec.Struct, forbid_unknown_fields=True):
@@ -170,7 +171,9 @@ def _rest(answer: Answer) -> list[str]:
     others = [f"{flat(group.path)}:{row[0]}" for group in answer.groups for row in group.rows][
         1:
     ]  # the first is shown in full
-    return [wording.OTHERS.format(places=", ".join(others))] if others else []
+    more = ", …" if len(others) > OTHERS_SHOWN else ""
+    shown = ", ".join(others[:OTHERS_SHOWN]) + more
+    return [wording.OTHERS.format(places=shown)] if others else []
 
 
 def _references(answer: Answer) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ONE = "`{name}` has one definition."
-HERE = "`{name}` of that place, one of {count} with this name."
+HERE = "`{name}` as asked for, one of {count} with this name."
 SERVER = "`{name}`, one of {count} with this name; which one is meant, {by} knows."
 LIKELY = "`{name}`, the likeliest of {count} with this name, by imports and place."
 BY_NAME = (

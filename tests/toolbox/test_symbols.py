@@ -1,0 +1,173 @@
+"""Which definition is meant, who uses it, and how sure the answer says it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.toolbox import parsing
+from tests.toolbox.code import ask, grammars, places, repository
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(parsing, "_grammars", grammars())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return repository(
+        tmp_path / "r",
+        shop____init__="from shop.models import *\nfrom .bills import Bill as Invoice\n",
+        shop__bills="class Bill:\n    def save(self):\n        self.save()\n        check(self)\n"
+        "\n\ndef check(bill):\n    return bill\n",
+        shop__models="__all__ = ['Model']\n\nclass Model:\n    def save(self):\n        pass\n",
+        shop__other="class Other:\n    def save(self):\n        pass\n\ndef check(x): pass\n",
+        use="import shop\nfrom shop import Invoice, Model\nfrom shop.bills import check\n"
+        "import shop.other as other\n\n\n"
+        "def run(thing):\n    Model().save()\n    check(thing)\n    other.check(thing)\n"
+        "    thing.save()\n    return Invoice, shop.Model\n",
+        tests__test_bills="from shop.bills import check\n\ndef test_check():\n    check(1)\n"
+        "\ndef check_all(): pass\n",
+    )
+
+
+DEFINITIONS = [
+    ("use.py:9:check", "shop/bills.py:7", "likely"),
+    ("use.py:10:check", "shop/other.py:5", "likely"),
+    ("use.py:8:Model", "shop/models.py:3", "exact"),
+    ("use.py:12:Model", "shop/models.py:3", "exact"),
+    ("shop/bills.py:3:save", "shop/bills.py:2", "likely"),
+    ("shop/bills.py:4:check", "shop/bills.py:7", "likely"),
+    ("tests/test_bills.py:4:check", "shop/bills.py:7", "likely"),
+    ("use.py:11:save", "", "by_name"),
+    ("Model.save", "shop/models.py:4", "exact"),
+    ("other.check", "shop/other.py:5", "exact"),
+    ("shop/bills.py:7", "shop/bills.py:7", "exact"),
+    ("run()", "use.py:7", "exact"),
+    ("check", "", "by_name"),
+]
+
+
+@pytest.mark.parametrize(("target", "first", "sure"), DEFINITIONS)
+def test_a_definition(root: Path, target: str, first: str, sure: str) -> None:
+    answer = ask(root, "definition", target)
+    assert (answer["sure"], first or places(answer)[0]) == (sure, places(answer)[0])
+    assert bool(answer["body"]) is (sure != "by_name")
+
+
+def uses(answer: dict[str, Any]) -> list[str]:
+    return sorted(places(answer))
+
+
+def test_uses_are_those_of_the_definition_that_was_asked_about(root: Path) -> None:
+    answer = ask(root, "references", "shop/bills.py:7")
+    assert uses(answer) == [
+        "shop/bills.py:4",
+        "tests/test_bills.py:1",
+        "tests/test_bills.py:4",
+        "use.py:3",
+        "use.py:9",
+    ]
+    assert (answer["sure"], answer["definitions"], answer["unsure"]) == ("likely", 2, 0)
+
+
+def test_one_definition_of_many_is_never_taken_for_the_only_one(root: Path) -> None:
+    answer = ask(root, "references", "Model.save")
+    assert (answer["sure"], answer["definitions"]) == ("likely", 3)
+    assert "use.py:11" not in uses(answer) and answer["unsure"] == 2
+    assert ask(root, "references", "save")["sure"] == "by_name"
+    renamed = ask(root, "rename", "Model.save", new_name="store", apply=True)
+    assert renamed["reason"] == "ambiguous_rename"
+
+
+def test_a_name_with_one_definition_is_sure(root: Path) -> None:
+    answer = ask(root, "references", "Model")
+    assert (answer["sure"], uses(answer)) == (
+        "exact",
+        ["shop/models.py:1", "use.py:12", "use.py:2", "use.py:8"],
+    )
+
+
+def test_callers_name_the_function_around(root: Path) -> None:
+    answer = ask(root, "callers", "shop/bills.py:8")
+    rows = [(group["path"], *row[:2]) for group in answer["groups"] for row in group["rows"]]
+    assert rows == [
+        ("shop/bills.py", 4, "Bill.save"),
+        ("use.py", 9, "run"),
+        ("tests/test_bills.py", 4, "test_check"),
+    ]
+
+
+def test_callees_are_looked_up_where_they_are_called(root: Path) -> None:
+    answer = ask(root, "callees", "run")
+    assert {(one["name"], f"{one['path']}:{one['at']}") for one in answer["callees"]} >= {
+        ("check", "shop/bills.py:7"),
+        ("Model", "shop/models.py:3"),
+    }
+
+
+def test_symbols_are_found_by_a_part_of_their_name(root: Path) -> None:
+    assert places(ask(root, "symbols", "chec"))[:2] == ["shop/bills.py:7", "shop/other.py:5"]
+    assert places(ask(root, "symbols", "check all")) == ["tests/test_bills.py:6"]
+    assert ask(root, "symbols", "100%_")["groups"] == []
+
+
+REFUSED = [
+    ("definition", "nowhere", "unknown_name"),
+    ("definition", "../outside.py:1", "no_name"),
+    ("definition", "use.py:8", "several_names"),
+    ("definition", "use.py:5", "no_names"),
+    ("definition", "use.py:8:nope", "not_there"),
+    ("definition", "use.py:99999", "no_names"),
+    ("definition", "", "no_name"),
+    ("definition", "a b c", "no_name"),
+    ("outline", "nope.py", "absent"),
+    ("diagnostics", "/etc/passwd", "outside"),
+    ("sing", "use.py", "unknown_operation"),
+]
+
+
+@pytest.mark.parametrize(("operation", "target", "reason"), REFUSED)
+def test_a_refusal_says_why(root: Path, operation: str, target: str, reason: str) -> None:
+    assert ask(root, operation, target)["reason"] == reason
+
+
+def test_a_rename_reaches_every_use_and_says_what_is_there_already(root: Path) -> None:
+    answer = ask(root, "rename", "Model", new_name="check", apply=True)
+    assert (answer["applied"], answer["total"], len(answer["taken"])) == (True, 5, 2)
+    assert "__all__ = ['check']\n\nclass check:" in (root / "shop/models.py").read_text()
+    assert "shop.check\n" in (root / "use.py").read_text()
+
+
+@pytest.mark.parametrize("new", ["", "a b", "9a", "Model;", "Model"])
+def test_a_new_name_must_be_one(root: Path, new: str) -> None:
+    answer = ask(root, "rename", "Model", new_name=new, apply=True)
+    assert answer["reason"] in ("bad_new_name", "same")
+
+
+def test_other_languages(tmp_path: Path) -> None:
+    root = tmp_path / "r"
+    files = {
+        "src/a.ts": "export function draw(x: number) { return x }\nexport * from './b'\n",
+        "src/b.ts": "export class Pen { draw() {} }\n",
+        "src/use.ts": "import { draw, Pen } from './a'\ndraw(1)\nnew Pen().draw()\n",
+        "go/pen/pen.go": "package pen\n\nfunc Draw(x int) int { return x }\n",
+        "go/main.go": 'package main\n\nimport "ex.org/go/pen"\n\nfunc main() { pen.Draw(1) }\n',
+        "c/pen.h": "int draw_it(int x);\n",
+        "c/pen.c": '#include "pen.h"\nint draw_it(int x) { return x; }\n',
+        "run": "#!/bin/sh\nclean() { rm x; }\nclean\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "run").chmod(0o755)
+    assert places(ask(root, "definition", "src/use.ts:2:draw"))[0] == "src/a.ts:1"
+    assert places(ask(root, "definition", "src/use.ts:3:draw"))[0] == "src/b.ts:1"
+    assert places(ask(root, "definition", "src/use.ts:3:Pen"))[0] == "src/b.ts:1"
+    assert places(ask(root, "definition", "go/main.go:5:Draw"))[0] == "go/pen/pen.go:3"
+    assert places(ask(root, "definition", "draw_it"))[0] == "c/pen.c:2"
+    assert places(ask(root, "definition", "clean"))[0] == "run:2"
