@@ -136,6 +136,9 @@ class Workplace:
                 f"the toolbox answered `map` with something else: {error}"
             ) from error
 
+    async def settle(self, *, take: bool) -> int:
+        return await self._sync.settle(await self._sandbox(), take=take)
+
     async def changes(self, state: State) -> str:
         return await self._sync.diff(await self._sandbox(), base=state.last)
 

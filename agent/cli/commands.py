@@ -110,6 +110,14 @@ async def _redo(talk: Talk) -> None:
     await talk.follow(talk.session.redo())
 
 
+async def _ignore(talk: Talk) -> None:
+    await talk.follow(talk.session.settle(take=False))
+
+
+async def _take(talk: Talk) -> None:
+    await talk.follow(talk.session.settle(take=True))
+
+
 async def _pull(words: str, talk: Talk) -> None:
     names = [word for word in words.split() if word != "--dirty"]
     if len(names) > 1:
@@ -179,6 +187,8 @@ COMMANDS = (
     Command("undo", "take the last turns back: conversation, files and branch", _undo, "[TURNS]"),
     Command("redo", "take the last undo back", _redo),
     Command("pull", "merge your newer commits into the work inside", _pull, "[BRANCH] [--dirty]"),
+    Command("ignore", "have git inside ignore the new files that a sync held back", _ignore),
+    Command("take", "take the new files along that a sync held back", _take),
     Command("sync", "bring home what has not reached the branch", _sync),
     Command("status", "sandbox, branch, model and what was spent", _status),
     Command("todo", "what the model has to do", _todo),

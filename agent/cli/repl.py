@@ -19,6 +19,7 @@ from agent.cli.badge import badge
 from agent.cli.commands import COMMANDS, parse
 from agent.cli.crossing import Crossings
 from agent.cli.exits import Exit
+from agent.cli.holding import Holding
 from agent.cli.lines import problem_text
 from agent.cli.live import Line, Live, marked
 from agent.cli.screen import Keys, Screen, typed
@@ -42,6 +43,7 @@ class Repl:
         self._live = Live()
         self._crossings = Crossings(self._cross)
         self._asking = Asking(self._tell_model)
+        self._holding = Holding(lambda take: self._submit("/take" if take else "/ignore"))
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         self._open: Session | None = None
         self._leaving = False
@@ -85,7 +87,7 @@ class Repl:
 
     def show(self, lines: Sequence[Line]) -> None:
         """Add to the transcript."""
-        asked = [*self._asking.area(), *self._crossings.area()]
+        asked = [*self._holding.area(), *self._asking.area(), *self._crossings.area()]
         self._screen.update(lines, [*self._live.area(), *asked])
 
     async def follow(self, records: AsyncGenerator[Record]) -> None:
@@ -95,6 +97,7 @@ class Repl:
                 self._hint = ""
             self._crossings.apply(record.event)
             self._asking.apply(record.event)
+            self._holding.apply(record.event)
             self.show(self._live.apply(record.event))
 
     def leave(self) -> None:
@@ -179,7 +182,7 @@ class Repl:
     def _answer(self, key: str) -> bool:
         if self._crossings.asking:  # It chose its moment: no key may mean both.
             return self._crossings.press(key)
-        return self._asking.press(key)
+        return self._asking.press(key) or self._holding.press(key)
 
     def _cross(self, identity: str, allow: bool, remember: bool) -> None:
         self.session.answer_egress(identity, allow=allow, remember=remember)

@@ -147,7 +147,8 @@ class SyncFinished(Event, frozen=True, tag=True):
     """`commit` is the verified tip of `branch`, or `problem` says why it did not move.
 
     `branch` is "" as long as there was nothing to bring home. `notes` is what a person should know:
-    a branch that had to take another name, files that stayed inside.
+    a branch that had to take another name, files that stayed inside. `held` are new files that stay
+    there until somebody has git ignore them or takes them along.
     """
 
     branch: str
@@ -157,6 +158,7 @@ class SyncFinished(Event, frozen=True, tag=True):
     removed: int = 0
     problem: Problem | None = None
     notes: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
 
 class Entered(Event, frozen=True, tag=True):

@@ -52,6 +52,7 @@ xargs -0 -r sh -c 'find "$@" -prune -type f -size -2048k -print0' sh <"$file" |
   xargs -0 -r grep -l -Z -E -e "$content" | sed -z "s#^\./#c #" | head -c "$most"
 rm -f "$file" "$file.rest"
 """
+_LEFT_OUT = b":(exclude,top,literal)"
 _WHY = {
     "m": "was made by a tool",
     "s": "has the name of a secret",
@@ -68,10 +69,15 @@ class Held:
     why: str
 
     @property
+    def name(self) -> str:
+        """The path on one printable line."""
+        return one_line(self.path.decode("utf-8", "replace"), 200)
+
+    @property
     def note(self) -> str:
         """For people, and for whoever decides otherwise."""
-        name = one_line(self.path.decode("utf-8", "replace"), 200)
-        return f"`{name}` {self.why}, so it stayed inside; `git add` it there to have it come along"
+        how = "`git add` it there to have it come along"
+        return f"`{self.name}` {self.why}, so it stayed inside; {how}"
 
 
 async def held(inside: Inside) -> tuple[Held, ...]:
@@ -98,7 +104,12 @@ async def held(inside: Inside) -> tuple[Held, ...]:
 
 def excluding(paths: Iterable[bytes]) -> bytes:
     """Pathspecs for everything but `paths`, as git reads them from a file."""
-    return b".\0" + b"".join(b":(exclude,top,literal)%s\0" % path for path in paths)
+    return b"".join((b".\0", *(b"%s%s\0" % (_LEFT_OUT, path) for path in paths)))
+
+
+def excluded(pathspecs: bytes) -> list[bytes]:
+    """The paths that `excluding` made pathspecs of."""
+    return [one.removeprefix(_LEFT_OUT) for one in pathspecs.split(b"\0") if _LEFT_OUT in one]
 
 
 def ignoring(paths: Sequence[bytes]) -> bytes:

@@ -29,7 +29,8 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far the work has come.
 
     `base` was seeded. `tip` is the newest commit that is here and checked. `since` and `new` are
-    the two ends of what is under way, or was last. `value` is what we last put on `branch`.
+    the two ends of what is under way, or was last. `value` is what we last put on `branch`. `held`
+    are new files that stayed inside.
     `problem` is why the last attempt ended early, `hint` the next step.
     """
 
@@ -41,6 +42,7 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     branch: str = ""
     value: str = ""
     notes: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     problem: str = ""
     hint: str = ""
 

@@ -177,9 +177,9 @@ class Sync:
         made = await workspace.commit(words)
         new = await workspace.descend(made.head, since, words)
         if new == tip:
-            log.note("verified", since=since, new=new, tip=new, notes=made.notes)
+            log.note("verified", since=since, new=new, tip=new, notes=made.notes, held=made.held)
             return Change()
-        log.note("committed", since=since, new=new, notes=made.notes)
+        log.note("committed", since=since, new=new, notes=made.notes, held=made.held)
         path = await workspace.bundle(new, since)
         log.note("bundled")
         files.remove_file(log.bundle)
@@ -230,6 +230,7 @@ class Sync:
             added=change.added,
             removed=change.removed,
             notes=tuple(dict.fromkeys(notes)),
+            held=at.held,
         )
 
     async def _compare(self, workspace: Workspace, tip: str) -> None:
@@ -314,6 +315,14 @@ class Sync:
                 words=self._words(f"Merge {name or repository.branch or commit[:10]}", trailers),
                 dirty=dirty,
             )
+
+    async def settle(self, sandbox: Reach, *, take: bool) -> int:
+        """What was held back: take it along with the next sync, or have git inside ignore it.
+
+        Returns how many paths that are. Raises `SyncError`.
+        """
+        workspace = Workspace(sandbox)
+        return await (workspace.let_out() if take else workspace.put_away())
 
     async def diff(self, sandbox: Reach, *, base: str) -> str:
         """All that differs inside from the commit `base`, committed or not. Raises `SyncError`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from agent.core.errors import SandboxError, SandboxLost, SyncError
 from agent.core.limits import BUNDLE_MAX_BYTES, WORK_DIFF_MAX_BYTES
 from agent.core.text import one_line
-from agent.git.gate import HELD, excluding, held, ignoring
+from agent.git.gate import HELD, excluded, excluding, held, ignoring
 from agent.git.history import packed_refs
 from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, Reach, commit_id, said
 from agent.git.repository import Identity
@@ -76,10 +76,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a commit inside left: HEAD, and what did not go in, as text for people."""
+    """What a commit inside left: HEAD, and what did not go in, as text for people.
+
+    `held` are new files that can be let out or put away, see `gate`.
+    """
 
     head: str
     notes: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
 
 class Workspace:
@@ -156,18 +160,22 @@ class Workspace:
         notes += [_submodule_note(name) for name in strangers if name.startswith(b"./")]
         staying = await held(self._inside)
         notes += [one.note for one in staying]
+        await self._sandbox.put(
+            self._path(f".git/{HELD}"), excluding(one.path for one in staying).removeprefix(b".\0")
+        )
+        names = tuple(one.name for one in staying)
         if problem := await self._add([*nested, *(one.path for one in staying)]):
             notes.append(f"not everything could be committed: {problem}")
         if born:
             same = await self._inside.ask("diff-index", "--cached", "--quiet", "HEAD", "--")
             if same.exit_code == 0:
-                return Committed(born, tuple(notes))
+                return Committed(born, tuple(notes), names)
         await self._inside.do(
             *("commit", "--quiet", "--no-verify", "--allow-empty", "--cleanup=verbatim", "-F", "-"),
             stdin=_message(words.message, words.trailers),
             env=words.author.environment(),
         )
-        return Committed(await self.head(), tuple(notes))
+        return Committed(await self.head(), tuple(notes), names)
 
     async def descend(self, head: str, last: str, words: Words) -> str:
         """`head`, which is HEAD, or its child when it does not descend from `last`.
@@ -273,7 +281,6 @@ class Workspace:
         # Left in, a nested repository becomes a bare commit id and its files are lost, or the
         # whole `git add` fails because it has no commit.
         spec = excluding(but)
-        await self._sandbox.put(self._path(f".git/{HELD}"), spec.removeprefix(b".\0"))
         # What is tracked comes along also where something new beside it does not.
         await self._inside.git("add", "-u", "--ignore-errors")
         done = await self._inside.git(
@@ -287,6 +294,30 @@ class Workspace:
         place = posixpath.join(".git", "info", "exclude")
         script = 'mkdir -p "${1%/*}" && cat >>"$1"'
         await self._inside.run(["sh", "-c", script, "sh", place], stdin=ignoring(paths))
+
+    async def put_away(self) -> int:
+        """Have git inside ignore what the last commit held back, from now on; how many paths."""
+        paths = await self._held()
+        await self.ignore(paths)
+        return len(paths)
+
+    async def let_out(self) -> int:
+        """Have what the last commit held back come along with the next; how many paths."""
+        paths = await self._held()
+        spec = b"".join(b":(top,literal)%s\0" % path for path in paths)
+        if paths:
+            await self._inside.do(
+                *("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"), stdin=spec
+            )
+        return len(paths)
+
+    async def _held(self) -> list[bytes]:
+        try:
+            return excluded(await self._sandbox.get(self._path(f".git/{HELD}"), limit=1_000_000))
+        except SandboxLost:
+            raise
+        except SandboxError:
+            return []  # nothing was ever held
 
     async def _is_ancestor(self, old: str, new: str) -> bool:
         done = await self._inside.ask("merge-base", "--is-ancestor", old, new)

@@ -80,6 +80,12 @@ class Home:
             notes += (f"what was done inside since the undo is kept as commit {done.was}",)
         self._emit(Redone(done.was, done.commit, notes))
 
+    async def settle(self, *, take: bool) -> None:
+        """Decide about what the last sync held back, and sync. Raises `SyncError`."""
+        if not await self._place.settle(take=take):
+            raise UserError("nothing is held back inside")
+        await self.sync("Take along what was held back" if take else "Leave what was held back")
+
     async def pull(self, name: str, *, dirty: bool) -> None:
         """Take the user's commits in. Raises `UserError`, `SyncError`; then nothing was."""
         await self._place.ready()

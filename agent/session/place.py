@@ -57,6 +57,10 @@ class Workplace(Protocol):
         """
         ...
 
+    async def settle(self, *, take: bool) -> int:
+        """What a sync held back: take it along with the next, or have git inside ignore it."""
+        ...
+
     async def changes(self, state: State) -> str:
         """What is inside and has not come home yet, as a unified diff, capped."""
         ...

@@ -216,6 +216,10 @@ class Session:
             raise UserError("there is nothing to redo")
         return self._run(self._home.redo)
 
+    def settle(self, *, take: bool) -> AsyncGenerator[Record]:
+        """What the last sync held back: take it along, or have git inside ignore it from now on."""
+        return self._run(lambda: self._home.settle(take=take))
+
     def pull(self, name: str = "", *, dirty: bool = False) -> AsyncGenerator[Record]:
         """Merge the user's newer commits into the work inside: those of `name`, "" for HEAD.
 

@@ -9,7 +9,6 @@ import pytest
 
 from agent.core.limits import SEED_FILE_MAX_BYTES
 from agent.git.secrets import looks_secret, name_pattern
-from agent.git.workspace import Workspace
 from tests.git.conftest import Run, Start
 from tests.git.users import User
 
@@ -107,9 +106,21 @@ async def test_what_is_ignored_is_not_named_again(user: User, run: Run) -> None:
     odd = "od d*[1]!.pem"
     for name in (".env", odd, "od dx[1]!.pem.txt"):
         run.agent.write(name, "x\n")
-    await Workspace(run.inside).ignore([b".env", odd.encode()])
+    assert await brought(user, run) != (set(), ())
+    assert await run.sync.settle(run.inside, take=False) == 2
     paths, notes = await brought(user, run)
     assert (paths, notes) == ({"od dx[1]!.pem.txt"}, ())
+    assert (await run.go()).held == ()
+
+
+async def test_what_is_let_out_comes_with_the_next_sync(user: User, run: Run) -> None:
+    assert await run.sync.settle(run.inside, take=True) == 0
+    run.agent.write(".env", "x\n")
+    run.agent.write("node_modules/p/i.js", "x\n")
+    assert (await run.go()).held == (".env", "node_modules")
+    assert await run.sync.settle(run.inside, take=True) == 2
+    paths, notes = await brought(user, run)
+    assert (paths, notes) == ({".env", "node_modules/p/i.js"}, ())
 
 
 async def test_too_many_are_an_error_and_nothing_is_lost(user: User, run: Run) -> None:
