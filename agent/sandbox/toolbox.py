@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import secrets
-import zipfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.core import limits
 from agent.core.errors import SandboxError, SandboxLost, ToolboxError
-from agent.host import system
+from agent.host import system, zips
 from agent.sandbox.frames import COUNT, Kind, count, decode, encode, frame, pieces, read_frame
 from agent.sandbox.protocol import ExecResult, OnOutput, Sink, Size, Stream
 
@@ -47,13 +45,14 @@ START = 'import runpy; runpy.run_module("agent.toolbox", run_name="__main__")\n'
 
 def bundle() -> bytes:
     """The toolbox as one zip that `python3 -I -S` runs; it holds nothing of this machine."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("__main__.py", START)
-        archive.writestr("agent/__init__.py", "")
-        for name, source in system.modules_of("toolbox").items():
-            archive.writestr(f"agent/toolbox/{name}", source)
-    return data.getvalue()
+    modules = system.modules_of("toolbox").items()
+    return zips.packed(
+        {
+            "__main__.py": START.encode(),
+            "agent/__init__.py": b"",
+            **{f"agent/toolbox/{name}": source for name, source in modules},
+        }
+    )
 
 
 @dataclass(slots=True, eq=False)

@@ -237,7 +237,6 @@ CALLS = {"open", "resolve", "absolute", "rename", "replace", "stat"}
 EXCEPTIONS = {
     ("agent.tools.builtin", "pkgutil"): "finds the tool files beside it",
     ("agent.sandbox.registry", "importlib"): "imports the chosen backend on demand",
-    ("agent.sandbox.toolbox", "zipfile"): "packs the toolbox in memory",
     ("agent.llm.failure", "socket"): "names an exception type",
     ("agent.llm.failure", "ssl"): "names an exception type",
     ("agent.llm.failure", "vars"): "looks at an exception of the provider library",
