@@ -121,17 +121,24 @@ class Template:
 
         bases = [asyncio.run(seed(n)) for n in (1, 2)]
         (place / "bases").write_text(" ".join(bases))
-        return cls(place)
+        template = cls(place)
+        begun = template.copy(place.with_name(f"{place.name}-begun"))
+        begun.agents[0].at.write("made.txt", "begun\n")
+        begun._run(begun.agents[0])
+        return template
 
-    def copy(self, place: Path) -> World:
-        shutil.copytree(self.place, place, symlinks=True)
+    def copy(self, place: Path, *, begun: bool = False) -> World:
+        source = self.place.with_name(f"{self.place.name}-begun") if begun else self.place
+        shutil.copytree(source, place, symlinks=True)
         bases = (place / "bases").read_text().split()
         repository = asyncio.run(Repository.find(place / "repo"))
         agents = [
             Agent(f"s{n}", f"glovebox/{n}", Mortal(place / f"inside{n}"), base, repository, [base])
             for n, base in enumerate(bases, 1)
         ]
-        return World(User(place / "repo"), agents)
+        world = World(User(place / "repo"), agents)
+        world.learn({})
+        return world
 
 
 class World:
@@ -144,6 +151,7 @@ class World:
         self.ours: dict[str, str] = {}  # branch to what the engine put there last
         self.linked = User(user.root.parent / "linked")
         self.log: list[str] = []
+        self.busy: set[str] = set()  # agents that something was done with
 
     # What is looked at.
 
@@ -161,8 +169,22 @@ class World:
             files[".git/HEAD"] = one.git(
                 "rev-parse", "--symbolic-full-name", "HEAD", ok=False
             ).encode()
+            shown = ("status", "--porcelain", "--untracked-files=no", "--no-renames")
+            files[".git/status"] = one.git("--no-optional-locks", *shown, ok=False).encode()
             found[one.root.name] = files
         return found
+
+    def begin(self, chance: random.Random) -> None:
+        """Mostly in the middle: a branch is there, and the user may have it checked out."""
+        if chance.random() < 0.5:
+            self.user.git("reset", "--quiet", "--hard")
+        where = chance.choice(["nowhere", "here", "linked", "linked"])
+        if where == "here":
+            self.user.git("checkout", "--quiet", "glovebox/1", ok=False)
+        elif where == "linked":
+            path = str(self.linked.root)
+            self.user.git("worktree", "add", "--quiet", path, "glovebox/1", ok=False)
+        self.log.append(f"glovebox/1 is checked out {where}")
 
     # What the user does. Whatever git refuses them is fine.
 
@@ -237,6 +259,12 @@ class World:
         for path in self.user.root.glob(".git/**/*.lock"):
             path.unlink()
 
+    def someone(self, chance: random.Random) -> Agent:
+        """Mostly the one whose branch the user is at."""
+        agent = self.agents[chance.random() < 0.25]
+        self.busy.add(agent.name)
+        return agent
+
     def branches(self) -> list[str]:
         listed = self.user.git("for-each-ref", "--format=%(refname:short)", "refs/heads/glovebox")
         return listed.split() or ["glovebox/1"]
@@ -244,6 +272,7 @@ class World:
     # What an agent does.
 
     def work(self, agent: Agent, chance: random.Random) -> None:
+        self.busy.add(agent.name)
         at, text = agent.at, f"agent {agent.name} {chance.random()}\n"
         what = chance.randrange(10)
         self.log.append(f"{agent.name} works {what}")
@@ -262,11 +291,13 @@ class World:
             at.git("add", "-f", "ignored.log", ok=False)
         else:
             at.git("checkout", "--quiet", "-B", f"topic{chance.randrange(3)}", ok=False)
+        if chance.random() < 0.3:
+            self.check_shown(agent)
 
     # What the engine does.
 
     def sync(self, chance: random.Random) -> None:
-        agent = chance.choice(self.agents)
+        agent = self.someone(chance)
         kind = chance.choices(
             ["plain", "killed", "shot", "broken", "meanwhile", "both", "undo"],
             [30, 20, 15, 8, 17, 5, 5],
@@ -274,7 +305,7 @@ class World:
         point = chance.randrange(1, POINTS)
         self.log.append(f"sync {agent.name} {kind} at {point}")
         if kind == "meanwhile":
-            self._run(agent, at=point, happens=lambda: self.act(chance), watched=False)
+            self._run(agent, at=point, meanwhile=lambda: self.act(chance))
         elif kind == "broken":
             self._run(agent, at=point, happens=_broken)
         elif kind == "undo":
@@ -289,14 +320,21 @@ class World:
         agent: Agent,
         at: int = 0,
         happens: Callable[[], None] | None = None,
-        *,
-        watched: bool = True,
+        meanwhile: Callable[[], None] | None = None,
     ) -> SyncFinished:
         refs, trees = self.refs(), self.trees()
-        with globals()["at"](at, happens):
-            done = asyncio.run(agent.sync())
-        if watched:
+
+        def act() -> None:
+            nonlocal refs, trees
+            assert meanwhile is not None
             self.check_theirs(refs, trees)
+            self.learn(refs)
+            meanwhile()
+            refs, trees = self.refs(), self.trees()
+
+        with globals()["at"](at, act if meanwhile else happens):
+            done = asyncio.run(agent.sync())
+        self.check_theirs(refs, trees)
         self.learn(refs)
         if done.problem is None:
             self.check_home(agent, done)
@@ -314,19 +352,21 @@ class World:
         self.check_shown(agent)
 
     def _in_children(self, agent: Agent, kind: str, point: int, chance: random.Random) -> None:
-        refs, trees = self.refs(), self.trees()
+        refs, trees, dies = self.refs(), self.trees(), False
         if kind == "killed":
             children = [fork(lambda: self._die_at(agent, point))]
         elif kind == "shot":
             children = [fork(lambda: asyncio.run(agent.sync()))]
             time.sleep(chance.random() * 0.25)  # when it is killed, not what is waited for
-            kill_family(children[0], whole=chance.random() < 0.5)
+            dies = chance.random() < 0.5
+            kill_family(children[0], whole=dies)
         else:
+            self.busy |= {one.name for one in self.agents}
             children = [fork(lambda a=a: asyncio.run(a.sync())) for a in self.agents]
         for child in children:
             os.waitpid(child, 0)
         settle(self.user.root.parent)
-        self.check_theirs(refs, trees)
+        self.check_theirs(refs, trees, half_done=dies)
         self.learn(refs)
         if kind == "both":
             for one in self.agents:
@@ -345,8 +385,13 @@ class World:
 
     # What must hold.
 
-    def check_theirs(self, refs: dict[str, str], trees: dict[str, dict[str, bytes]]) -> None:
-        """Nothing of the user's changed, but where a clean working tree went forward."""
+    def check_theirs(
+        self, refs: dict[str, str], trees: dict[str, dict[str, bytes]], *, half_done: bool = False
+    ) -> None:
+        """Nothing of the user's changed, but where a clean working tree went forward.
+
+        One in which git itself was killed may look `half_done`; what it had is committed.
+        """
         after = self.refs()
         for ref in refs.keys() | after.keys():
             if ref.startswith("refs/glovebox/") or refs.get(ref) == after.get(ref):
@@ -360,6 +405,9 @@ class World:
         assert now.keys() == trees.keys()
         for tree, files in trees.items():
             assert now[tree][".git/HEAD"] == files[".git/HEAD"]
+            if half_done:
+                files[".git/status"] = now[tree][".git/status"]
+            assert now[tree][".git/status"] == files[".git/status"], f"{tree} is in disorder"
             changed = [
                 n for n in files.keys() | now[tree].keys() if files.get(n) != now[tree].get(n)
             ]
@@ -400,6 +448,8 @@ class World:
         """Once nothing goes wrong any more, all work is home and nothing was ever lost."""
         self.unlock(self.user, random.Random())
         for agent in self.agents:
+            if agent.name not in self.busy:
+                continue
             done = self._run(agent)
             assert done.problem is None, done.problem
             assert str(asyncio.run(agent.engine.standing(agent.inside))) == "synced"
@@ -484,14 +534,15 @@ def _of(pid: str, name: str) -> bytes:
 def play(template: Template, place: Path, seed: int) -> None:
     """One schedule from beginning to end."""
     chance = random.Random(seed)
-    world = template.copy(place)
+    world = template.copy(place, begun=chance.random() < 0.8)
     try:
-        for _ in range(chance.randint(4, 8)):
+        world.begin(chance)
+        for _ in range(chance.randint(3, 7)):
             what = chance.random()
-            if what < 0.3:
+            if what < 0.35:
                 world.act(chance)
-            elif what < 0.62:
-                world.work(chance.choice(world.agents), chance)
+            elif what < 0.65:
+                world.work(world.someone(chance), chance)
             else:
                 world.sync(chance)
         world.finish()
