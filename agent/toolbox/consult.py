@@ -58,7 +58,8 @@ def references(lookup: Lookup, spot: Spot, language: str) -> Optional[Said]:
         if not running.wide:
             return None
         asked = dict(_position(lookup, spot), context={"includeDeclaration": True})
-        return _spots(lookup, _ask(running, "textDocument/references", asked, until))
+        # The declaration is asked for too: none at all means that it does not know the name.
+        return _spots(lookup, _ask(running, "textDocument/references", asked, until)) or None
 
     return _consult(lookup, spot.path, language, ask)
 

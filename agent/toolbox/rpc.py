@@ -23,6 +23,7 @@ HEADER_MAX_BYTES = 4_096
 MEMORY_MAX_BYTES = 2_000_000_000
 OPEN_MAX = 30
 SLICE_SECONDS = 0.25
+JOIN_SECONDS = 5.0
 
 
 class ServerFailed(Exception):
@@ -80,15 +81,18 @@ class LanguageServer:
             )
         except OSError as error:
             raise ServerFailed(str(error)) from error
-        for work in (self._read, self._write):
-            threading.Thread(target=work, daemon=True).start()
+        self._threads = [
+            threading.Thread(target=work, daemon=True) for work in (self._read, self._write)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
         return not self._dead
 
     def initialize(self, seconds: float) -> None:
-        """Greet it. Raises `ServerFailed`, and `Late` after ending it."""
+        """Greet it. Raises `ServerFailed` and `Late`."""
         folder = {"uri": uri_of(self.root), "name": os.path.basename(self.root)}
         link = {"linkSupport": False}
         symbols = {"hierarchicalDocumentSymbolSupport": True}
@@ -116,11 +120,7 @@ class LanguageServer:
                 "window": {"workDoneProgress": True},
             },
         }
-        try:
-            said = self.ask("initialize", asked, seconds)
-        except Late:
-            self.end()
-            raise
+        said = self.ask("initialize", asked, seconds)
         self.capabilities = mapping(mapping(said).get("capabilities"))
         self._tell("initialized", {})
 
@@ -203,6 +203,8 @@ class LanguageServer:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
 
     def weigh(self) -> None:
         """End it when it has grown too large."""
@@ -238,6 +240,8 @@ class LanguageServer:
                 stream.flush()
         except (OSError, ValueError) as error:
             self._die(str(error))
+        with contextlib.suppress(OSError):
+            stream.close()
 
     def _read(self) -> None:
         stream = self._process.stdout
@@ -251,6 +255,7 @@ class LanguageServer:
         except (OSError, ValueError, ServerFailed, RecursionError) as error:
             self._die(str(error))  # it has died, or does not speak the protocol
         self._die("it ended")
+        stream.close()
 
     def _heard(self, message: Dict[str, Any]) -> None:
         method, number = message.get("method"), message.get("id")

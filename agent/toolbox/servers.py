@@ -21,6 +21,7 @@ START_SECONDS = 8.0
 IDLE_SECONDS = 60.0
 RUNNING_MAX = 3
 VERSION_SECONDS = 5.0
+WATCHER = "language servers"
 
 _SCRIPTS = ("typescript", "tsx", "javascript")
 _FOLDERS = (".venv/bin", "venv/bin", "env/bin", "node_modules/.bin", "bin")
@@ -92,7 +93,7 @@ def find(root: str, language: str) -> Optional[Tuple[Kind, str]]:
     return None
 
 
-def ask_for(root: str, language: str, seconds: float = START_SECONDS) -> Optional[Running]:
+def ask_for(root: str, language: str, seconds: float = 0.0) -> Optional[Running]:
     """A server for a language, started if need be; None where there is none, or not in time."""
     found = find(root, language)
     if found is None:
@@ -104,10 +105,13 @@ def ask_for(root: str, language: str, seconds: float = START_SECONDS) -> Optiona
         if server is not None and server.alive:
             return Running(kind.name, kind.wide, server)
         _make_room()
+        server = None
         try:
             server = LanguageServer([program, *kind.argv[1:]], root)
-            server.initialize(seconds)
+            server.initialize(seconds or START_SECONDS)
         except (ServerFailed, Late):
+            if server is not None:
+                server.end()
             _given_up[key] = time.monotonic() + _GIVEN_UP_SECONDS
             return None
         _running[key] = server
@@ -137,6 +141,20 @@ def sync(root: str, tokens: Dict[str, str]) -> None:
             server.changed([os.path.join(root, path) for path in changed])
 
 
+def running() -> List[LanguageServer]:
+    """The servers that are up."""
+    with _lock:
+        return list(_running.values())
+
+
+def forget() -> None:
+    """Look for servers anew, those that were given up included."""
+    with _lock:
+        _given_up.clear()
+        _known.clear()
+        _told.clear()
+
+
 def end_all() -> None:
     """End every server."""
     with _lock:
@@ -156,7 +174,7 @@ def _make_room() -> None:
 def _watch() -> None:
     """Have somebody end what nobody uses, what has died, and what grows too large."""
     if not any(thread.is_alive() for thread in _watching):
-        thread = threading.Thread(target=_look_after, daemon=True)
+        thread = threading.Thread(target=_look_after, daemon=True, name=WATCHER)
         _watching[:] = [thread]
         thread.start()
 
