@@ -8,6 +8,10 @@ from agent.cli.crossing import READ_SECONDS
 from agent.cli.holding import Holding
 from agent.core.events import SyncFinished, TurnStarted
 from agent.core.messages import UserMessage
+from tests.cli.talking import begin, quit_, say_to
+from tests.e2e.rig import User
+from tests.servers.openai import OpenAIServer, call, reply, say
+from tests.terminal import Terminal
 
 HELD = SyncFinished("glovebox/1", "c", held=(".env", "key.pem"))
 TURN = TurnStarted(UserMessage("x"))
@@ -64,3 +68,22 @@ def test_nothing_held_is_nothing_shown(case: Case) -> None:
     case.holding.apply(HELD)
     case.holding.apply(SyncFinished("glovebox/1", "c"))
     assert case.shown == ""
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_at_a_terminal(tty: Terminal, user: User) -> None:
+    user.start()
+    made = call("bash", {"command": "echo K=v >.env; echo x >work.txt"})
+    with OpenAIServer([reply("", made), say("made"), say("and again")]) as server:
+        begin(tty, user, server)
+        say_to(tty, "make it")
+        tty.wait_for("1 new file stayed inside")
+        assert "`.env` has the name of a secret" in tty.transcript()
+        while "/take" not in tty.transcript():
+            tty.key("2")  # not taken before it could be read
+            tty.key("BSpace")
+        tty.wait_for(lambda text: "glovebox/1 is at" in text.partition("/take")[2])
+        quit_(tty)
+    assert user.git("show", "glovebox/1:.env") == "K=v"
+    assert user.git("show", "glovebox/1~1:work.txt") == "x"
