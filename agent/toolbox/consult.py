@@ -79,7 +79,7 @@ def diagnostics(lookup: Lookup, path: str, language: str) -> Optional[Said]:
 
     def ask(running: Running, until: float) -> List[Tuple[int, str, str]]:
         where = os.path.join(lookup.index.root, path)
-        if running.server.capabilities.get("diagnosticProvider"):
+        if running.server.can("diagnosticProvider"):
             asked = {"textDocument": {"uri": uri_of(where)}}
             found = _ask(running, "textDocument/diagnostic", asked, until)
             items = listing(mapping(found).get("items"))
@@ -94,7 +94,7 @@ def rename(lookup: Lookup, spot: Spot, language: str, new: str) -> Optional[Said
     """The changes by file that give what stands at `spot` another name."""
 
     def ask(running: Running, until: float) -> Optional[Dict[str, List[Change]]]:
-        if not running.wide or not running.server.capabilities.get("renameProvider"):
+        if not running.wide or not running.server.can("renameProvider"):
             return None
         asked = dict(_position(lookup, spot), newName=new)
         return _changes(lookup, _ask(running, "textDocument/rename", asked, until))

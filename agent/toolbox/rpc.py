@@ -91,6 +91,10 @@ class LanguageServer:
     def alive(self) -> bool:
         return not self._dead
 
+    def can(self, what: str) -> bool:
+        """Whether it said at the greeting that it can do something; `{}` is a yes."""
+        return self.capabilities.get(what) not in (None, False)
+
     def initialize(self, seconds: float) -> None:
         """Greet it. Raises `ServerFailed` and `Late`."""
         folder = {"uri": uri_of(self.root), "name": os.path.basename(self.root)}
