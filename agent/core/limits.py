@@ -38,6 +38,10 @@ JOB_FIRST_SECONDS = 1.0  # how long its start waits for a job that fails at once
 JOB_LINES = 50
 JOB_LINES_MAX = 400
 
+# fetch: a person may be asked about the host while it waits
+FETCH_SECONDS = 90.0
+FETCH_MAX_CHARS = 30_000
+
 # ask and todo
 ASK_SECONDS = 1_800.0
 ASK_OPTIONS_MAX = 9  # each has a key

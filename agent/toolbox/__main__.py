@@ -45,6 +45,12 @@ def main() -> None:
 
         os._exit(build(*sys.argv[2:5]))
 
+    if sys.argv[1:2] == ["fetch"]:
+        from agent.toolbox.fetch import main as fetch
+
+        fetch()
+        os._exit(0)
+
     if sys.argv[1:2] == ["init"]:
         from agent.toolbox.init import watch
 

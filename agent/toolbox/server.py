@@ -11,6 +11,7 @@ from agent.toolbox import (
     background,
     confine,
     edits,
+    fetch,
     files,
     frames,
     grammars,
@@ -50,11 +51,12 @@ OPERATIONS = {
     "job_send": background.send,
     "job_kill": background.kill,
     "grammars": grammars.grammars,
+    "fetch": fetch.fetch,
     "port": ports.port,
     "ports": ports.ports,
 }
 WAITING = frozenset(
-    {"grammars", "job_look", "port", "glob", "ls", "grep", "lsp", "map", "index"}
+    ("fetch", "grammars", "job_look", "port", "glob", "ls", "grep", "lsp", "map", "index")
 )
 """Those that change nothing and may take long: they must not keep anybody from changing files."""
 

@@ -57,8 +57,8 @@ def tool(description: str) -> Tool:
 
 
 def _title(arguments: Bash) -> str:
-    job = f" (job {arguments.background})" if arguments.background else ""
-    return one_line(f"$ {arguments.command}") + one_line(job)
+    job = f"job {arguments.background}: " if arguments.background else ""
+    return one_line(f"{job}$ {arguments.command}")
 
 
 def _deadline(arguments: Bash) -> float:

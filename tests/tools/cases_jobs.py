@@ -1,4 +1,4 @@
-"""Every sentence of `jobs`, `preview`, `todo` and `ask`, for `test_wording`."""
+"""Every sentence of `jobs`, `preview`, `fetch`, `todo` and `ask`, for `test_wording`."""
 
 from __future__ import annotations
 
@@ -95,6 +95,22 @@ def ask(how: Any, chosen: Sequence[str] = (), text: str = "") -> Awaitable[ToolR
     return use("ask", ctx, question="Which?", options=["red", "blue"])
 
 
+PAGE = {
+    "ok": True,
+    "url": "https://e.example/a",
+    "title": "A page",
+    "text": "# Hello",
+    "start": 0,
+    "end": 7,
+    "total": 7,
+    "cut": False,
+}
+
+
+def fetch(answer: Mapping[str, Any]) -> Awaitable[ToolResult]:
+    return said("fetch", answer, url="e.example/a")
+
+
 def cases() -> dict[str, Awaitable[ToolResult]]:
     return {
         "bash: a job": started({**LOOK, "text": "", "first": 0, "last": 0, "total": 0}),
@@ -144,6 +160,18 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         ),
         "preview: nothing at all": preview(3000, {"answers": False}),
         "preview: refused": preview(22222, {"answers": True}),
+        "fetch: a page": fetch(PAGE),
+        "fetch: a part": fetch({**PAGE, "start": 7, "end": 14, "total": 99, "cut": True}),
+        "fetch: an empty page": fetch({**PAGE, "title": "", "text": "", "end": 0, "total": 0}),
+        "fetch: no address": fetch(no("no_url")),
+        "fetch: blocked": fetch(no("blocked", why="blocked by policy: e.example:443")),
+        "fetch: an error": fetch(no("status", status=404, why="Not Found")),
+        "fetch: late": fetch(no("late")),
+        "fetch: a picture": fetch(no("binary", kind="image/png", size=10)),
+        "fetch: nobody there": fetch(no("unreachable", why="[Errno 111] Connection refused")),
+        "fetch: nonsense": fetch(no("broken", why="BadStatusLine")),
+        "fetch: a riddle": fetch(no("unreadable")),
+        "fetch: a reason unknown to us": fetch(no("phase_of_the_moon")),
         "todo: a list": todo(("look", "done"), ("mend\nit", "doing"), ("test", "open")),
         "todo: an empty list": todo(),
         "ask: chosen": ask("answered", ["red"]),
