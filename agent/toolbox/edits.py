@@ -105,13 +105,13 @@ def _climb(draft: Draft, old: str, new: str, everywhere: bool) -> None:
         if one is not None:
             _splice(draft, [one], "anchored")
             return
-    there = literal.find(draft.text or "", new, "", apart=False).lines() if new.strip() else []
+    there = hunks.starts(page, new.strip("\n").split("\n"), "indentation") if new.strip() else []
     raise Refused(
         refusal(
             draft.path,
             "not_found",
             nearest=similar_lines(old, page.lines),
-            lines=there[:LISTED_MAX],
+            lines=[start + 1 for start in there[:LISTED_MAX]],
         )
     )
 

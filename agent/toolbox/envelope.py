@@ -54,8 +54,6 @@ class _Parser:
                 self._line(at, line)
         for section in self._sections:
             self._check(section)
-        if not self._sections:
-            raise BadPatch("nothing")
         return self._sections
 
     def _marker(self, at: int, line: str, marker: str) -> None:

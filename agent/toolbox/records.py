@@ -57,7 +57,7 @@ def unlinked(name: str) -> bool:
     try:
         if name:
             os.unlink(name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
         return False
@@ -100,8 +100,7 @@ class Record:
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
-                for folder in _up(self._path):
-                    os.rmdir(folder)
+            _leave(os.path.dirname(self._path))
         self.release()
 
     def release(self) -> None:
@@ -117,10 +116,9 @@ def folder_of(workdir: str) -> str:
     return "%s-%d/%s" % (PLACE, os.getuid(), name)
 
 
-def _up(record: str) -> List[str]:
-    """The directories of a record, which go when they are empty."""
-    folder = os.path.dirname(record)
-    return [folder, os.path.dirname(folder)]
+def _leave(folder: str) -> None:
+    """Remove the directory of records, and the one that it is in, when they are empty."""
+    remove_folders([os.path.dirname(folder), folder])
 
 
 def recover(workdir: str) -> None:
@@ -140,6 +138,7 @@ def recover(workdir: str) -> None:
                 done = True  # not ours
             if done:
                 os.unlink(path)
+    _leave(folder)
 
 
 def _recovered(data: bytes) -> bool:

@@ -10,7 +10,7 @@ from agent.toolbox.literal import shared
 from agent.toolbox.paths import Answer
 
 AROUND_LINES = 3
-SHOWN_LINES = 200
+SHOWN_LINES = 120
 WINDOWS_MAX = 20
 ERRORS_MAX = 5
 ERROR_SECONDS = 2.0

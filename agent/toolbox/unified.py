@@ -56,8 +56,6 @@ class _Parser:
             index += 1
         for section in self._sections:
             _settle(section)
-        if not self._sections:
-            raise BadPatch("nothing")
         return self._sections
 
     def _header(self, index: int) -> bool:

@@ -195,28 +195,25 @@ def _part(ctx: ToolContext, one: Failure, total: int) -> str:
 
 
 def _sentence(ctx: ToolContext, failure: Failure, path: str) -> str:
-    template = changewords.REFUSALS.get(failure.reason)
+    of_hunk = failure.line and failure.reason in changewords.HUNK_REFUSALS
+    refusals = changewords.HUNK_REFUSALS if of_hunk else changewords.REFUSALS
+    template = refusals.get(failure.reason)
     if failure.reason == "torn":
         return changewords.TORN.format(entries=", ".join(_name(ctx, e) for e in failure.entries))
     if template is None:
-        names = [name for name in failure.nearest if isinstance(name, str)]
+        names = [_name(ctx, name) for name in failure.nearest if isinstance(name, str)]
         plain = Refusal(
             failure.reason, path, names, kind=failure.kind, size=failure.size, why=failure.why
         )
         return sentence(path, plain)
     said = template.format(
-        what=changewords.HUNK if failure.line else changewords.OLD,
         path=path,
         count=failure.count,
         lines=listed(failure.lines),
         step=changewords.READ_AS.get(failure.step, ""),
         why=failure.why,
     )
-    lines = [said[:1].upper() + said[1:]]
-    if failure.reason == "ambiguous":
-        lines[0] += " " + (changewords.ONCE_HUNK if failure.line else changewords.ONCE_OLD)
-    if failure.reason == "not_found":
-        lines += _near(failure)
+    lines = [said, *(_near(failure) if failure.reason == "not_found" else [])]
     failures = ctx.seen.failures.get(failure.path, 0)
     if failure.reason in ("not_found", "ambiguous") and failures >= FAILURES_ALLOWED:
         lines.append(changewords.AGAIN.format(count=failures + 1))
@@ -235,7 +232,8 @@ def _near(failure: Failure) -> list[str]:
 
 
 def _shown(place: Near) -> str:
-    head = changewords.NEAR.format(first=place.first, last=place.last, why=place.why)
+    template = changewords.NEAR if place.last > place.first else changewords.NEAR_LINE
+    head = template.format(first=place.first, last=place.last, why=place.why)
     return f"{head}\n{numbered(place.text, place.first)}"
 
 

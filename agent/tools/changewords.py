@@ -30,17 +30,16 @@ MORE_PLACES = "[{count} more changed places are not shown]"
 NEW_ERRORS = "New syntax errors in {path}: {errors}. Repair them, unless they are meant."
 NEW_ERROR = "line {line} ({what})"
 
-# not done, by the toolbox's reason; `{what}` is the text or the hunk, `{step}` how it was read
+# not done, by the toolbox's reason; `{step}` is how lines were read
 UNCHANGED = "Nothing was changed. "
-OLD = "`old`"
-HUNK = "this hunk"
 REFUSALS = {
     "directory": "{path} is a directory. Name a file in it.",
     "unread": "{path} exists and you have not read it. `read` it first, or `edit` a part.",
     "stale": "{path} has changed since you last read it. `read` it again, then repeat.",
     "no_space": "No space for {path} ({why}). Remove what is not needed, then repeat.",
-    "not_found": "{what} does not occur in {path}.",
-    "ambiguous": "{what} occurs {count} times in {path}{step}, at lines {lines}.",
+    "not_found": "`old` does not occur in {path}.",
+    "ambiguous": "`old` occurs {count} times in {path}{step}, at lines {lines}. Add lines around it"
+    " until it occurs once, or set `all`.",
     "same": "`old` and `new` are the same; see whether the change is there already.",
     "empty_old": "`old` is empty. Give the text to replace; to make a file, use `write`.",
     "encoding": "The text does not fit the encoding of {path}: {why}. Use other characters, or"
@@ -50,18 +49,22 @@ REFUSALS = {
     "link": "{path} is a symbolic link. Move it with `git mv` in bash.",
     "remains": "{path} has {count} lines that this diff does not take away. To delete it whatever"
     " it has, use `*** Delete File: PATH`.",
-    "no_context": "{what} has no line to tell its place in {path}: add lines around it, or what"
-    " line it follows after `@@`. `*** End of File` after it puts it at the end.",
+}
+HUNK_REFUSALS = {
+    "not_found": "its kept and removed lines do not occur there.",
+    "ambiguous": "its lines occur {count} times there{step}, at lines {lines}. Add lines around the"
+    " change, or its function or class after `@@`, until it fits once.",
+    "no_context": "no line tells its place. Add lines around the change, or after `@@` the line"
+    " that it follows; `*** End of File` after it puts it at the end.",
 }
 READ_AS = {
     "trailing": " when white space at line ends is left out",
     "indentation": " when indentation is left out",
     "anchored": " by its first and last line",
 }
-ONCE_OLD = "Add lines around it until it occurs once, or set `all`."
-ONCE_HUNK = "Add lines around it, or its function or class after `@@`, until it fits once."
-THERE_ALREADY = "`new` is in it, at lines {lines}: the change may be there already."
+THERE_ALREADY = "`new` is in it already (line {lines}): see whether there is anything left to do."
 NEAR = "Nearest, lines {first}-{last} ({why}):"
+NEAR_LINE = "Nearest, line {first} ({why}):"
 NEAR_NEXT = "Copy the lines from the file exactly, white space included."
 NO_NEAR_NEXT = "Nothing in it is similar: `read` or grep the file to find the place."
 AGAIN = (
@@ -85,7 +88,6 @@ BAD_PATCHES = {
     "format": "This is no patch: it needs `*** Begin Patch` and `*** Update File: PATH`, or"
     " `--- a/PATH` and `+++ b/PATH`.",
     "escaped": "The patch is one line with `\\n` in it. Send line breaks as such.",
-    "nothing": "The patch names no file.",
     "marker": "Line {line} of the patch is no marker: `{text}`. There are `*** Add File: PATH`,"
     " `*** Update File: PATH` with or without `*** Move to: PATH`, `*** Delete File: PATH`,"
     " `*** End of File`. Lines of a file have ` `, `-` or `+` before them.",
