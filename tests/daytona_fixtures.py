@@ -25,11 +25,23 @@ def serving() -> Generator[DaytonaServer]:
         yield server
 
 
-def use(server: DaytonaServer, monkeypatch: pytest.MonkeyPatch) -> DaytonaBackend:
-    """A backend whose account is at `server`."""
+def use(
+    server: DaytonaServer, monkeypatch: pytest.MonkeyPatch, *, grammars: bool = False
+) -> DaytonaBackend:
+    """A backend whose account is at `server`.
+
+    Without `grammars` none are brought in: these requests in the background would take the faults
+    that a test has in mind for others.
+    """
+    if not grammars:
+        monkeypatch.setattr("agent.sandbox.grammars.bring", _none)
     monkeypatch.setenv("DAYTONA_API_KEY", KEY)
     monkeypatch.setenv("DAYTONA_API_URL", server.url)
     return DaytonaBackend(NOWHERE)
+
+
+async def _none(*_: object) -> str:
+    return ""
 
 
 @contextlib.asynccontextmanager

@@ -98,8 +98,8 @@ async def bring(sandbox: Sandbox, target: str, folder: str) -> str:
     """
     try:
         return await _bring(sandbox, target, folder)
-    except GloveboxError as error:
-        _note(f"the grammars did not get into the sandbox: {error.message}")
+    except (GloveboxError, OSError) as error:
+        _note(f"the grammars did not get into the sandbox: {error}")
         return ""
 
 
