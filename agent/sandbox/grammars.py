@@ -128,7 +128,8 @@ async def _bring(sandbox: Sandbox, target: str, folder: str) -> str:
 
 async def fetch(target: str) -> str:
     """Fetch the wheels that are missing for a target; what went wrong, or ""."""
-    wanted = [name for name in _wheels(target).values() if not _unpacked(name)]
+    wheels = _wheels(target).items()
+    wanted = [name for package, name in wheels if _source(package, target) is None]
     match = _TARGET.fullmatch(target)
     if match is None or not wanted:
         return ""
@@ -144,18 +145,22 @@ async def fetch(target: str) -> str:
 
 def _sources(target: str) -> dict[str, Path] | None:
     """Every file of a bundle by its name in there; None when one of them is missing."""
-    own = _installed()
-    wheels = _wheels(target)
     sources: dict[str, Path] = {}
     for package in (CORE, *GRAMMARS):
-        path = own.get(package)
-        if path is None or not _serves(path.name, target):
-            path = _unpacked(wheels.get(package, ""))
+        path = _source(package, target)
         if path is None:
             return None
         ending = target if package == CORE else ".abi3.so"
         sources[f"{package}/_binding{ending}"] = path
     return sources
+
+
+def _source(package: str, target: str) -> Path | None:
+    """The extension module of one package for a target: this environment's, or a wheel's."""
+    own = _installed().get(package)
+    if own is not None and _serves(own.name, target):
+        return own
+    return _unpacked(_wheels(target).get(package, ""))
 
 
 def _serves(name: str, target: str) -> bool:
@@ -175,7 +180,7 @@ def _core(target: str) -> str | None:
     return _wheels(target).get(CORE)
 
 
-def _wheels(target: str) -> dict[str, str]:
+def _wheels(target: str) -> Mapping[str, str]:
     """The wheel of each package that serves a target."""
     match = _TARGET.fullmatch(target)
     if match is None:
