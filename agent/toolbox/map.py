@@ -348,7 +348,7 @@ class Chart:
 
     def _piece(self, file: File, most: int) -> str:
         chosen = sorted(file.definitions, key=lambda d: self._value(d, file), reverse=True)[:most]
-        lines = [file.path]
+        lines = [file.path.replace("\n", "␊")]
         for one in sorted(chosen, key=lambda d: d.line):
             text = one.signature or "%s %s" % (one.kind, one.name)
             lines.append("%d: %s" % (one.line, text[:SIGNATURE_MAX]))
