@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     speed = commands.add_parser("speed", help="measure glovebox against the bare thing")
     speed.add_argument("--repeat", type=_count, default=15, help="runs of each (default 15)")
     speed.set_defaults(run=_speed)
+    travel = commands.add_parser("travel", help="measure seeds and syncs against git fetch")
+    travel.add_argument("--repeat", type=_count, default=5, help="runs of each (default 5)")
+    travel.set_defaults(run=_travel)
     crowd = commands.add_parser("crowd", help="measure many local sandboxes at once")
     crowd.add_argument("--count", type=_count, default=100, help="how many (default 100)")
     crowd.set_defaults(run=_crowd)
@@ -98,6 +101,13 @@ def _speed(options: argparse.Namespace) -> int:
     from benchmarks.speed.measure import measure
 
     asyncio.run(measure(options.repeat))
+    return DONE
+
+
+def _travel(options: argparse.Namespace) -> int:
+    from benchmarks.speed.travel import measure_travel
+
+    asyncio.run(measure_travel(options.repeat))
     return DONE
 
 
