@@ -44,9 +44,9 @@ async def test_write_read_edit_and_run_a_program(inside: Inside) -> None:
         made = await u("write", path="src/hello.sh", content="echo hello\n")
         assert made.text == "Created src/hello.sh (lines: 1, bytes: 11)."
         assert (await u("read", path="src/hello.sh")).text == "1\techo hello"
-        edited = await u("edit", path="src/hello.sh", old="hello", new="$1 \\1 $& good")
-        assert edited.text == "Edited src/hello.sh, 1 replaced:\n1\techo $1 \\1 $& good"
-        assert await u.bash("cat src/hello.sh") == "echo $1 \\1 $& good\nExit code 0."
+        edited = await u("edit", path="src/hello.sh", old="hello", new="$1 \\1 ${x} good")
+        assert edited.text == "Edited src/hello.sh, 1 replaced:\n1\techo $1 \\1 ${x} good"
+        assert await u.bash("cat src/hello.sh") == "echo $1 \\1 ${x} good\nExit code 0."
 
 
 async def test_a_change_behind_the_models_back_is_noticed(inside: Inside) -> None:
