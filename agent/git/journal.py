@@ -28,14 +28,15 @@ _WAIT_SECONDS, _LOOK_SECONDS = 120.0, 0.02
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far the work has come.
 
-    `base` was seeded. `tip` is the newest commit that is here and checked. `since` and `new` are
-    the two ends of what is under way, or was last. `value` is what we last put on `branch`. `held`
-    are new files that stayed inside.
-    `problem` is why the last attempt ended early, `hint` the next step.
+    `base` was seeded, for a branch that is `wanted`. `tip` is the newest commit that is here and
+    checked. `since` and `new` are the two ends of what is under way, or was last. `value` is what
+    we last put on `branch`. `held` are new files that stayed inside. `problem` is why the last
+    attempt ended early, `hint` the next step.
     """
 
     step: Step = "clean"
     base: str = ""
+    wanted: str = ""
     tip: str = ""
     since: str = ""
     new: str = ""

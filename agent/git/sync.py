@@ -74,7 +74,10 @@ class Sync:
     @property
     def branch(self) -> str:
         """The branch that has the work, or will have it."""
-        return journal.read(self._place).branch or self._branch
+        return self._goal(journal.read(self._place))
+
+    def _goal(self, at: Position) -> str:
+        return at.branch or at.wanted or self._branch
 
     # Seed.
 
@@ -108,8 +111,9 @@ class Sync:
             if old != packed.tip:
                 await self._keep(old)
                 await self._mirror.set_private("tip", packed.tip, old)
-            log.note("clean", base=packed.tip, tip=packed.tip, since="", new="")
-            await Workspace(sandbox).plant(packed, log.at.branch or self._branch)
+            wanted = self._branch or log.at.wanted
+            log.note("clean", base=packed.tip, tip=packed.tip, wanted=wanted, since="", new="")
+            await Workspace(sandbox).plant(packed, self._goal(log.at))
         names = (one_line(n.decode("utf-8", "replace"), 200) for n in packed.included)
         return Seeded(packed.base, packed.tip, packed.left_out, tuple(names))
 
@@ -211,7 +215,7 @@ class Sync:
             change = await measure(self._repository.git, at.since, at.tip)
         notes = [*at.notes, *(nested_note(name) for name in change.gitlinks)]
         notes += [] if change.known else [_TOO_BIG]
-        branch, value = at.branch or self._branch, at.value
+        branch, value = self._goal(at), at.value
         there = await self._mirror.branch(branch)
         work = at.tip != at.base
         # No branch for work that changed nothing, and none again where the user took it away.
@@ -364,7 +368,7 @@ class Sync:
     async def _held(self) -> AsyncGenerator[Journal]:
         async with journal.held(self._place) as log:
             at = log.at
-            await self._mirror.unlock(at.branch or self._branch, {at.tip, at.new} - {""})
+            await self._mirror.unlock(self._goal(at), {at.tip, at.new} - {""})
             if log.at == Position() and (tip := await self._mirror.private("tip")):
                 await self._reconstruct(log, tip)
             yield log

@@ -18,8 +18,10 @@ from agent.sandbox.protocol import ExecResult, OnOutput, Sink
 
 _OUTPUT_MAX_BYTES = 32_000_000
 _CARRY_SECONDS = 600.0
-# Exit codes of our own scripts; a program's own are below.
-_NO_PLACE, _NO_FILE = 213, 214
+# Exit codes of our own scripts, which programs hardly ever have.
+_NO_PLACE, _NO_ROOM = 213, 215
+_PREPARE = """mkdir -p "$1" && command -v git >/dev/null || exit 1
+test -z "$(ls -A "$1")" || exit 215"""
 _RUN = 'cd "$1" 2>/dev/null || exit 213; shift; exec 2>&1; exec env "$@"'
 _PUT = 'mkdir -p "$2" && cat >"$1.new" && chmod "$3" "$1.new" && mv -f "$1.new" "$1"'
 _GET = 'test -f "$1" && test ! -L "$1" || exit 214; head -c "$2" <"$1"'
@@ -88,8 +90,16 @@ class Through:
         return b""
 
     async def prepare(self) -> None:
-        """Make `workdir` if it is missing. Raises `SandboxLost` when nothing can be run there."""
-        done = await self._sh('mkdir -p "$1" && command -v git >/dev/null', self._workdir)
+        """Make `workdir`, where nothing may be yet.
+
+        Raises `SandboxError` when something is, `SandboxLost` when nothing can be run there.
+        """
+        done = await self._sh(_PREPARE, self._workdir)
+        if done.exit_code == _NO_ROOM:
+            raise SandboxError(
+                f"`{self._workdir}` there is not empty, and what is in it would be overwritten",
+                "bring it home with `glovebox mirror sync`, or name another directory with --at",
+            )
         if done.exit_code:
             raise SandboxLost(
                 f"`{one_line(shlex.join(self._command), 200)}` cannot make `{self._workdir}` or"
