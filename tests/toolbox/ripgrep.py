@@ -1,0 +1,34 @@
+"""ripgrep to compare with: the one that is installed, or one from npm's registry."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+VERSION = "1.18.0"
+MACHINES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
+
+
+@pytest.fixture(scope="session")
+def rg(request: pytest.FixtureRequest) -> str:
+    """The path of a ripgrep; without one the test is left out, loudly."""
+    there = shutil.which("rg")
+    kept = Path(request.config.cache.mkdir("ripgrep")) / VERSION / "package/bin/rg"
+    if there or kept.exists():
+        return there or str(kept)
+    name = f"@vscode/ripgrep-{MACHINES.get(platform.machine(), 'none')}@{VERSION}"
+    folder = kept.parents[2]
+    folder.mkdir(exist_ok=True)
+    try:
+        command = ["npm", "pack", "--silent", name]
+        packed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("NOT TESTED: there is no ripgrep to compare with; install `ripgrep`")
+    with tarfile.open(folder / packed.stdout.strip()) as archive:
+        archive.extractall(folder, filter="data")
+    return str(kept)
