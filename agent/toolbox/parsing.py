@@ -19,9 +19,10 @@ import threading
 import time
 from typing import Any, Dict, Generator, List, Optional, Set, Tuple
 
-from agent.toolbox.languages import language_of
+from agent.toolbox.languages import MODULES, language_of
 from agent.toolbox.outline import Outline, unpacked
 from agent.toolbox.parse import LENGTH, LENGTHS
+from agent.toolbox.tables import TABLES
 
 FILE_MAX_BYTES = 2_000_000
 FILE_CPU_SECONDS = 3.0
@@ -129,6 +130,19 @@ def use_grammars(folder: str) -> None:
 def grammars() -> str:
     """Where they lie, for processes that parse on their own; "" for nowhere."""
     return _grammars
+
+
+def edition() -> str:
+    """A word that changes when the same text may get another outline: keep outlines under it."""
+    told = hashlib.sha1("\0".join(TABLES).encode("utf-8"))
+    for module in ["tree_sitter", *MODULES] if _grammars else ():
+        folder = os.path.join(_grammars, module)
+        with contextlib.suppress(OSError):
+            for name in sorted(os.listdir(folder)):
+                if name.startswith("_binding."):
+                    size = os.stat(os.path.join(folder, name)).st_size
+                    told.update(("%s/%s %d\0" % (module, name, size)).encode("utf-8"))
+    return told.hexdigest()[:12]
 
 
 def command(mode: str) -> List[str]:

@@ -17,8 +17,10 @@ import zlib
 from array import array
 from typing import Any, Dict, Generator, Iterable, List, Optional, Sequence, Tuple
 
+from agent.toolbox import parsing
+
 VERSION = 1
-"""Of the tables, the queries over syntax trees and the rows made of them: raise it with any."""
+"""Of the tables and of the rows in them: raise it with any. Grammars have an edition of theirs."""
 BUSY_SECONDS = 10.0
 MAX_BYTES = 1_500_000_000
 CACHE_KB = 16_384
@@ -87,7 +89,8 @@ def cache_folder() -> str:
 
 def database() -> str:
     """The path of the database."""
-    name = "symbols-%d-%d.%d.db" % (VERSION, sys.version_info[0], sys.version_info[1])
+    python = "%d.%d" % sys.version_info[:2]
+    name = "symbols-%d-%s-%s.db" % (VERSION, python, parsing.edition())
     return os.path.join(cache_folder(), name)
 
 

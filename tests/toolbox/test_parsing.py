@@ -267,3 +267,16 @@ def test_python_knows_its_own_errors_without_grammars():
     parsing.use_grammars("")
     assert parsing.new_errors("a.py", b"x = 1\n", b"x = (\n", LONG) == [(1, "'(' was never closed")]
     assert parsing.new_errors("a.js", b"", b"f(", LONG) == []
+
+
+def test_outlines_are_kept_under_what_made_them(tmp_path: Path):
+    own = parsing.edition()
+    assert own == parsing.edition()
+    parsing.use_grammars("")
+    without = parsing.edition()
+    assert without != own
+    parsing.use_grammars(str(tmp_path))
+    assert parsing.edition() == without
+    (tmp_path / "tree_sitter_go").mkdir()
+    (tmp_path / "tree_sitter_go" / "_binding.abi3.so").write_bytes(b"newer")
+    assert parsing.edition() not in (own, without)
