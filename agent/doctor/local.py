@@ -12,7 +12,7 @@ from agent.doctor.report import Finding, Section, tried
 from agent.host import cgroups, env, files, system
 from agent.host.handles import Handed
 from agent.host.launch import launch
-from agent.sandbox import bubblewrap, carry, remedies, seccomp
+from agent.sandbox import bubblewrap, carry, grammars, remedies, seccomp
 from agent.sandbox.auto import trial
 from agent.sandbox.local import PYTHONS
 from agent.sandbox.protocol import SandboxSpec
@@ -43,7 +43,7 @@ async def section(spec: SandboxSpec, root: Path) -> Section:
     whole = await tried("a sandbox as a whole", lambda: _whole(spec, root))
     usable = whole.state == "ok"
     # After it: only a start shows whether root's can be handed on.
-    parts += [whole, _toolchains()]
+    parts += [whole, _toolchains(), await asyncio.to_thread(_grammars)]
     return Section("Sandbox `local`", tuple(parts), backend="local", usable=usable)
 
 
@@ -157,6 +157,12 @@ def _toolchains() -> Finding:
         return Finding("toolchains at home", "warning", "; ".join(said), fix)
     names = ", ".join(one.name for one in carry.found().toolchains)
     return Finding("toolchains at home", "ok", f"inside as well: {names}" if names else "none")
+
+
+def _grammars() -> Finding:
+    python = next((path for path in PYTHONS if system.exists(path)), "")
+    what, fix = grammars.examined(python)
+    return Finding("code intelligence", "warning" if fix else "ok", what, fix)
 
 
 async def _whole(spec: SandboxSpec, root: Path) -> str:

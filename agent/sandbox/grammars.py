@@ -91,6 +91,26 @@ def for_local(python: str) -> str:
     return str(folder or "")
 
 
+def examined(python: str) -> tuple[str, str]:
+    """What a local sandbox with this Python has of tree-sitter, and how to mend that, or ""."""
+    target = local_target(python)
+    if said := problem(target):
+        return (
+            f"{said}: code is outlined by regular expressions",
+            "install Python 3.10 or newer as the system's `python3` to get more",
+        )
+    if for_local(python):
+        return f"tree-sitter with {len(GRAMMARS)} grammars", ""
+    minor = target.removeprefix(".cpython-3").partition("-")[0]
+    wheel = _requirement(_core(target) or "")
+    return (
+        f"tree-sitter for Python 3.{minor}, which the sandbox has, is not here:"
+        " code is outlined by regular expressions",
+        f"`python3 -m pip download --no-deps --only-binary=:all: --python-version 3.{minor}"
+        f" --dest {extensions.wheels()} {wheel}`",
+    )
+
+
 async def bring(sandbox: Sandbox, target: str, folder: str) -> str:
     """Have the bundle in `folder` inside; its directory there, or "" when it stays without.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from agent.doctor import distribution, local, machine, remote
 from agent.doctor.examination import examination
 from agent.doctor.report import Finding, Report, Section
 from agent.host import system
-from agent.sandbox import bubblewrap
+from agent.sandbox import bubblewrap, grammars
 from agent.sandbox.docker import engine
 from agent.sandbox.protocol import SandboxSpec
 from tests.e2e.rig import User
@@ -198,3 +199,22 @@ async def test_the_whole_examination_leaves_nothing(user: User) -> None:
     report = await examination(Settings(network="none"), user.state / "glovebox")
     assert report.ok
     assert list((user.state / "glovebox" / "sandboxes").glob("*")) == []
+
+
+@pytest.mark.sandbox
+async def test_grammars_are_there_or_it_is_said_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    finding = local._grammars()
+    assert (finding.state, finding.found) == ("ok", "tree-sitter with 18 grammars"), finding
+    other = 13 if sys.version_info[1] == 14 else 14
+    for minor, said in ((8, "needs Python 3.10"), (other, "is not here")):
+        target = f".cpython-3{minor}-{system.machine()}-linux-gnu.so"
+        monkeypatch.setattr(grammars, "local_target", lambda python, target=target: target)
+        finding = local._grammars()
+        assert finding.state == "warning"
+        assert said in finding.found
+    assert f"--python-version 3.{other}" in finding.fix
+    assert str(tmp_path) in finding.fix
+    assert finding.fix.endswith("tree-sitter==0.26.1`")
