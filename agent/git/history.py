@@ -7,7 +7,7 @@ commits keep the ids of parents that are not there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,23 +42,38 @@ async def history_of(git: Git, repository: Repository, rules: Rules) -> History:
     if not repository.head:
         return History(frozenset(), ())
     limit = await _limit(repository) if rules.history is None else rules.history
-    newest = (f"--max-count={limit}",) if limit else ()
-    done = await git.run("rev-list", "--parents", *newest, repository.head, limit=_LIST_BYTES)
-    parents = {line.split(" ")[0]: line.split(" ")[1:] for line in done.text.split("\n")}
-    cut = {one for one, above in parents.items() if any(p not in parents for p in above)}
-    there = _reached(repository.head, parents, cut)
-    borders = cut | (set(repository.shallow) & there)
-    return History(frozenset(there), tuple(sorted(borders & there)))
+    known = await _parents(git, [repository.head], limit)
+    there = await _nearest(git, repository.head, known, limit) if limit else set(known)
+    cut = {one for one in there if not there.issuperset(known[one])}
+    return History(frozenset(there), tuple(sorted(cut | (set(repository.shallow) & there))))
 
 
-def _reached(head: str, parents: Mapping[str, list[str]], cut: set[str]) -> set[str]:
-    found, waiting = {head}, [head]
-    while waiting:
-        one = waiting.pop()
-        new = () if one in cut else [p for p in parents[one] if p not in found]
-        found.update(new)
-        waiting += new
-    return found
+async def _parents(git: Git, tips: Iterable[str], limit: int) -> dict[str, list[str]]:
+    """The newest commits from `tips` on, each with its parents."""
+    newest = (f"--max-count={2 * limit}",) if limit else ()
+    listed = "".join(f"{tip}\n" for tip in tips).encode()
+    words = ("rev-list", "--parents", *newest, "--stdin")
+    done = await git.run(*words, stdin=listed, limit=_LIST_BYTES)
+    lines = (line.split(" ") for line in done.text.split("\n") if line)
+    return {one: above for one, *above in lines}
+
+
+async def _nearest(git: Git, head: str, known: dict[str, list[str]], limit: int) -> set[str]:
+    """As many commits as `limit` allows, in whole steps away from `head`.
+
+    Not the newest: git cuts off all parents of a commit or none, and where an old branch was merged
+    yesterday that would cut off everything.
+    """
+    there, step = {head}, {head}
+    while step:
+        above = {parent for one in step for parent in known[one]} - there
+        if unknown := above - known.keys():
+            known |= await _parents(git, unknown, limit)
+        if len(there) + len(above) > limit:
+            break
+        there |= above
+        step = above
+    return there
 
 
 async def _limit(repository: Repository) -> int:
