@@ -62,12 +62,20 @@ class Workplace:
         name, ref = self._backend.name, self._state.sandbox_ref
         self._emit(SandboxState("creating", name))
         if ref and self._state.seeded is not None:
+            await self._replay()
             sandbox = await self._backend.attach(ref, self._spec)
         else:
             sandbox = await self._plant()
         self._emit(SandboxState("ready", name, sandbox.ref))
         self._indexing = asyncio.create_task(_begin_index(sandbox))
         return sandbox
+
+    async def _replay(self) -> None:
+        """Put on the branch what a process that died had carried out, whatever became of inside."""
+        home = await self._sync.replay()
+        if home is not None and home.problem is None and home.branch:
+            text = f"what was on its way home when glovebox ended is on {home.branch} now"
+            self._emit(Notice("info", text, "; ".join(home.notes)))
 
     async def _plant(self) -> Sandbox:
         """A new sandbox with the repository in it; what a killed attempt left is removed first."""
@@ -112,6 +120,17 @@ class Workplace:
             trailers=self._trailing(state),
             known=(state.last, seeded.tip, seeded.base),
         )
+
+    async def standing(self) -> str:
+        starting = self._starting
+        up = starting is not None and starting.done() and not starting.cancelled()
+        sandbox = starting.result() if starting and up and not starting.exception() else None
+        if sandbox is None and self._state.behind:  # nobody can say how much it is
+            return f"failed ({self._state.problem})" if self._state.problem else "ahead"
+        try:
+            return str(await self._sync.standing(sandbox))
+        except GloveboxError as error:
+            return f"failed ({error.message})"
 
     async def undo(self, state: State, to: str) -> Undone:
         return await self._sync.undo(await self._sandbox(), to=to, trailers=self._trailing(state))

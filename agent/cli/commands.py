@@ -140,7 +140,7 @@ async def _status(talk: Talk) -> None:
         ("model", status.model),
         ("sandbox", f"{status.backend}, {status.sandbox}; network {status.network}"),
         ("branch", status.branch),
-        ("sync", f"{status.sync} {status.problem}".rstrip()),
+        ("sync", await talk.session.standing()),
         ("spent", cost_text(status.usage)),
     ]
     talk.show([(("dim", f"  {name:<8}"), ("", terminal_safe(text))) for name, text in rows])

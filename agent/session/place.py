@@ -37,6 +37,10 @@ class Workplace(Protocol):
         """Bring the work home. Never raises `SyncError`: a failure is in the answer."""
         ...
 
+    async def standing(self) -> str:
+        """Where the work is: `synced`, `ahead N`, `failed (why)`; asks inside when it is up."""
+        ...
+
     async def undo(self, state: State, to: str) -> Undone:
         """Put files and branch back to commit `to`. Raises `SyncError`."""
         ...

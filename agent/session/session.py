@@ -165,6 +165,10 @@ class Session:
             usage=self.state.usage,
         )
 
+    async def standing(self) -> str:
+        """Where the work is: `synced`, `ahead N`, `failed (why)`; asks inside when it is up."""
+        return await self._equipped[1].standing() if self.state.seeded else "nothing to sync"
+
     def send(self, text: str) -> AsyncGenerator[Record]:
         """Run one turn and yield its records, the sync that follows it included.
 

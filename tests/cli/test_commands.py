@@ -115,6 +115,16 @@ async def test_status_names_where_everything_is(tmp_path: Path) -> None:
 
     text = "\n".join(talk.shown)
     assert all(word in text for word in ("1 (abcd)", "scripted", "bench", "glovebox/1"))
+    assert "sync    nothing to sync" in text
+
+
+async def test_status_says_how_much_is_only_inside(tmp_path: Path) -> None:
+    talk = talk_at(tmp_path, "done")
+    await send(talk.session, "do it")
+    await run("/status", talk)
+    await talk.session.close()
+
+    assert "  sync    ahead 3" in talk.shown
 
 
 @pytest.mark.parametrize("text", ["/quit", "/exit"])

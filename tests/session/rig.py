@@ -66,6 +66,9 @@ class Bench:
         self.calls.append(f"undo {to}")
         return Undone(state.last, to)
 
+    async def standing(self) -> str:
+        return "ahead 3"
+
     async def diff(self, state: State) -> str:
         return f"since {state.seeded.tip}" if state.seeded else ""
 
