@@ -15,6 +15,7 @@ from agent.core.errors import SyncError
 from agent.core.limits import GATE_NAMES_MAX_BYTES, SEED_FILE_MAX_BYTES
 from agent.core.text import one_line
 from agent.git.inside import GIT, LOOK_INSIDE, Inside
+from agent.git.keys import PATTERN
 from agent.git.secrets import looks_secret, name_pattern
 
 HELD = "glovebox-held"
@@ -24,16 +25,6 @@ _MADE = (
     *("node_modules", "bower_components", ".venv", "venv", "__pycache__", ".pytest_cache"),
     *(".mypy_cache", ".ruff_cache", ".tox", ".nox", ".hypothesis", ".ipynb_checkpoints"),
     *(".gradle", ".next", ".nuxt", ".svelte-kit", ".parcel-cache", ".turbo", ".terraform"),
-)
-# Only what is hardly ever anything else: a file that is held by mistake is work that does not
-# arrive. Sources: the formats as their issuers document them.
-_CONTENT = (
-    "-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----"
-    "|AKIA[0-9A-Z]{16}"
-    "|gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60}"
-    "|xox[baprs]-[0-9]{8,}-[A-Za-z0-9-]{20}"
-    "|sk-(ant|proj)-[A-Za-z0-9_-]{20}"
-    "|AIza[0-9A-Za-z_-]{35}"
 )
 # One record a line of NULs: a letter and a path. `head` bounds what a repository full of such
 # files can print; where it cuts, the answer is refused below.
@@ -84,7 +75,7 @@ async def held(inside: Inside) -> tuple[Held, ...]:
     """The new files that stay. Raises `SyncError` when they are too many to be named."""
     path = f"/tmp/glovebox-{random.token_hex(8)}.gate"
     words = (
-        *(path, "|".join(name.replace(".", r"\.") for name in _MADE), name_pattern(), _CONTENT),
+        *(path, "|".join(name.replace(".", r"\.") for name in _MADE), name_pattern(), PATTERN),
         *(str(SEED_FILE_MAX_BYTES // 1024), str(GATE_NAMES_MAX_BYTES)),
     )
     done = await inside.run(["sh", "-c", _LOOK, "sh", *words, *GIT])
