@@ -23,7 +23,10 @@ from agent.toolbox.matching import Matches, matches_in
 from agent.toolbox.relevance import remoteness
 
 MEMORY_BYTES = 3_000_000_000
-FILE_SECONDS = 3.0
+FILE_CPU_SECONDS = 3.0
+BYTES_PER_CPU_SECOND = 5_000_000
+"""What a file is granted besides for its size."""
+
 SLOW_MAX = 5
 FILES_KEPT = 2_000
 
@@ -121,13 +124,14 @@ class _Search:
         """The matches of each file that has some, and how many files were looked at."""
         found: List[Tuple[str, Matches]] = []
         signal.signal(signal.SIGALRM, _ring)
+        signal.signal(signal.SIGPROF, _ring)
         for number, path in enumerate(paths):
             left = self._until - time.monotonic()
             if left <= 0:
                 return found, number
             if path in choice.tree.links:
                 continue  # what it leads to is a file of its own, or none of ours
-            matches = self._matches(os.path.join(choice.base, path), path, min(left, FILE_SECONDS))
+            matches = self._matches(os.path.join(choice.base, path), path, left)
             if matches is not None and matches.total:
                 found.append((path, matches))
                 self._kept += len(matches.hits)
@@ -136,10 +140,13 @@ class _Search:
     def _matches(self, whole: str, path: str, seconds: float) -> Optional[Matches]:
         most = max(self._ask["least"], min(self._ask["most"], self._ask["most"] - self._kept))
         try:
+            granted = FILE_CPU_SECONDS + os.stat(whole).st_size / BYTES_PER_CPU_SECOND
+            signal.setitimer(signal.ITIMER_PROF, granted)
             signal.setitimer(signal.ITIMER_REAL, seconds)
             try:
                 return matches_in(whole, self._pattern, most=most, context=self._ask["context"])
             finally:
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except (_TooSlow, MemoryError, RecursionError):
             if len(self._slow) < SLOW_MAX:
