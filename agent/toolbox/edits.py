@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from agent.toolbox import hunks, literal, reports
+from agent.toolbox import anchored, hunks, literal, reports
 from agent.toolbox.drafts import Draft, Drafts, Refused, alone
 from agent.toolbox.hunks import LINE_STEPS, Hunk, Page, Splice
 from agent.toolbox.nearest import similar_lines
@@ -18,7 +18,7 @@ def edit(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """Replace `old` by `new`: the one place where it is, or all of them with `all`."""
     path, seen = absolute(arguments["path"], limits["workdir"]), arguments.get("hash")
     with alone(limits):
-        drafts = Drafts(limits, {} if seen is None else {path: seen})
+        drafts = Drafts(limits, arguments.get("seen", {}) if seen is None else {path: seen})
         try:
             _apply(drafts, arguments)
             drafts.commit()
@@ -99,7 +99,7 @@ def _climb(draft: Draft, old: str, new: str, everywhere: bool) -> None:
             if splices and None not in splices:
                 _splice(draft, splices, "trailing" if step == "exact" else step)
                 return
-        starts, one = hunks.anchored(page, hunk)
+        starts, one = anchored.found(page, hunk)
         if len(starts) > 1:
             raise Refused(_ambiguous(draft.path, "anchored", [start + 1 for start in starts]))
         if one is not None:

@@ -9,19 +9,14 @@ place when there are two. Lines that a hunk does not change keep every byte they
 from __future__ import annotations
 
 import copy
-import difflib
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from agent.toolbox import diffs
 from agent.toolbox.indent import Indentation
 
 KEPT, TAKEN, ADDED = " ", "-", "+"
 
 STARTS_MAX = 1_000
-ANCHORED_LINES_MIN = 3
-ANCHORED_LINES_MAX = 2_000
-ALIKE_MIN = 0.8
-COMPARED_CHARS = 20_000
-
 Op = Tuple[str, str]
 
 
@@ -72,13 +67,12 @@ class Hunk:
 def between(old: Sequence[str], new: Sequence[str]) -> Hunk:
     """The hunk that turns `old` into `new`."""
     ops: List[Op] = []
-    matcher = difflib.SequenceMatcher(None, list(old), list(new), autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag == "equal":
-            ops += [(KEPT, line) for line in old[a:b]]
-        else:
-            ops += [(TAKEN, line) for line in old[a:b]] + [(ADDED, line) for line in new[c:d]]
-    return Hunk(ops)
+    at = 0
+    for a, b, c, d in diffs.changes(list(old), list(new)):
+        ops += [(KEPT, line) for line in old[at:a]]
+        ops += [(TAKEN, line) for line in old[a:b]] + [(ADDED, line) for line in new[c:d]]
+        at = b
+    return Hunk(ops + [(KEPT, line) for line in old[at:]])
 
 
 class Page:
@@ -111,18 +105,18 @@ def starts(page: Page, wanted: List[str], step: str) -> List[int]:
     key_at = max(range(len(want)), key=lambda at: len(want[at]))
     key = want[key_at]
     found: List[int] = []
-    at = _next(lines, key, key_at)
+    at = following(lines, key, key_at)
     while at >= 0 and len(found) < STARTS_MAX:
         start = at - key_at
         if lines[start : start + len(want)] == want and (
             step != "indentation" or _indentation(page, wanted, start) is not None
         ):
             found.append(start)
-        at = _next(lines, key, at + 1)
+        at = following(lines, key, at + 1)
     return found
 
 
-def _next(lines: List[str], key: str, start: int) -> int:
+def following(lines: List[str], key: str, start: int) -> int:
     try:
         return lines.index(key, start)
     except ValueError:
@@ -144,10 +138,10 @@ def fitted(page: Page, hunk: Hunk, start: int, step: str) -> Optional[List[Splic
         if carried is None:
             return None
         added = carried
-    return _spliced(hunk.ops, added, list(range(start, start + len(hunk.old) + 1)))
+    return spliced(hunk.ops, added, list(range(start, start + len(hunk.old) + 1)))
 
 
-def _spliced(ops: Sequence[Op], added: List[str], places: Sequence[int]) -> Optional[List[Splice]]:
+def spliced(ops: Sequence[Op], added: List[str], places: Sequence[int]) -> Optional[List[Splice]]:
     """The changed runs of `ops`; `places`: where its old lines begin in the file, -1: unknown."""
     splices: List[Splice] = []
     old = new = 0
@@ -164,58 +158,3 @@ def _spliced(ops: Sequence[Op], added: List[str], places: Sequence[int]) -> Opti
         old += sign != ADDED
         new += sign == ADDED
     return splices
-
-
-def anchored(page: Page, hunk: Hunk) -> Tuple[List[int], Optional[List[Splice]]]:
-    """Places with the first and last line of `hunk`; what it does there if it is one, and alike."""
-    old, lines = hunk.old, page.lines
-    if not ANCHORED_LINES_MIN <= len(old) <= ANCHORED_LINES_MAX:
-        return [], None
-    if not old[0].strip() or not old[-1].strip():
-        return [], None
-    slack = max(1, len(old) // 5)
-    blocks: List[Tuple[int, int]] = []
-    at = _next(lines, old[0], 0)
-    while at >= 0 and len(blocks) < STARTS_MAX:
-        sizes = range(max(2, len(old) - slack), len(old) + slack + 1)
-        blocks += [(at, at + n) for n in sizes if lines[at + n - 1 : at + n] == old[-1:]]
-        at = _next(lines, old[0], at + 1)
-    alike = [block for block in blocks if _alike(old, lines[block[0] : block[1]])]
-    if len(blocks) != 1 or not alike:
-        return [start for start, _ in blocks] if alike else [], None
-    start, end = blocks[0]
-    places, pairs = _aligned(old, lines[start:end], start)
-    indentation = Indentation.between([a for a, _ in pairs], [b for _, b in pairs])
-    added = None if indentation is None else indentation.carried(hunk.added)
-    return [start], None if added is None else _spliced(hunk.ops, added, places)
-
-
-def _alike(old: List[str], block: List[str]) -> bool:
-    pair = ["\n".join(line.strip() for line in part)[:COMPARED_CHARS] for part in (old, block)]
-    matcher = difflib.SequenceMatcher(None, *pair, autojunk=False)
-    quick = matcher.real_quick_ratio() >= ALIKE_MIN and matcher.quick_ratio() >= ALIKE_MIN
-    return quick and matcher.ratio() >= ALIKE_MIN
-
-
-def _aligned(
-    old: List[str], block: List[str], start: int
-) -> Tuple[List[int], List[Tuple[str, str]]]:
-    """Where each old line, and the end, begins in the file, -1 where that cannot be said; and the
-    lines that stand for each other."""
-    places = [-1] * (len(old) + 1)
-    pairs: List[Tuple[str, str]] = []
-    read = [[line.strip() for line in part] for part in (old, block)]
-    matcher = difflib.SequenceMatcher(None, *read, autojunk=False)
-    unclear: List[Tuple[int, int]] = []
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag == "equal" or (tag == "replace" and b - a == d - c):
-            places[a : b + 1] = range(start + c, start + d + 1)
-            pairs += zip(old[a:b], block[c:d])
-        elif tag == "replace":
-            places[a], places[b] = start + c, start + d
-        else:
-            unclear.append((a, b + 1))
-    for a, b in unclear:
-        # Lines that only one of them has: no change may begin or end here.
-        places[a:b] = [-1] * (b - a)
-    return places, pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Tuple
 
-from agent.toolbox import hunks
+from agent.toolbox import anchored, hunks
 from agent.toolbox.hunks import LINE_STEPS, Hunk, Page, Splice
 from agent.toolbox.indent import indent_of
 
@@ -83,7 +83,7 @@ class Placing:
         return None
 
     def _anchored(self, hunk: Hunk, headings: Optional[List[int]]) -> Optional[Fit]:
-        starts, splices = hunks.anchored(self._page, hunk)
+        starts, splices = anchored.found(self._page, hunk)
         if splices is None or not self._allowed(starts, hunk, headings):
             return None
         return Fit("anchored", starts[0], splices)

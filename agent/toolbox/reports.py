@@ -18,17 +18,18 @@ ERROR_SECONDS = 2.0
 
 def report(drafts: Iterable[Draft], limits: Dict[str, Any]) -> Answer:
     """The answer to a request that was done; `files` has what became of each file."""
-    room = SHOWN_LINES
+    room, diff_room = SHOWN_LINES, limits["diff_max"]
     told: List[Dict[str, Any]] = []
     for draft in drafts:
         if draft.text is None and any(other.origin == draft.path for other in drafts):
             continue  # told where it went to
-        told.append(_told(draft, room, limits))
+        told.append(_told(draft, room, diff_room, limits))
+        diff_room = max(0, diff_room - len(told[-1]["diff"]))
         room -= sum(window["text"].count("\n") + 1 for window in told[-1]["windows"])
     return {"ok": True, "files": told}
 
 
-def _told(draft: Draft, room: int, limits: Dict[str, Any]) -> Dict[str, Any]:
+def _told(draft: Draft, room: int, diff_room: int, limits: Dict[str, Any]) -> Dict[str, Any]:
     before = _lines(draft.source)
     after = _lines(draft.after)
     changes = diffs.changes(before, after)
@@ -47,7 +48,7 @@ def _told(draft: Draft, room: int, limits: Dict[str, Any]) -> Dict[str, Any]:
         "windows": windows,
         "more": more,
         "errors": _errors(draft),
-        "diff": diffs.unified(before, after, changes, limits["diff_max"]),
+        "diff": diffs.unified(before, after, changes, diff_room),
     }
 
 

@@ -137,7 +137,7 @@ def _said(ctx: ToolContext, file: FileChange, path: str) -> str:
         "deleted": changewords.DELETED,
         "mode": changewords.MODE,
         "moved": changewords.MOVED_EDITED if file.replaced else changewords.MOVED,
-    }.get(file.change, changewords.EDITED if file.windows else changewords.SAME_AGAIN)
+    }.get(file.change, changewords.EDITED if file.windows or file.more else changewords.SAME_AGAIN)
     head = template.format(
         path=path,
         origin=_name(ctx, file.origin),

@@ -6,9 +6,8 @@ import msgspec
 
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
-from agent.tools.answers import seen_hash
 from agent.tools.base import Tool, ToolContext
-from agent.tools.changes import Changes, change, done, not_done
+from agent.tools.changes import Changes, change, done, not_done, seen_of
 
 
 class Edit(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,7 +35,7 @@ async def _run(arguments: Edit, ctx: ToolContext) -> ToolResult:
         old=arguments.old,
         new=arguments.new,
         all=arguments.all,
-        hash=seen_hash(ctx, path),
+        seen=seen_of(ctx, path),
     )
     if isinstance(answer, Changes):
         return done(ctx, answer, path=path)

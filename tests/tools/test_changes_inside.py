@@ -97,6 +97,15 @@ async def test_a_file_changed_behind_the_models_back_holds_the_whole_change(
         assert await u.bash("cat a b") == "1\n2\nmore\nExit code 0."
 
 
+async def test_a_file_under_home_is_guarded_by_its_other_name(inside: Inside) -> None:
+    async with user(inside) as u:
+        await u.bash("echo one > ~/a.txt")
+        await u("read", path="~/a.txt")
+        await u.bash("echo two > ~/a.txt")
+        refused = await u("edit", path="~/a.txt", old="two", new="x")
+        assert refused.details["reason"] == "stale"
+
+
 async def test_a_third_failure_at_a_file_says_what_else_to_do(inside: Inside) -> None:
     async with user(inside) as u:
         await u.put("a.txt", b"one\n")
