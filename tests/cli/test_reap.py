@@ -211,6 +211,23 @@ def test_unsynced_work_is_not_removed_but_by_force_which_rescues_it(user: User) 
     assert not user.has_session()
 
 
+def test_what_a_program_left_behind_made_after_the_sync_is_not_removed(home: User) -> None:
+    home.start()
+    assert shell(home, "--new", "--", "sh", "-c", "echo x >new.txt") == 0
+    session = home.journals()[-1].parent.name
+    late = env.sandbox_dir() / session / "work" / "late.txt"
+    late.write_text("late\n")
+
+    refused = home.glovebox("rm", "1")
+
+    assert refused.code == 2
+    assert "not on its branch: ahead 1" in refused.err
+    assert late.exists() and home.has_session()
+    assert shell(home, "1", "--", "true") == 0
+    assert home.git("show", "glovebox/1:late.txt") == "late"
+    assert home.glovebox("rm", "1").code == 0
+
+
 def test_a_session_in_use_is_not_removed(user: User) -> None:
     user.start()
     argv = user.argv("shell", "--new", "--", "sh", "-c", "echo up; read x")

@@ -480,3 +480,35 @@ async def test_nothing_is_left_lying_about_inside(user: User, start: Start) -> N
     }
     assert {Path(path).suffix for path in scratch} == {".bundle", ".diff", ".gate"}
     assert not [path for path in scratch if Path(path).exists()]
+
+
+async def test_work_that_no_branch_took_is_rescued_without_the_sandbox(
+    user: User, start: Start, tmp_path: Path
+) -> None:
+    run = await start(user)
+    user.git("branch", "glovebox")  # beside it there can be no `glovebox/1`
+    run.agent.write("made.txt", "1\n")
+    assert (await run.go()).problem is not None
+    target = tmp_path / "rescued.bundle"
+
+    assert await run.sync.rescue(None, target)
+
+    await run.sync.forget()
+    assert not [ref for ref in user.refs() if ref.startswith("refs/glovebox/")]
+    user.git("gc", "--quiet", "--prune=now")
+    user.git("fetch", "--quiet", str(target), "refs/glovebox/s1/tip:refs/heads/rescued")
+    assert "made.txt" in user.tree("rescued")
+
+
+async def test_what_is_on_a_branch_needs_no_rescue(
+    user: User, start: Start, tmp_path: Path
+) -> None:
+    run = await start(user)
+    assert not await run.sync.rescue(None, tmp_path / "no.bundle")
+    assert not await run.sync.rescue(run.inside, tmp_path / "no.bundle")
+    run.agent.write("made.txt", "1\n")
+    await synced(run, user)
+    assert not await run.sync.rescue(None, tmp_path / "no.bundle")
+    run.agent.write("made.txt", "2\n")
+    assert await run.sync.rescue(run.inside, tmp_path / "some.bundle")
+    assert (tmp_path / "some.bundle").read_bytes().startswith(b"# v2 git bundle\n")
