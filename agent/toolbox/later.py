@@ -35,6 +35,20 @@ def index(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     return begin(arguments, limits)
 
 
+def fetch(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """A page of the web as text."""
+    from agent.toolbox.fetch import fetch as answer
+
+    return answer(arguments, limits)
+
+
+def grammars(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """Grammars that the host has brought."""
+    from agent.toolbox.grammars import grammars as answer
+
+    return answer(arguments, limits)
+
+
 def end_servers() -> None:
     """End the language servers that this process started."""
     import sys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -57,6 +58,11 @@ class Outline(NamedTuple):
         if one.owner:
             names.append(one.owner)
         return ".".join(reversed(names))
+
+
+# Between `parsing` and its workers: two lengths before a request, one before an answer.
+REQUEST = struct.Struct("!II")
+ANSWER = struct.Struct("!I")
 
 
 def packed(outline: Outline) -> List[Any]:

@@ -13,16 +13,13 @@ import os
 import resource
 import select
 import signal
-import struct
 import sys
 from typing import Any, Dict, List, Optional, Tuple
 
 from agent.toolbox import regexes
-from agent.toolbox.outline import packed
+from agent.toolbox.outline import ANSWER, REQUEST, packed
 from agent.toolbox.trees import Trees
 
-LENGTHS = struct.Struct("!II")
-LENGTH = struct.Struct("!I")
 MEMORY_BYTES = 1_500_000_000
 RESIDENT_MAX_KB = 400_000
 LIFE_CPU_SECONDS = 900
@@ -48,7 +45,7 @@ def serve(arguments: List[str]) -> None:
         signal.setitimer(signal.ITIMER_PROF, ask["cpu"])
         answer = json.dumps(_answer(trees, ask, data)).encode("ascii")
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(outgoing, LENGTH.pack(len(answer)) + answer)
+        _write(outgoing, ANSWER.pack(len(answer)) + answer)
 
 
 def _limit() -> None:
@@ -72,10 +69,10 @@ def _worn() -> bool:
 
 
 def _read(descriptor: int) -> Optional[Tuple[Dict[str, Any], bytes]]:
-    lengths = _exactly(descriptor, LENGTHS.size)
-    if len(lengths) < LENGTHS.size:
+    lengths = _exactly(descriptor, REQUEST.size)
+    if len(lengths) < REQUEST.size:
         return None
-    first, second = LENGTHS.unpack(lengths)
+    first, second = REQUEST.unpack(lengths)
     both = _exactly(descriptor, first + second)
     if len(both) < first + second:
         return None

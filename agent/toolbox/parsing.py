@@ -20,8 +20,7 @@ import time
 from typing import Any, Dict, Generator, List, Optional, Set, Tuple
 
 from agent.toolbox.languages import MODULES, language_of
-from agent.toolbox.outline import Outline, unpacked
-from agent.toolbox.parse import LENGTH, LENGTHS
+from agent.toolbox.outline import ANSWER, REQUEST, Outline, unpacked
 from agent.toolbox.tables import TABLES
 
 FILE_MAX_BYTES = 2_000_000
@@ -268,8 +267,8 @@ class _Worker:
     def ask(self, ask: Dict[str, Any], text: bytes, until: float) -> Any:
         """Its answer. Raises `TimeoutError` when the time is up and `Died` when it ended."""
         head = json.dumps(ask).encode("ascii")
-        self._send(LENGTHS.pack(len(head), len(text)) + head + text, until)
-        (size,) = LENGTH.unpack(self._receive(LENGTH.size, until))
+        self._send(REQUEST.pack(len(head), len(text)) + head + text, until)
+        (size,) = ANSWER.unpack(self._receive(ANSWER.size, until))
         if size > ANSWER_MAX_BYTES:
             raise Died(True, sure=True)
         return json.loads(self._receive(size, until).decode("ascii"))
