@@ -13,64 +13,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.errors import UserError
-from agent.core.text import one_line
 from agent.git.guard import Git, Settings
 from agent.git.keys import LOOK_BYTES, holds_key
+from agent.git.plan import GITLINK, NEW, Index, Plan, shown
 from agent.git.private import private_repository
 from agent.git.repository import Config, Repository
 from agent.git.rules import INCLUDE_FILE, Rules
-from agent.git.secrets import looks_secret
 from agent.host import disk, env, files
 
 LEFT_OUT_MAX = 200
 PLAIN_FILES_MAX = 20_000
 INCLUDE_MAX_BYTES = 100_000
-_KEY = "holds a key or a token"
-_GITLINK = b"160000"
 _OUTPUT = 1_000_000_000
 # What decides how a file's bytes become a blob and which differences count.
 _KEPT = (
     *("core.filemode", "core.symlinks", "core.ignorecase", "core.precomposeunicode"),
     *("core.autocrlf", "core.eol", "core.trustctime", "core.checkstat", "core.attributesfile"),
 )
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What to take out of the index copy, put in, pin (submodules) and leave behind.
-
-    `include` are ignored files to carry; `size` adds up what is put in.
-    """
-
-    rules: Rules
-    root: Path
-    size: int = 0
-    remove: list[bytes] = field(default_factory=list[bytes])
-    add: list[bytes] = field(default_factory=list[bytes])
-    include: list[bytes] = field(default_factory=list[bytes])
-    pin: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
-    left_out: list[str] = field(default_factory=list[str])
-
-    def leave(self, name: bytes, why: str) -> None:
-        self.left_out.append(f"`{shown(name)}`: {why}")
-
-    def take(self, into: list[bytes], name: bytes, found: disk.Found) -> None:
-        into.append(name)
-        self.size += found.size
-
-    def refusal(self, found: disk.Found, driver: str) -> str:
-        """Why a file stays out; "" when it does not."""
-        if driver:
-            return f"needs the filter `{one_line(driver)}`, which is not run"
-        if found.size > self.rules.file_max:
-            return f"{found.size} bytes, more than {self.rules.file_max}"
-        if self.size + found.size > self.rules.total_max:
-            return f"the uncommitted work is more than {self.rules.total_max} bytes without it"
-        return "" if found.readable else "not readable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +50,6 @@ class Snapshot:
     included: tuple[bytes, ...] = ()
 
 
-@dataclass(slots=True)
-class _Index:
-    gitlinks: dict[bytes, bytes]
-    unmerged: dict[bytes, dict[bytes, bytes]]  # path to stage to mode and id
-    attributes: bool = False  # whether a file of attributes is tracked
-
-
-def shown(name: bytes) -> str:
-    """A file name for people: one printable line."""
-    return one_line(name.decode("utf-8", "replace"), 200)
-
-
 async def take_snapshot(repository: Repository, path: Path, rules: Rules | None = None) -> Snapshot:
     """The working tree of `repository` as a tree in a private repository made at `path`."""
     rules = rules or Rules()
@@ -109,17 +60,16 @@ async def take_snapshot(repository: Repository, path: Path, rules: Rules | None 
     _copy_state(repository, path)
     if not disk.copy_exactly(repository.git_dir / "index", path / "index") and repository.head:
         await git.run("read-tree", repository.head)
-    plan = _Plan(rules, repository.root)
-    index = await _index(git)
-    for name in sorted(index.gitlinks):
+    plan = Plan(rules, repository.root, await _index(git, repository.head))
+    for name in sorted(plan.index.gitlinks):
         plan.leave(name, "a submodule; its files are not carried, its commit stays as recorded")
     if rules.uncommitted or not repository.head:
-        await _plan_all(git, repository, plan, index, path)
+        await _plan_all(git, repository, plan, path)
         await _update(git, plan)
         tree = await git.line("write-tree", "--missing-ok")
     else:
         tree = await git.line("rev-parse", f"{repository.head}^{{tree}}")
-    await _name_pointers(git, plan, index)
+    await _name_pointers(git, plan)
     extra = await _extra(git, path, plan.include)
     return Snapshot(private, tree, _cut(plan.left_out), extra, tuple(plan.include))
 
@@ -149,10 +99,10 @@ def _copy_state(repository: Repository, path: Path) -> None:
             disk.copy_exactly(repository.git_dir / name, path / name)
 
 
-async def _plan_all(
-    git: Git, repository: Repository, plan: _Plan, index: _Index, path: Path
-) -> None:
-    changed = await _changed(git)
+async def _plan_all(git: Git, repository: Repository, plan: Plan, path: Path) -> None:
+    changed = await _changed(git, plan.index)
+    known = frozenset(changed)
+    staged = tuple(name for name in plan.index.staged if name not in known)
     others = _without_bare(await _names(git, "ls-files", "-z", "--others", "--exclude-standard"))
     if repository.plain and len(others) > PLAIN_FILES_MAX:
         raise UserError(
@@ -162,18 +112,20 @@ async def _plan_all(
     if repository.plain:
         await _name_generated(git, plan, path)
     wanted = await _included(git, repository, path, frozenset(others))
-    filtered = await _filtered(git, repository.config, (*changed, *others, *wanted))
-    keys = await asyncio.to_thread(_with_keys, plan, (*changed, *others, *wanted))
-    new = await _newly(git, changed, keys)
+    names = (*changed, *staged, *others, *wanted)
+    plan.filters = await _filtered(git, repository.config, names)
+    plan.keys = await _newly(git, plan, await asyncio.to_thread(plan.holding_keys, names))
     for name in changed:
-        _plan_changed(plan, name, index, filtered.get(name, ""), has_key=name in new)
+        plan.changed(name)
+    for name in staged:
+        plan.staged(name)
     for name in others:
-        _plan_untracked(plan, name, filtered.get(name, ""), plan.add, has_key=name in keys)
+        plan.untracked(name, plan.add)
     for name in wanted:
-        _plan_untracked(plan, name, filtered.get(name, ""), plan.include, has_key=name in keys)
+        plan.untracked(name, plan.include)
 
 
-async def _name_generated(git: Git, plan: _Plan, path: Path) -> None:
+async def _name_generated(git: Git, plan: Plan, path: Path) -> None:
     # The user wrote no ignore file that says so: what we leave out has to be said.
     made = await _names(
         *(git, "ls-files", "-z", "--others", "--ignored", "--directory"),
@@ -199,32 +151,21 @@ async def _included(
     return tuple(name for name in _without_bare(listed) if name not in others)
 
 
-def _with_keys(plan: _Plan, names: Iterable[bytes]) -> frozenset[bytes]:
-    """The files that hold a key or token and that nobody said may go in."""
-    found: set[bytes] = set()
-    for name in names:
-        seen = disk.look(plan.root, name)
-        if seen.kind == "file" and seen.size <= plan.rules.file_max:
-            place = plan.root / name.decode("utf-8", "surrogateescape")
-            if holds_key(files.read_head(place, LOOK_BYTES)) and not plan.rules.lets_in(name):
-                found.add(name)
-    return frozenset(found)
+async def _newly(git: Git, plan: Plan, found: frozenset[bytes]) -> frozenset[bytes]:
+    """Those in which a key is new: one that is committed is the user's decision."""
+    new: set[bytes] = set()
+    for name in found:
+        entry = plan.index.staged.get(name, b"")
+        old = entry.partition(b" ")[2].decode() or f":{name.decode('utf-8', 'surrogateescape')}"
+        before = await git.run("cat-file", "blob", old, ok=(0, 128), limit=LOOK_BYTES)
+        if not holds_key(before.stdout):
+            new.add(name)
+    return frozenset(new)
 
 
-async def _newly(git: Git, changed: Iterable[bytes], keys: frozenset[bytes]) -> frozenset[bytes]:
-    """Tracked files in which a key is new: one that is committed is the user's decision."""
-    found: set[bytes] = set()
-    for name in (name for name in changed if name in keys):
-        text = name.decode("utf-8", "surrogateescape")
-        staged = await git.run("cat-file", "blob", f":{text}", ok=(0, 128), limit=LOOK_BYTES)
-        if not holds_key(staged.stdout):
-            found.add(name)
-    return frozenset(found)
-
-
-async def _name_pointers(git: Git, plan: _Plan, index: _Index) -> None:
+async def _name_pointers(git: Git, plan: Plan) -> None:
     """Files in Git LFS are there as what stands in their place; that has to be said."""
-    if not index.attributes:
+    if not plan.index.attributes:
         return
     said = {line.partition("`: ")[0] for line in plan.left_out}
     for name in await _names(git, "ls-files", "-z", "--cached", "--", ":(attr:filter=lfs)"):
@@ -240,27 +181,38 @@ async def _extra(git: Git, path: Path, names: list[bytes]) -> str:
     return await own.line("write-tree")
 
 
-async def _index(git: Git) -> _Index:
-    found = _Index({}, {})
+async def _index(git: Git, head: str) -> Index:
+    found = Index()
     for entry in await _names(git, "ls-files", "-z", "--stage"):
         facts, _, name = entry.partition(b"\t")
         mode, oid, stage = facts.split(b" ")
         found.attributes |= name.endswith(b".gitattributes")
         if stage != b"0":
             found.unmerged.setdefault(name, {})[stage] = mode + b" " + oid
-        elif mode == _GITLINK:
+        elif mode == GITLINK:
             found.gitlinks[name] = oid
+        elif not head:
+            found.staged[name] = NEW
+    if head:
+        words = ("diff-index", "--cached", "-z", "--no-renames", "--ignore-submodules=all", head)
+        fields = await _names(git, *words)
+        for facts, name in zip(fields[0::2], fields[1::2], strict=True):
+            old_mode, new_mode, old, *_ = facts[1:].split(b" ")
+            if new_mode not in (NEW, GITLINK) and name not in found.unmerged:
+                found.staged[name] = old_mode + b" " + old
     return found
 
 
-async def _changed(git: Git) -> tuple[bytes, ...]:
+async def _changed(git: Git, index: Index) -> tuple[bytes, ...]:
     # Not `git add -A`: it takes the present commit of a submodule for a change, and asks it for
     # its state by running git in it.
     fields = await _names(
-        *(git, "diff-files", "-z", "--name-only", "--no-renames", "--ignore-submodules=all"),
+        *(git, "diff-files", "-z", "--name-status", "--no-renames", "--ignore-submodules=all"),
         *("--no-ext-diff", "--no-textconv"),
     )
-    return tuple(dict.fromkeys(fields))  # a path in conflict is there twice
+    found = list(zip(fields[1::2], fields[0::2], strict=True))
+    index.staged |= {name: NEW for name, status in found if status == b"A"}  # `git add -N`
+    return tuple(dict.fromkeys(name for name, _ in found))  # a path in conflict is there twice
 
 
 async def _names(git: Git, *args: str) -> tuple[bytes, ...]:
@@ -297,51 +249,7 @@ async def _filtered(git: Git, config: Config, names: Iterable[bytes]) -> dict[by
     return {name: value for name, value in values if value in drivers}
 
 
-def _plan_changed(plan: _Plan, name: bytes, index: _Index, driver: str, *, has_key: bool) -> None:
-    stages = index.unmerged.get(name)
-    if stages and any(entry.startswith(_GITLINK) for entry in stages.values()):
-        plan.remove.append(name)
-        if ours := stages.get(b"2"):
-            plan.pin.append((ours, name))
-        plan.leave(name, "a submodule in conflict; our side's commit is carried")
-        return
-    found = disk.look(plan.root, name)
-    if found.kind in ("absent", "dir", "other"):
-        plan.remove.append(name)
-        if found.kind == "other":
-            plan.leave(name, "not a regular file any more")
-        elif disk.look(plan.root, name + b"/.git").kind != "absent":
-            plan.leave(name, "a git repository of its own now")
-    elif why := _KEY if has_key else plan.refusal(found, driver):
-        if stages:
-            plan.remove.append(name)
-        plan.leave(name, f"{why}; {'nothing' if stages else 'what git has staged'} is carried")
-    else:
-        plan.take(plan.add, name, found)
-        if stages:
-            plan.leave(name, "in conflict; the text in the working tree is carried, the sides not")
-
-
-def _plan_untracked(
-    plan: _Plan, name: bytes, driver: str, into: list[bytes], *, has_key: bool
-) -> None:
-    if name.endswith(b"/"):
-        plan.leave(name, "a git repository of its own")
-        return
-    found = disk.look(plan.root, name)
-    if looks_secret(name) and not plan.rules.lets_in(name):
-        plan.leave(name, "untracked and looks like a secret")
-    elif has_key:
-        plan.leave(name, _KEY)
-    elif into is plan.include and b"\n" in name:
-        plan.leave(name, f"a name that `{INCLUDE_FILE}` cannot carry")
-    elif why := plan.refusal(found, driver):
-        plan.leave(name, why)
-    elif found.kind in ("file", "link"):
-        plan.take(into, name, found)
-
-
-async def _update(git: Git, plan: _Plan) -> None:
+async def _update(git: Git, plan: Plan) -> None:
     if plan.remove:
         await git.run("update-index", "--force-remove", "-z", "--stdin", stdin=_lines(plan.remove))
     if plan.pin:

@@ -558,6 +558,52 @@ async def test_keys_and_tokens_in_files_stay_out_and_are_named(user: User, start
     assert not {"notes.txt", "server.txt"} & set(there)
 
 
+async def test_what_is_staged_and_not_committed_is_no_decision_yet(
+    user: User, start: Start
+) -> None:
+    user.commit("config", **{"config.py": "x = 1\n", "other.py": "y = 1\n"})
+    user.write(".env", "A=1\n")
+    user.write("intended.pem", "A=1\n")
+    user.write("config.py", f"token = '{KEY}'\n")
+    user.write("other.py", f"token = '{KEY}'\n")
+    user.write("notes.txt", f"{KEY}\n")
+    user.write("big.bin", b"x" * 2000)
+    user.write("fine.txt", "fine\n")
+    user.git("add", "--intent-to-add", "intended.pem")
+    user.git("add", ".env", "config.py", "other.py", "notes.txt", "big.bin", "fine.txt")
+    user.write("other.py", f"token = '{KEY}'  # changed again\n")
+    before = look(user)
+
+    run = await start(user, rules=Rules(file_max=1000))
+
+    new = {".env", "intended.pem", "notes.txt", "big.bin"}
+    assert not new & set(carried(run))
+    assert carried(run)["config.py"] == ("100644", b"x = 1\n")
+    assert carried(run)["other.py"] == ("100644", b"y = 1\n")
+    assert carried(run)["fine.txt"] == ("100644", b"fine\n")
+    for name in (*new, "config.py", "other.py"):
+        assert f"`{name}`: " in reasons(run)
+    assert len(run.seeded.left_out) == len(new) + 2
+    objects = run.agent.git("cat-file", "--batch-all-objects", "--batch-check")
+    for name in (*new, "config.py", "other.py"):
+        assert user.git("hash-object", name) not in objects
+    assert look(user) == before
+
+
+async def test_what_is_staged_outside_of_a_sparse_checkout_is_kept(
+    user: User, start: Start
+) -> None:
+    user.commit("more", **{"kept/c.txt": "c\n", "left/d.txt": "d\n"})
+    user.git("sparse-checkout", "set", "--cone", "kept")
+    blob = user.git("hash-object", "-w", "--stdin", stdin=b"staged\n")
+    user.git("update-index", "--cacheinfo", f"100644,{blob},left/d.txt")
+    user.git("update-index", "--skip-worktree", "left/d.txt")
+
+    run = await start(user)
+
+    assert carried(run)["left/d.txt"] == ("100644", b"staged\n")
+
+
 async def test_what_the_user_says_is_no_secret_goes_in(user: User, start: Start) -> None:
     user.write(".env", "A=1\n")
     user.write("conf/test.pem", "x\n")
