@@ -280,3 +280,31 @@ def test_outlines_are_kept_under_what_made_them(tmp_path: Path):
     (tmp_path / "tree_sitter_go").mkdir()
     (tmp_path / "tree_sitter_go" / "_binding.abi3.so").write_bytes(b"newer")
     assert parsing.edition() not in (own, without)
+
+
+LINES = (
+    *("a " * 200, " " * 400, "\t" * 400, "(" * 400, "a(" * 200, "<" * 400, "a<b>" * 100, "*" * 400),
+    *("pub " * 100, "public " * 60, "static a " * 45, "template<" * 45, "const a = " * 40),
+    *("export default " * 27, "a::" * 130, "a, " * 130, "[" * 400, ". " * 200, "@a " * 130),
+    *(
+        "func (" * 60,
+        "def " * 100,
+        "function " * 44,
+        "impl<a " * 57,
+        "a:" * 200,
+        "=" * 400,
+        "{" * 400,
+    ),
+    *('"' * 400, "'a" * 200, "`" * 399, "\\" * 400, '"""' * 133, "/*" * 200, "#" * 400, "x" * 400),
+)
+
+
+@pytest.mark.parametrize("suffix", ["py", "ts", "go", "rs", "java", "cpp", "rb", "php", "cs", "sh"])
+@pytest.mark.slow
+def test_no_line_takes_regular_expressions_long(suffix: str):
+    parsing.use_grammars("")
+    files = {
+        f"{number}.{suffix}": ((line + "\n") * 100).encode() for number, line in enumerate(LINES)
+    }
+    missing = set(files) - set(parsing.outlines(files, LONG))
+    assert not missing, [LINES[int(name.partition(".")[0])] for name in missing]
