@@ -19,6 +19,7 @@ from agent.git.guard import Git
 from agent.git.inside import LOOK_INSIDE, Inside, Reach, said
 from agent.git.private import CARRIED, private_repository
 from agent.git.repository import Repository
+from agent.git.rules import Rules
 from agent.git.snapshot import take_snapshot
 from agent.git.workspace import Words
 from agent.host import disk
@@ -38,6 +39,7 @@ async def pull(
     known: Sequence[str],
     words: Words,
     dirty: bool = False,
+    rules: Rules | None = None,
 ) -> Pulled:
     """Merge `commit` of the user's into HEAD inside, which must have nothing uncommitted.
 
@@ -46,7 +48,7 @@ async def pull(
     has to be HEAD. Raises `UserError`, `SyncError`; then nothing inside has moved.
     """
     with temporary_dir() as tmp:
-        git, tip, left_out = await _incoming(repository, tmp, commit, dirty=dirty)
+        git, tip, left_out = await _incoming(repository, tmp, commit, rules, dirty=dirty)
         bundle = await _bundle(git, tip, known, tmp)
         if bundle is None:
             return Pulled("", "", left_out=left_out)
@@ -60,13 +62,13 @@ async def pull(
 
 
 async def _incoming(
-    repository: Repository, tmp: Path, commit: str, *, dirty: bool
+    repository: Repository, tmp: Path, commit: str, rules: Rules | None, *, dirty: bool
 ) -> tuple[Git, str, tuple[str, ...]]:
     if not dirty:
         return private_repository(tmp / "pull.git", repository), commit, ()
     if commit != repository.head:
         raise UserError("uncommitted work can only come with the commit it is based on")
-    snapshot = await take_snapshot(repository, tmp / "pull.git")
+    snapshot = await take_snapshot(repository, tmp / "pull.git", rules)
     git = snapshot.private
     if snapshot.tree == await git.line("rev-parse", f"{commit}^{{tree}}"):
         return git, commit, snapshot.left_out

@@ -318,6 +318,7 @@ class Sync:
                 known=[one for one in (log.at.base, log.at.tip) if one],
                 words=self._words(f"Merge {name or repository.branch or commit[:10]}", trailers),
                 dirty=dirty,
+                rules=self._rules,
             )
 
     async def settle(self, sandbox: Reach, *, take: bool) -> int:
