@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agent.core.errors import GloveboxError, SyncError, UserError
@@ -68,7 +69,8 @@ async def _incoming(
         return private_repository(tmp / "pull.git", repository), commit, ()
     if commit != repository.head:
         raise UserError("uncommitted work can only come with the commit it is based on")
-    snapshot = await take_snapshot(repository, tmp / "pull.git", rules)
+    wanted = replace(rules or Rules(), uncommitted=True)
+    snapshot = await take_snapshot(repository, tmp / "pull.git", wanted)
     git = snapshot.private
     if snapshot.tree == await git.line("rev-parse", f"{commit}^{{tree}}"):
         return git, commit, snapshot.left_out
