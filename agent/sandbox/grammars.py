@@ -15,7 +15,7 @@ import asyncio
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from agent.core.errors import GloveboxError, UserError
@@ -34,8 +34,13 @@ GRAMMARS = (
     *("tree_sitter_python", "tree_sitter_ruby", "tree_sitter_rust", "tree_sitter_toml"),
     *("tree_sitter_typescript", "tree_sitter_yaml"),
 )
+LAST = ".last"
+"""A file that is carried after all others: with it there, they are."""
 OLDEST_MINOR = 10
 FETCH_SECONDS = 300.0
+
+Carry = Callable[[str, str], Awaitable[None]]
+"""Copies a file, or of `FOLDER/.` all that is in it, to a path inside."""
 
 _TARGET = re.compile(r"\.cpython-3(\d{1,2})-(x86_64|aarch64)-linux-(gnu|musl)\.so")
 _PLATFORMS = {"gnu": "manylinux", "musl": "musllinux"}
@@ -111,19 +116,20 @@ def examined(python: str) -> tuple[str, str]:
     )
 
 
-async def bring(sandbox: Sandbox, target: str, folder: str) -> str:
-    """Have the bundle in `folder` inside; its directory there, or "" when it stays without.
+async def bring(sandbox: Sandbox, target: str, folder: str, carry: Carry | None = None) -> str:
+    """Have the bundle inside; its directory there, whose name begins with `folder`, or "".
 
-    Goes on behind whatever else is done in the sandbox, and never raises for its own reasons.
+    It goes in as an archive, or by `carry` to where nothing in there can write. Goes on behind
+    whatever else is done in the sandbox, and never raises for its own reasons.
     """
     try:
-        return await _bring(sandbox, target, folder)
+        return await _bring(sandbox, target, folder, carry)
     except (GloveboxError, OSError) as error:
         _note(f"the grammars did not get into the sandbox: {error}")
         return ""
 
 
-async def _bring(sandbox: Sandbox, target: str, folder: str) -> str:
+async def _bring(sandbox: Sandbox, target: str, folder: str, carry: Carry | None) -> str:
     if said := problem(target):
         _note(said)
         return ""
@@ -133,17 +139,23 @@ async def _bring(sandbox: Sandbox, target: str, folder: str) -> str:
     if own is None:
         _note(f"tree-sitter for the sandbox could not be fetched: {said}")
         return ""
-    inside = f"{folder}/{own.name}"
-    answer = await sandbox.toolbox.call("grammars", folder=inside)
+    inside = f"{folder}-{own.name}"
+    wanted = {"folder": inside, "last": LAST if carry else ""}
+    answer = await sandbox.toolbox.call("grammars", **wanted)
     if not answer.get("ready"):
-        data = await asyncio.to_thread(extensions.archive, own)
-        staged = f"{inside}.tar.gz"
-        await sandbox.put(staged, data, mode=0o600)
-        digest = hashlib.sha256(data).hexdigest()
-        answer = await sandbox.toolbox.call(
-            "grammars", folder=inside, archive=staged, digest=digest
-        )
+        if carry is None:
+            wanted |= await _sent(sandbox, own, inside)
+        else:
+            await carry(f"{own}/.", inside)
+            await carry(f"{own}/{CORE}/_binding{target}", f"{inside}/{LAST}")
+        answer = await sandbox.toolbox.call("grammars", **wanted)
     return inside if answer.get("ready") is True else ""
+
+
+async def _sent(sandbox: Sandbox, own: Path, inside: str) -> dict[str, str]:
+    data = await asyncio.to_thread(extensions.archive, own)
+    await sandbox.put(f"{inside}.tar.gz", data, mode=0o600)
+    return {"archive": f"{inside}.tar.gz", "digest": hashlib.sha256(data).hexdigest()}
 
 
 async def fetch(target: str) -> str:

@@ -24,7 +24,8 @@ UNPACKED_MAX_BYTES = 200_000_000
 def grammars(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """Use the grammars in `folder`, unpacked from `archive` if need be; whether they are `ready`.
 
-    With `probe` also says for which languages they do.
+    Carried in file by file, they are when the file `last` is there as well. With `probe` also says
+    for which languages they do.
     """
     folder, archive = arguments.get("folder", ""), arguments.get("archive", "")
     try:
@@ -35,7 +36,8 @@ def grammars(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
                 os.unlink(archive)
     except (OSError, EOFError, tarfile.TarError) as error:
         return refused(folder, error if isinstance(error, OSError) else OSError(0, str(error)))
-    ready = bool(folder) and os.path.isdir(os.path.join(folder, "tree_sitter"))
+    whole = arguments.get("last") or "tree_sitter"
+    ready = bool(folder) and os.path.exists(os.path.join(folder, whole))
     if ready:
         parsing.use_grammars(folder)
     answer: Answer = {"ok": True, "ready": ready}

@@ -15,6 +15,7 @@ import pytest
 
 from agent.host import extensions
 from agent.sandbox import grammars
+from agent.sandbox.docker.backend import DockerSandbox
 from agent.sandbox.protocol import Sandbox
 from agent.sandbox.wheels import WHEELS
 from agent.toolbox.languages import LANGUAGES, MODULES
@@ -192,9 +193,11 @@ async def test_a_container_gets_them_once(monkeypatch: pytest.MonkeyPatch):
         await brought(sandbox)
         assert (await probe(sandbox))["able"] == sorted(LANGUAGES)
         await sandbox.close()
-        # What is there is not sent again.
-        monkeypatch.setattr(extensions, "archive", lambda folder: b"")
+        # What is there is not carried again, and nothing inside can change it.
+        monkeypatch.setattr(DockerSandbox, "_carry", None)
         again = await backend.attach(sandbox.ref, spec)
+        tried = await again.exec(["sh", "-c", "rm -rf /run/agent/grammars*; touch /run/agent/x"])
+        assert b"denied" in tried.output or b"Read-only" in tried.output
         await brought(again)
         assert (await probe(again))["able"] == sorted(LANGUAGES)
         await backend.destroy(sandbox.ref)

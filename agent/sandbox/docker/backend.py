@@ -25,7 +25,7 @@ from agent.host import files, territory
 from agent.host.handles import Channel, Handed
 from agent.host.launch import Child, launch, settled
 from agent.sandbox import grammars
-from agent.sandbox.bubblewrap import HOME, TOOLBOX, WORKDIR
+from agent.sandbox.bubblewrap import TOOLBOX, WORKDIR
 from agent.sandbox.docker import calls, inside, troubles
 from agent.sandbox.docker.engine import ENGINES, Engine
 from agent.sandbox.egress.passage import Passage
@@ -47,8 +47,7 @@ NETWORK = "glovebox.network"
 """Says whether the proxy's socket is to be found inside, which is settled when it is made."""
 
 _SOCKETS = "docker.net"
-# In a volume: they are still there when the container starts again.
-_GRAMMARS = f"{HOME}/.cache/glovebox/grammars"
+_GRAMMARS = f"{inside.OWN}/grammars"
 
 _GONE = ("no such container", "no container with", "not running", "can only kill running")
 _END_SECONDS = 15.0
@@ -69,8 +68,11 @@ class DockerSandbox(Resident):
 
     def bring_grammars(self) -> None:
         """Begin to have them inside, behind whatever comes first."""
-        work = grammars.bring(self, self._toolbox.target, _GRAMMARS)
+        work = grammars.bring(self, self._toolbox.target, _GRAMMARS, carry=self._carry)
         self._bringing = asyncio.create_task(work, name="grammars")
+
+    async def _carry(self, source: str, target: str) -> None:
+        await self._engine.do("cp", source, f"{_name(self._ref)}:{target}")
 
     async def expose(self, port: int) -> Endpoint:
         return await self._previews.expose(port)
