@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import io
 import marshal
-import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from agent.host import env, files
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content makes the same zip
 MAX_BYTES = 64_000_000
-_KEPT_SECONDS = 30 * 86_400.0
+_KEPT = 8
 _UNCHECKED = (1).to_bytes(4, "little")  # a hash of the source instead of its time, not looked at
 
 
@@ -54,7 +53,5 @@ def _made(sources: Mapping[str, bytes]) -> bytes:
 
 
 def _forget_old(folder: Path) -> None:
-    before = time.time() - _KEPT_SECONDS
-    for path in files.children(folder):
-        if files.modified(path) < before:
-            files.remove_file(path)
+    for path in sorted(files.children(folder), key=files.modified)[:-_KEPT]:
+        files.remove_file(path)

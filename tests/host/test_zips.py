@@ -51,6 +51,12 @@ def test_the_same_source_makes_the_same_zip_once(tmp_path: Path):
     assert zips.packed({"__main__.py": b"print(2)"}) != made
 
 
+def test_few_are_kept(tmp_path: Path):
+    for number in range(20):
+        zips.packed({"__main__.py": b"print(%d)" % number})
+    assert len(files.children(tmp_path / "cache" / "glovebox" / "toolbox")) == 8
+
+
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

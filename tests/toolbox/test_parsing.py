@@ -209,6 +209,28 @@ def test_workers_end_with_the_one_who_started_them():
     assert done.stdout.strip()
 
 
+def test_a_worker_that_nobody_asks_ends_by_itself():
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox import parse;"
+        "parse.IDLE_SECONDS = 0.1; parse.serve([])"
+    )
+    root = Path(__file__).parents[2]
+    argv = [sys.executable, "-I", "-S", "-c", program, root]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.wait() == 0
+
+
+def test_a_worker_that_has_grown_old_is_replaced():
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox import parse;"
+        "parse.RESIDENT_MAX_KB = 1; parse.serve([])"
+    )
+    root = Path(__file__).parents[2]
+    argv = [sys.executable, "-I", "-S", "-c", program, root]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.wait() == 0
+
+
 def test_many_threads_at_once():
     def work(number: int) -> None:
         for turn in range(10):
