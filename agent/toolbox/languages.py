@@ -68,7 +68,7 @@ for _table in TABLES:
     _FILES.update((word, _known.name) for word in _files.split())
     _INTERPRETERS.update((word, _known.name) for word in _runs.split())
 
-_CPP = re.compile(rb"^\s*(?:class|namespace|template|using|public:|private:)\b", re.MULTILINE)
+_CPP = re.compile(rb"^\s*(?:(?:class|namespace|template|using)\b|public:|private:)", re.MULTILINE)
 
 MODULES = sorted({known.module for known in LANGUAGES.values() if known.module})
 

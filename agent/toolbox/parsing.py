@@ -29,7 +29,7 @@ ANSWER_MAX_BYTES = 64_000_000
 WORKERS_MAX = 4
 SPREAD_BYTES = 400_000
 SKIPPED_MAX = 10_000
-HEAD_BYTES = 2_000
+HEAD_BYTES = 8_000
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 

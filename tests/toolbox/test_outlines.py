@@ -56,6 +56,8 @@ def test_every_language_has_a_sample_and_a_grammar():
         ("mod.mts", b"", "typescript"),
         ("x.h", b"", "c"),
         ("x.h", b"#pragma once\nnamespace a {\nclass B;\n}", "cpp"),
+        ("x.h", b"/* class A */\nstruct using_it { int a; };\n", "c"),
+        ("x.h", b"struct A {\npublic:\n  int a;\n};\n", "cpp"),
         ("x.C", b"", "cpp"),
         ("x.c", b"", "c"),
         ("Rakefile", b"", "ruby"),
