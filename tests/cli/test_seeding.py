@@ -14,6 +14,8 @@ from agent.git.rules import Rules
 from tests.cli.test_shell import shell
 from tests.e2e.rig import User
 from tests.egress.test_settings import Place
+from tests.git.test_owned import TRAPS, Owned
+from tests.git.users import User as GitUser
 
 
 @pytest.fixture
@@ -102,3 +104,23 @@ def test_a_repository_without_a_commit_is_a_place_to_begin(user: User) -> None:
     assert user.git("show", "glovebox/1:new") == "1"
     user.git("merge", "-q", "glovebox/1")
     assert (user.repo / "new").read_text() == "1\n"
+
+
+@pytest.mark.sandbox
+def test_no_command_springs_a_trap_of_the_repository(user: User, tmp_path: Path) -> None:
+    user.start()
+    owned = Owned(GitUser(user.repo), tmp_path)
+    for name in TRAPS:
+        owned.lay(name)
+    owned.clear()
+
+    made = shell(user, "--new", "--", "sh", "-c", "echo more >>hello.txt; echo 1 >new")
+    assert made.returncode == 0, made.stderr
+    for words in (("sessions",), ("log", "1"), ("show", "1"), ("diff", "1"), ("compare", "1", "1")):
+        ran = user.glovebox(*words)
+        assert ran.code == 0, ran.err
+    assert "+more" in user.glovebox("merge", "1").out  # shown, and not accepted
+    assert user.glovebox("export", "1", "--folder", str(tmp_path / "out")).code == 0
+    assert user.glovebox("rm", "1").code == 0
+
+    assert owned.sprung() == []
