@@ -85,7 +85,8 @@ class Lookup:
     def _see(self) -> None:
         self._live = self.index.live()
         self._blob_of = {path: blob for blob, paths in self._live.items() for path in paths}
-        self.modules = Modules(self._blob_of, self.text)
+        # All files there are: what passes a name on need not have it in its own text.
+        self.modules = Modules(self.index.tokens(), self.text)
 
     @property
     def paths(self) -> Iterable[str]:

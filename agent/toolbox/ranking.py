@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from agent.toolbox import rows
 from agent.toolbox.lookup import Found, Lookup
@@ -14,8 +14,16 @@ _WEIGHT = {
     "class": 0, "struct": 0, "interface": 0, "trait": 0, "enum": 0, "union": 0, "type": 1,
     "function": 0, "method": 1, "module": 2, "macro": 1, "constant": 2, "variable": 3, "field": 3,
 }  # fmt: skip
-_BEFORE = re.compile(r"([A-Za-z_$][\w$]*)\s*(?:\?|!)?(?:\.|::|->)\s*$")
+_BEFORE = re.compile(r"(super(?=\(\))|[A-Za-z_$][\w$]*)(?:\(\))?\s*(?:\?|!)?(?:\.|::|->)\s*$")
 _IMPORTS = re.compile(r"\s*(?:from|import|export|use|using|require|#\s*include)\b")
+FAR = 99
+BASES_MAX = 40
+_MEMBERS = frozenset(("method", "field", "function", "constant"))
+_CLASSES = frozenset(("class", "struct", "interface", "trait", "enum"))
+_SCRIPTS = ("javascript", "typescript", "tsx")
+# Where a name of another file must be imported, and where a member needs what it is a member of.
+_IMPORTED = frozenset(("python", *_SCRIPTS))
+_EXPLICIT = frozenset(("python", "go", "rust", "php", *_SCRIPTS))
 _OWN = frozenset(("self", "cls", "this", "super", "@"))
 
 
@@ -30,15 +38,22 @@ class Use(NamedTuple):
 
 
 def use_of(lookup: Lookup, path: str, line: int, name: str) -> Use:
-    """The use of a name in a line."""
+    """The first use of a name in a line."""
+    return uses_of(lookup, path, line, name)[0]
+
+
+def uses_of(lookup: Lookup, path: str, line: int, name: str) -> List[Use]:
+    """Every use of a name in a line; one at least."""
     text = lookup.line(path, line)
-    found = list(re.finditer(r"(?<![\w$])" + re.escape(name) + r"(?![\w$])", text))
-    if not found or _IMPORTS.match(text):
-        return Use(path, line, name, "", False)
-    head = text[: found[0].start()]
-    before = _BEFORE.search(head)
-    member = bool(re.search(r"(?:\.|::|->)\s*$", head))
-    return Use(path, line, name, before.group(1) if before else "", member)
+    if _IMPORTS.match(text):
+        return [Use(path, line, name, "", False)]
+    uses: Dict[Use, None] = {}
+    for match in re.finditer(r"(?<![\w$])" + re.escape(name) + r"(?![\w$])", text):
+        head = text[: match.start()]
+        before = _BEFORE.search(head)
+        member = bool(re.search(r"(?:\.|::|->)\s*$", head))
+        uses[Use(path, line, name, before.group(1) if before else "", member)] = None
+    return list(uses) or [Use(path, line, name, "", False)]
 
 
 def origins(lookup: Lookup, use: Use) -> Optional[Set[str]]:
@@ -53,15 +68,14 @@ def ranked(lookup: Lookup, found: Sequence[Found], use: Optional[Use]) -> List[F
     """The likeliest first; without a use, what is neither test nor generated nor of others."""
     if use is None:
         return sorted(found, key=_plain)
-    said = origins(lookup, use)
-    around = _around(lookup, use)
+    place = Place(lookup, use)
 
     def key(one: Found) -> Tuple[object, ...]:
-        here = one.path == use.path
+        said = place.says(one)
         return (
-            not _fits(one, use, said, around),
-            not (said is not None and one.path in said),
-            not here,
+            place.nearness(one),
+            {YES: 0, MAYBE: 1, NO: 2}[said],
+            one.path != use.path,
             rows.test(one.path) and not rows.test(use.path),
             one.generated or rows.vendored(one.path),
             # A bare name is hardly ever a member, and a member hardly ever a bare name.
@@ -75,26 +89,113 @@ def ranked(lookup: Lookup, found: Sequence[Found], use: Optional[Use]) -> List[F
 
 def decided(lookup: Lookup, best: Found, use: Use) -> bool:
     """Whether imports or the place itself say that `best` is meant."""
-    said = origins(lookup, use)
-    return (said is not None and best.path in said) or _fits(best, use, said, _around(lookup, use))
+    return Place(lookup, use).says(best) == YES
 
 
-def _fits(one: Found, use: Use, said: Optional[Set[str]], around: List[str]) -> bool:
-    """Whether the place of the use names this very definition."""
-    parent = one.qualified.split(".")[-2] if "." in one.qualified else ""
-    if use.before in _OWN:
-        return one.path == use.path and bool(parent) and parent in around
-    if use.before and parent:
-        return parent == use.before
-    if use.member or said is not None:
-        return False
-    return one.path == use.path and (not parent or parent in around)
+YES, MAYBE, NO = "yes", "maybe", "no"
 
 
-def _around(lookup: Lookup, use: Use) -> List[str]:
-    file = lookup.file(use.path)
-    one = file.at(use.line) if file is not None else None
-    return file.qualified(one).split(".") if file is not None and one is not None else []
+class Place:
+    """Where a name is used, and what that says about which definition is meant."""
+
+    def __init__(self, lookup: Lookup, use: Use) -> None:
+        self._lookup = lookup
+        self._use = use
+        file = lookup.file(use.path)
+        self._language = file.language if file is not None else ""
+        one = file.at(use.line) if file is not None else None
+        self._around = file.qualified(one).split(".") if file is not None and one else []
+        self._said = origins(lookup, use)
+        self._classes: Optional[List[str]] = None
+
+    def says(self, one: Found) -> str:
+        """Whether `one` is meant here."""
+        use, parent = self._use, _parent(one)
+        if one.definition.parent >= 0 and one.definition.kind in _MEMBERS:
+            return self._member(one, parent)
+        if self._said is not None:
+            return YES if one.path in self._said else NO
+        if use.member:
+            return NO if use.before in _OWN else MAYBE
+        if one.path == use.path and (not parent or parent in self._around):
+            return YES
+        if one.path == use.path or self._language not in _IMPORTED:
+            return MAYBE
+        # What is neither imported nor defined in a file of such a language cannot be meant there.
+        return MAYBE if self._open() else NO
+
+    def _member(self, one: Found, parent: str) -> str:
+        use = self._use
+        if use.before in _OWN:
+            if parent in self._around and one.path == use.path and use.before != "super":
+                return YES
+            return YES if self.nearness(one) < FAR and self._nearest() == one else MAYBE
+        if use.before:
+            return YES if parent == use.before else MAYBE
+        if use.member or self._language not in _EXPLICIT:
+            return MAYBE
+        inside = one.path == use.path and bool(self._around) and parent in self._around
+        return YES if inside and not _in_function(self._around, parent) else NO
+
+    def nearness(self, one: Found) -> int:
+        """How far up in the classes around, by their bases, a member of `self` or `super` is."""
+        if self._use.before not in _OWN:
+            return FAR
+        if self._classes is None:
+            self._classes = self._bases()
+        parent = _parent(one)
+        return self._classes.index(parent) if parent in self._classes else FAR
+
+    def _nearest(self) -> Optional[Found]:
+        found = self._lookup.definitions(self._use.name)
+        found = [one for one in found if self.nearness(one) < FAR]
+        return min(found, key=lambda one: (self.nearness(one), *_plain(one)), default=None)
+
+    def _bases(self) -> List[str]:
+        """The class around and those it is derived from, by name, nearest first."""
+        file = self._lookup.file(self._use.path)
+        own = next(
+            (
+                d
+                for name in reversed(self._around)
+                for d in (file.definitions if file is not None else ())
+                if d.name == name and d.kind in _CLASSES and d.line <= self._use.line <= d.end
+            ),
+            None,
+        )
+        if own is None:
+            return []
+        names, waiting = [own.name], _derived_from(own.signature)
+        for _ in range(BASES_MAX):
+            if not waiting:
+                break
+            name = waiting.pop(0)
+            if name not in names:
+                names.append(name)
+                found = ranked(self._lookup, self._lookup.definitions(name), None)
+                waiting += _derived_from(found[0].definition.signature) if found else []
+        return names[1:] if self._use.before == "super" else names
+
+    def _open(self) -> bool:
+        """Whether a file takes every name of some module."""
+        return bool(self._lookup.modules.imports(self._use.path, self._language).stars)
+
+
+def _derived_from(signature: str) -> List[str]:
+    """The names of the classes that a signature names as bases."""
+    match = re.search(r"\((.*)\)|\b(?:extends|implements)\b(.*)|:(.*)", signature)
+    inner = next((part for part in match.groups() if part), "") if match else ""
+    inner = re.sub(r"\[[^\]]*\]|<[^>]*>|\w+\s*=\s*[\w.]+", "", inner)
+    return [part.split(".")[-1].strip() for part in re.split(r"[,\s]+", inner) if part.strip()]
+
+
+def _parent(one: Found) -> str:
+    return one.qualified.split(".")[-2] if "." in one.qualified else ""
+
+
+def _in_function(around: List[str], parent: str) -> bool:
+    """Whether there is anything between a class and the place: there its names are not bare."""
+    return around[-1] != parent
 
 
 def _plain(one: Found) -> Tuple[object, ...]:

@@ -22,13 +22,14 @@ from agent.toolbox.index import Index
 from agent.toolbox.lookup import Found, Lookup
 from agent.toolbox.paths import Answer, refusal
 from agent.toolbox.question import NAME, PLACE, Question, Refused, Target, word
-from agent.toolbox.ranking import decided, ranked, use_of
+from agent.toolbox.ranking import MAYBE, YES, Place, decided, ranked, use_of, uses_of
 
 DEFINITIONS_SHOWN = 12
 SYMBOLS_SHOWN = 60
 CALLEES_SHOWN = 80
 HOVER_LINES = 40
 OUTLINE_ROWS = 400
+OTHERS_MAX = 12
 
 
 def lsp(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
@@ -97,8 +98,10 @@ def _references(q: Question) -> Answer:
     best, found = _definition_or_none(q, target)
     uses, by, sure = q.lookup.references(target.name), "index", "by_name"
     unsure: Dict[str, List[int]] = {}
-    if len(found) == 1:
-        sure = "exact"
+    if len(found) == 1 and best is not None:
+        tied, unsure = _sorted_out(q, best, uses)
+        # There is nothing else in the repository that it could be.
+        uses, sure, unsure = _both(tied, unsure), "likely" if unsure else "exact", {}
     elif best is not None and (said := _server(q, consult.references, target, best)):
         uses, by, sure = _lines(said.value), said.by, "exact"
     elif best is not None and (target.here or target.use or target.owner):
@@ -126,6 +129,8 @@ def _callers(q: Question) -> Answer:
         elif sure != "by_name":
             uses, _ = _sorted_out(q, best, uses)
             sure = "likely"
+    else:
+        uses = _both(*_sorted_out(q, best, uses))
     calls = {
         path: [line for line in lines if _calls(q.lookup, path, line, target.name)]
         for path, lines in uses.items()
@@ -341,12 +346,22 @@ def _sorted_out(
     others = [one for one in q.lookup.definitions(best.name) if one != best]
     for path, lines in uses.items():
         for line in lines:
-            use = use_of(q.lookup, path, line, best.name)
-            if decided(q.lookup, best, use):
+            places = [Place(q.lookup, u) for u in uses_of(q.lookup, path, line, best.name)]
+            said = {place.says(best) for place in places}
+            if YES in said:
                 tied.setdefault(path, []).append(line)
-            elif not any(decided(q.lookup, other, use) for other in others[:DEFINITIONS_SHOWN]):
+            elif MAYBE in said and not any(
+                place.says(other) == YES for place in places for other in others[:OTHERS_MAX]
+            ):
                 open_.setdefault(path, []).append(line)
     return tied, open_
+
+
+def _both(one: Dict[str, List[int]], other: Dict[str, List[int]]) -> Dict[str, List[int]]:
+    return {
+        path: sorted({*one.get(path, ()), *other.get(path, ())})
+        for path in dict.fromkeys((*one, *other))
+    }
 
 
 def _calls(lookup: Lookup, path: str, line: int, name: str) -> bool:

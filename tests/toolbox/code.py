@@ -26,9 +26,10 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def write(root: Path, **files: str | bytes) -> None:
-    """Files by name, `__` standing for a slash and a last `_py` for the suffix."""
+    """Files by name without their suffix, `__` standing for a slash."""
     for name, data in files.items():
-        path = root / (name.replace("__", "/").removesuffix("_py") + ".py")
+        plain = name.replace("__init__", "\0").replace("__", "/").replace("\0", "__init__")
+        path = root / f"{plain}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data if isinstance(data, bytes) else data.encode())
 

@@ -132,7 +132,7 @@ def test_a_server_is_not_started_for_what_is_sure(tmp_path: Path) -> None:
     root = tree(tmp_path, GOOD)
     (root / "a.py").unlink()
     assert ask(root, "definition", "name")["by"] == "index"
-    assert ask(root, "references", "name")["sure"] == "exact"
+    assert ask(root, "references", "name")["by"] == "index"
     assert not (root / ".venv/bin/ty.log").exists()
 
 

@@ -78,7 +78,7 @@ def test_uses_are_those_of_the_definition_that_was_asked_about(root: Path) -> No
 def test_one_definition_of_many_is_never_taken_for_the_only_one(root: Path) -> None:
     answer = ask(root, "references", "Model.save")
     assert (answer["sure"], answer["definitions"]) == ("likely", 3)
-    assert "use.py:11" not in uses(answer) and answer["unsure"] == 2
+    assert "use.py:11" not in uses(answer) and answer["unsure"] == 1
     assert ask(root, "references", "save")["sure"] == "by_name"
     renamed = ask(root, "rename", "Model.save", new_name="store", apply=True)
     assert renamed["reason"] == "ambiguous_rename"
@@ -90,6 +90,36 @@ def test_a_name_with_one_definition_is_sure(root: Path) -> None:
         "exact",
         ["shop/models.py:1", "use.py:12", "use.py:2", "use.py:8"],
     )
+
+
+def test_a_variable_of_the_same_name_is_no_use(tmp_path: Path) -> None:
+    root = repository(
+        tmp_path / "v",
+        a="class Hasher:\n    def params(self):\n        return 1\n\n\ndef chunk(x): pass\n",
+        b="def run(params, chunk):\n    params = chunk\n    return params, thing.params()\n",
+        c="from a import chunk\n\nchunk(1)\n",
+    )
+    answer = ask(root, "references", "params")
+    assert (answer["sure"], uses(answer)) == ("likely", ["b.py:3"])
+    answer = ask(root, "references", "chunk")
+    assert (answer["sure"], uses(answer)) == ("exact", ["c.py:1", "c.py:3"])
+
+
+def test_self_and_super_lead_up_to_the_classes_that_are_derived_from(tmp_path: Path) -> None:
+    root = repository(
+        tmp_path / "h",
+        base="class Base:\n    def execute(self): pass\n\n    def other(self): pass\n",
+        middle="import base\n\nclass Middle(base.Base):\n    def other(self): pass\n",
+        aside="class Aside:\n    def execute(self): pass\n    def other(self): pass\n",
+        leaf="from middle import Middle\n\n\nclass Leaf(Middle, metaclass=Meta):\n"
+        "    def execute(self):\n        super().execute()\n        self.other()\n",
+    )
+    for target, first in (
+        ("leaf.py:6:execute", "base.py:2"),
+        ("leaf.py:7:other", "middle.py:4"),
+    ):
+        answer = ask(root, "definition", target)
+        assert (places(answer)[0], answer["sure"]) == (first, "likely")
 
 
 def test_callers_name_the_function_around(root: Path) -> None:
