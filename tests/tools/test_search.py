@@ -19,6 +19,9 @@ import pytest
 from agent.core.limits import RESULT_MAX_BYTES
 from agent.core.messages import ToolResult
 from agent.sandbox.toolbox import LIMITS
+from tests.backends import KINDS
+from tests.daytona_fixtures import daytona_sandbox, serving
+from tests.daytona_fixtures import use as use_server
 from tests.sandbox_fixtures import TOOLBOX_PYTHON
 from tests.toolbox.test_documents import NOTEBOOK, png
 from tests.tools.conftest import Inside, bare, boxed
@@ -62,15 +65,40 @@ async def one_by_one(folder: Path) -> AsyncGenerator[Any]:
                                    "exec": sandbox.exec})()  # fmt: skip
 
 
-@pytest.fixture(params=["bare", "once", pytest.param("local", marks=pytest.mark.sandbox)])
-def inside(request: pytest.FixtureRequest, tmp_path: Path, suite_home: Path) -> Inside:
-    if request.param == "bare":
-        return lambda: bare(tmp_path)
-    if request.param == "once":
-        return lambda: one_by_one(tmp_path)
-    folder = suite_home / tmp_path.name
-    folder.mkdir(mode=0o711)
-    return lambda: boxed(folder)
+@contextlib.asynccontextmanager
+async def daytona(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Any]:
+    with serving() as server:
+        async with daytona_sandbox(use_server(server, monkeypatch)) as sandbox:
+            yield sandbox
+
+
+@pytest.fixture(
+    params=[
+        *("bare", "once"),
+        pytest.param("local", marks=pytest.mark.sandbox),
+        pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.sandbox]),
+        pytest.param("daytona", marks=[pytest.mark.slow, pytest.mark.sandbox]),
+    ]
+)
+def inside(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    suite_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Inside:
+    match request.param:
+        case "bare":
+            return lambda: bare(tmp_path)
+        case "once":
+            return lambda: one_by_one(tmp_path)
+        case "docker":
+            return KINDS["docker"].sandbox
+        case "daytona":
+            return lambda: daytona(monkeypatch)
+        case _:
+            folder = suite_home / tmp_path.name
+            folder.mkdir(mode=0o711)
+            return lambda: boxed(folder)
 
 
 class User:
