@@ -56,6 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     travel = commands.add_parser("travel", help="measure seeds and syncs against git fetch")
     travel.add_argument("--repeat", type=_count, default=5, help="runs of each (default 5)")
     travel.set_defaults(run=_travel)
+    maps = commands.add_parser("maps", help="the repository map against Aider's, on a clone")
+    maps.add_argument("path", type=Path, help="a git repository with a history")
+    maps.add_argument("--commits", type=int, default=38, help="so many of it (default 38)")
+    maps.add_argument("--tokens", type=_count, nargs="+", default=[1000, 4000])
+    maps.set_defaults(run=_maps)
+    truth = commands.add_parser("truth", help="definitions and references against a server")
+    truth.add_argument("path", type=Path, help="a repository of Python code")
+    truth.add_argument("--count", type=_count, default=20, help="symbols of a kind (default 20)")
+    truth.set_defaults(run=_truth)
     crowd = commands.add_parser("crowd", help="measure many local sandboxes at once")
     crowd.add_argument("--count", type=_count, default=100, help="how many (default 100)")
     crowd.set_defaults(run=_crowd)
@@ -108,6 +117,21 @@ def _travel(options: argparse.Namespace) -> int:
     from benchmarks.speed.travel import measure_travel
 
     asyncio.run(measure_travel(options.repeat))
+    return DONE
+
+
+def _maps(options: argparse.Namespace) -> int:
+    from benchmarks.speed.maps import measure_maps
+
+    place = options.path.resolve()
+    asyncio.run(measure_maps(place, commits=options.commits, tokens=options.tokens))
+    return DONE
+
+
+def _truth(options: argparse.Namespace) -> int:
+    from benchmarks.speed.truth import measure_truth
+
+    asyncio.run(measure_truth(options.path.resolve(), options.count))
     return DONE
 
 

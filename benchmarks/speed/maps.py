@@ -133,7 +133,8 @@ async def measure_maps(repository: Path, *, commits: int, tokens: Sequence[int])
         peer.files = tracked
         print(f"{repository.name}: {len(tracked)} files, {len(sample)} commits\n", flush=True)
         await _costs(own, peer, tokens[0])
-        await _recall(own, peer, sample, tokens)
+        if sample:
+            await _recall(own, peer, sample, tokens)
 
 
 async def _costs(own: _Own, peer: _Aider, tokens: int) -> None:
@@ -208,10 +209,12 @@ class _Own:
         self._grammars = grammars.for_local(sys.executable)
 
     async def build(self) -> Cost:
-        """Everything in the repository, as the background does it."""
-        where = "import agent.toolbox.store as s; print(s.database())"
-        database = (await self._inside(where)).strip()
-        return await self._run(["index", str(self._root), database, self._grammars])
+        """Everything in the repository, as the background does it, but at usual priority."""
+        script = "import sys; sys.path.insert(0, sys.argv[1]);"
+        script += "from agent.toolbox import build, store;"
+        script += "build.build(sys.argv[2], store.database(), sys.argv[3])"
+        argv = [sys.executable, "-I", "-S", "-c", script, str(self._zip), str(self._root)]
+        return await _cost([*argv, self._grammars], self._environment())
 
     async def code(self) -> list[str]:
         """The files of code, by path."""
