@@ -19,6 +19,8 @@ from agent.host import disk, files
 _MAGIC = b"\xfftOc\0\0\0\x02"
 _NAMES = len(_MAGIC) + 256 * 4
 _ID = 20
+_SENT_MAX = 10_000_000  # objects of the user's history
+_FEW = 100
 
 
 async def check_brought(git: Git, listed: bytes, since: str, hint: str) -> None:
@@ -32,10 +34,12 @@ async def check_brought(git: Git, listed: bytes, since: str, hint: str) -> None:
     sent = await git.run(
         *("rev-list", "--objects", "--no-object-names", since),
         seconds=IMPORT_SECONDS,
-        limit=(2 * _ID + 1) * IMPORT_OBJECTS_MAX,
+        limit=(2 * _ID + 1) * _SENT_MAX,
     )
-    if lost := foreign.difference(sent.stdout.split(b"\n")):
-        raise SyncError(f"the bundle names {min(lost).decode()}, which was never sent inside", hint)
+    few = len(foreign) < _FEW
+    known = sent.stdout if few else frozenset(sent.stdout.split(b"\n"))
+    if lost := next((oid for oid in sorted(foreign) if oid not in known), None):
+        raise SyncError(f"the bundle names {lost.decode()}, which was never sent inside", hint)
 
 
 def packed(place: Path) -> frozenset[bytes]:

@@ -7,7 +7,7 @@ added up per object, each looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from agent.core.errors import SyncError
 from agent.core.limits import IMPORT_DEPTH_MAX, IMPORT_PATHS_MAX
@@ -41,13 +41,16 @@ def check_trees(trees: Mapping[str, bytes]) -> None:
     children: dict[str, list[str]] = {}
     files: dict[str, int] = {}
     for oid, tree in trees.items():
-        listed = list(entries(tree))
-        for mode, name, _ in listed:
+        count, below, links = 0, list[str](), list[bytes]()
+        for mode, name, child in entries(tree):  # one by one: there may be millions
             _check_entry(mode, name)
-        _check_links(listed)
-        below = [child for mode, _, child in listed if mode == _DIRECTORY]
-        children[oid] = [child for child in below if child in trees]
-        files[oid] = len(listed) - len(children[oid])
+            count += 1
+            if mode == _DIRECTORY and child in trees:
+                below.append(child)
+            elif mode == _LINK:
+                links.append(name)
+        _check_links(tree, links)
+        children[oid], files[oid] = below, count - len(below)
     _check_size(children, files)
 
 
@@ -59,13 +62,13 @@ def _check_entry(mode: bytes, name: bytes) -> None:
         raise SyncError(f"a file in the bundle has the impossible name {one_line(repr(name))}")
 
 
-def _check_links(listed: list[tuple[bytes, bytes, str]]) -> None:
+def _check_links(tree: bytes, links: Sequence[bytes]) -> None:
     # Where case does not count, the link is what a checkout writes the other's files through.
-    links = {_folded(name): name for mode, name, _ in listed if mode == _LINK}
     if not links:
         return
-    for mode, name, _ in listed:
-        if mode == _DIRECTORY and (link := links.get(_folded(name))):
+    like = {_folded(name): name for name in links}
+    for mode, name, _ in entries(tree):
+        if mode == _DIRECTORY and (link := like.get(_folded(name))):
             raise SyncError(
                 f"the bundle holds the link {one_line(repr(link))} and the directory"
                 f" {one_line(repr(name))}, which are one where case does not count"

@@ -60,6 +60,16 @@ def cannot_be_listed(naive: Naive) -> bool:
     return naive.fetch() and naive.git(*listing, limit=_LITTLE_TIME).returncode < 0
 
 
+def wide(pack: Pack, target: Target) -> Made:
+    name, oid = b"100644 %09d\0", bytes.fromhex(pack.blob(b"x"))
+    body = b"".join(name % n + oid for n in range(2_200_000))
+    return tip_of(pack.put("tree", body), pack, target)
+
+
+def fills_an_index(naive: Naive) -> bool:
+    return naive.fetch() and len(naive.git("ls-tree", "theirs").stdout) > 100_000_000
+
+
 def deep(count: int) -> Build:
     def build(pack: Pack, target: Target) -> Made:
         tree = one_file(pack)
@@ -130,6 +140,7 @@ ATTACKS: dict[str, Attack] = {
     "zeros": Attack(zeros, giant_arrives, costly=True),
     "deltas that double": Attack(deltas, giant_arrives, costly=True),
     "ten thousand million paths": Attack(paths, cannot_be_listed, costly=True),
+    "a directory of two million files": Attack(wide, fills_an_index, costly=True),
     "directories too deep for a disk": Attack(deep(3_000), cannot_be_checked_out, costly=True),
     "directories too deep for git": Attack(deep(120_000), cannot_be_walked, costly=True),
     "a line without end": Attack(endless_line, takes_long, costly=True),
