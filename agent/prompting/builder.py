@@ -59,7 +59,7 @@ def _values(facts: Facts, git: GitFacts, date: str) -> dict[str, str]:
         "programs": ", ".join(facts.programs) or "unknown",
         "network": facts.network,
         "branch": git.branch or "(detached)",
-        "base": git.base[:12],
+        "base": git.base[:12] or "none yet",
         "mirror": git.mirror,
         "date": date or "unknown",
     }
