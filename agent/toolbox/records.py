@@ -117,8 +117,8 @@ def folder_of(workdir: str) -> str:
 
 
 def _leave(folder: str) -> None:
-    """Remove the directory of records, and the one that it is in, when they are empty."""
-    remove_folders([os.path.dirname(folder), folder])
+    """Remove the directory of records when it is empty. The one above is for others too."""
+    remove_folders([folder])
 
 
 def recover(workdir: str) -> None:

@@ -1,10 +1,12 @@
-"""Run as a program: a patch in the toolbox's own code, killed or failing at one moment of it.
+"""Run as a program: a patch by the toolbox's own code, killed or failing at each moment of it.
 
-    breaking.py SOURCE FOLDER HOW NUMBER    the patch on stdin; its answer as JSON on stdout
+    breaking.py SOURCE FOLDER HOW FIRST LAST STEP    the patch on stdin
 
-Each thing that Python asks of the system about files is a moment, counted from 1. HOW is `kill`,
-`fail` (that one thing fails), `fail-on` (it fails, and so does all that follows), `meddle` (another
-program changes the last file just then) or `run`, which only counts.
+For each number in that range it is done once in FOLDER/NUMBER, by a process of its own, and the
+answer is written to FOLDER/NUMBER.json. Each thing that Python asks of the system about files is a
+moment, counted from 1. HOW is `kill`, `fail` (that one thing fails), `fail-on` (it fails, and so
+does all that follows), `meddle` (another program changes the file c just then) or `run`, which
+only counts.
 """
 
 from __future__ import annotations
@@ -51,19 +53,34 @@ class Moments:
         return path.startswith((self._folder, "/tmp/.glovebox-changes")) or path.isdigit()
 
 
-def main() -> None:
-    source, folder, how, number = sys.argv[1:]
-    sys.path.insert(0, source)
+def once(folder: str, how: str, number: int, text: str) -> None:
+    """The patch, in this process."""
     from agent.toolbox import patches
 
     limits = {"workdir": folder, "file_max": 10**7, "line_chars": 2_000, "diff_max": 20_000}
-    moments = Moments(folder, how, int(number))
+    moments = Moments(folder, how, number)
     sys.addaudithook(moments.hook)
-    text = sys.stdin.read()
     moments.on = True
     answer = patches.patch({"patch": text}, limits)
     moments.on = False
-    sys.stdout.write(json.dumps({"answer": answer, "moments": moments.count}))
+    with open(f"{folder}.json", "w") as file:
+        json.dump({"answer": answer, "moments": moments.count}, file)
+
+
+def main() -> None:
+    source, folder, how, *numbers = sys.argv[1:]
+    sys.path.insert(0, source)
+    import agent.toolbox.patches  # noqa: F401 loaded once, for all
+
+    text = sys.stdin.read()
+    for number in range(*map(int, numbers)):
+        child = os.fork()
+        if not child:
+            once(f"{folder}/{number}", how, number, text)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status not in (0, signal.SIGKILL if how == "kill" else 0):
+            sys.exit(f"{number}: {status}")
 
 
 if __name__ == "__main__":

@@ -271,6 +271,8 @@ REFUSED: list[tuple[str, str, list[tuple[int, str]]]] = [
     ("two places with fuzz", "*** Update File: b\n@@\n gone\n-y\n+Y\n", [(8, "not_found")]),
     ("the second of two hunks", "*** Update File: c\n@@\n-b\n+B\n@@\n-nope\n+x\n",
      [(11, "not_found")]),
+    ("one line for two hunks", "*** Update File: c\n@@\n-b\n+B\n@@\n-b\n+B\n",
+     [(11, "not_found")]),
     ("two of three hunks", "*** Update File: c\n@@\n-no\n+B\n@@\n-b\n+B\n@@\n-nope\n+x\n",
      [(8, "not_found"), (14, "not_found")]),
     ("additions to nowhere", "*** Update File: c\n@@\n+x\n", [(8, "no_context")]),

@@ -64,61 +64,62 @@ def left(folder: Path) -> list[str]:
     )
 
 
-def run(folder: Path, how: str, number: int = 0) -> dict[str, Any] | None:
-    """The answer and how many moments there were; None when it was killed."""
-    done = subprocess.run(
-        [TOOLBOX_PYTHON, breaking.__file__, str(SOURCE), str(folder), how, str(number)],
-        input=PATCH.encode(),
-        stdout=subprocess.PIPE,
-        check=False,
+def run(top: Path, how: str, *numbers: int) -> dict[int, dict[str, Any] | None]:
+    """For each number of the range, a directory and what came of it; None when it was killed."""
+    for number in range(*numbers):
+        folder = top / str(number)
+        folder.mkdir()
+        fill(folder)
+    return broken(top, how, *numbers)
+
+
+def broken(top: Path, how: str, *numbers: int) -> dict[int, dict[str, Any] | None]:
+    """The same where the directories are there."""
+    arguments = [str(SOURCE), str(top), how, *map(str, numbers)]
+    subprocess.run(
+        [TOOLBOX_PYTHON, breaking.__file__, *arguments], input=PATCH.encode(), check=True
     )
-    if how == "kill" and done.returncode == -9:
-        return None
-    assert done.returncode == 0
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    answers = {number: top / f"{number}.json" for number in range(*numbers)}
+    return {
+        number: json.loads(path.read_bytes()) if path.exists() else None
+        for number, path in answers.items()
+    }
 
 
 @pytest.fixture(scope="module", name="moments")
 def _moments(tmp_path_factory: pytest.TempPathFactory) -> int:
-    folder = tmp_path_factory.mktemp("count")
-    fill(folder)
-    told = run(folder, "run")
+    top = tmp_path_factory.mktemp("count")
+    told = run(top, "run", 0, 1)[0]
     assert told is not None and told["answer"]["ok"]
-    assert (files(folder), left(folder)) == (AFTER, [])
+    assert (files(top / "0"), left(top / "0")) == (AFTER, [])
     count: int = told["moments"]
     return count
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_each_file_is_old_or_new_and_then_all_are_old_or_all_new(
     tmp_path: Path, moments: int
 ) -> None:
     assert moments > 50
     outcomes: set[str] = set()
-    for number in range(1, moments + 1):
+    for number, told in run(tmp_path, "kill", 1, moments + 1).items():
         folder = tmp_path / str(number)
-        folder.mkdir()
-        fill(folder)
-        assert run(folder, "kill", number) is None
+        # One moment less where the directory of all records is there already.
+        assert told is None or (number == moments and files(folder) == AFTER)
         for name, content in files(folder).items():
             assert content in (BEFORE.get(name), AFTER.get(name)), (number, name)
+        old, new = files(folder) == BEFORE, files(folder) == AFTER
+        outcomes.add("old" if old else "new" if new else "both")
         records.recover(str(folder))
         assert left(folder) == [], number
         assert files(folder) in (BEFORE, AFTER), number
         assert (folder / "new").exists() == (files(folder) == AFTER)
-        outcomes.add("old" if files(folder) == BEFORE else "new")
-    assert outcomes == {"old", "new"}
+    assert outcomes == {"old", "both", "new"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["fail", "fail-on"])
 def test_whatever_fails_nothing_is_half_done(tmp_path: Path, moments: int, how: str) -> None:
-    for number in range(1, moments + 1):
+    for number, told in run(tmp_path, how, 1, moments + 1).items():
         folder = tmp_path / str(number)
-        folder.mkdir()
-        fill(folder)
-        told = run(folder, how, number)
         assert told is not None
         answer = told["answer"]
         if answer["ok"]:
@@ -131,60 +132,50 @@ def test_whatever_fails_nothing_is_half_done(tmp_path: Path, moments: int, how: 
         assert files(folder) == (AFTER if answer["ok"] else BEFORE), number
 
 
-@pytest.mark.slow
 def test_what_another_program_writes_meanwhile_is_noticed_or_comes_after(
     tmp_path: Path, moments: int
 ) -> None:
     noticed = 0
-    for number in range(1, moments + 1, 3):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        fill(folder)
-        told = run(folder, "meddle", number)
+    for number, told in run(tmp_path, "meddle", 1, moments + 1, 3).items():
         assert told is not None
         if told["answer"]["ok"]:
             continue
         noticed += 1
-        assert files(folder) == {**BEFORE, "c": "of somebody else\n"}, number
-        assert left(folder) == [], number
+        assert files(tmp_path / str(number)) == {**BEFORE, "c": "of somebody else\n"}, number
+        assert left(tmp_path / str(number)) == [], number
     assert noticed > 10
 
 
-def test_a_start_puts_right_what_was_left(tmp_path: Path) -> None:
-    fill(tmp_path)
-    number = 40
-    while run(tmp_path, "kill", number) is None and files(tmp_path) == BEFORE:
-        number += 1
-    assert files(tmp_path) not in (BEFORE, AFTER)
+@pytest.fixture(name="half")
+def _half(tmp_path: Path, moments: int) -> Path:
+    """A directory in which a change was killed when it was half done."""
+    run(tmp_path, "kill", 1, moments + 1)
+    folders = [tmp_path / str(number) for number in range(1, moments + 1)]
+    return next(folder for folder in folders if files(folder) not in (BEFORE, AFTER))
 
+
+def test_a_start_puts_right_what_was_left(half: Path) -> None:
     async def start() -> None:
-        async with bare_toolbox(tmp_path):
-            assert files(tmp_path) == BEFORE
+        async with bare_toolbox(half):
+            assert files(half) == BEFORE
 
     asyncio.run(start())
-    assert left(tmp_path) == []
+    assert left(half) == []
 
 
-def test_the_next_change_puts_right_what_was_left(tmp_path: Path) -> None:
-    fill(tmp_path)
-    number = 40
-    while run(tmp_path, "kill", number) is None and files(tmp_path) == BEFORE:
-        number += 1
-    told = run(tmp_path, "run")
+def test_the_next_change_puts_right_what_was_left(half: Path) -> None:
+    number = int(half.name)
+    told = broken(half.parent, "run", number, number + 1)[number]
     assert told is not None and told["answer"]["ok"]
-    assert (files(tmp_path), left(tmp_path)) == (AFTER, [])
+    assert (files(half), left(half)) == (AFTER, [])
 
 
-def test_what_was_changed_since_a_kill_stays(tmp_path: Path) -> None:
-    fill(tmp_path)
-    number = 40
-    while run(tmp_path, "kill", number) is None and files(tmp_path) == BEFORE:
-        number += 1
-    changed = [name for name, content in files(tmp_path).items() if BEFORE.get(name) != content]
-    (tmp_path / changed[0]).write_text("of the user\n")
-    records.recover(str(tmp_path))
-    assert (tmp_path / changed[0]).read_text() == "of the user\n"
-    assert left(tmp_path) == []
+def test_what_was_changed_since_a_kill_stays(half: Path) -> None:
+    changed = [name for name, content in files(half).items() if BEFORE.get(name) != content]
+    (half / changed[0]).write_text("of the user\n")
+    records.recover(str(half))
+    assert (half / changed[0]).read_text() == "of the user\n"
+    assert left(half) == []
 
 
 def test_a_record_that_is_none_does_no_harm(tmp_path: Path) -> None:
@@ -202,9 +193,8 @@ def test_a_record_that_is_none_does_no_harm(tmp_path: Path) -> None:
         (folder / name).write_bytes(content)
     os.mkfifo(folder / "fifo")
     (folder / "loop").symlink_to("loop")
-    told = run(tmp_path, "run")
-    assert told is not None and told["answer"]["ok"]
-    assert files(tmp_path) == AFTER
+    records.recover(str(tmp_path))
+    assert files(tmp_path) == BEFORE
     assert sorted(os.listdir(folder)) == ["fifo", "loop"]
     for name in ("fifo", "loop"):
         (folder / name).unlink()
