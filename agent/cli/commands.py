@@ -103,7 +103,7 @@ async def _map(words: str, talk: Talk) -> None:
         return
     part = f", {chart.parsed} of {chart.code_files} looked at"
     known = part if chart.parsed < chart.code_files else ""
-    talk.show([*plain(terminal_safe(chart.text)), *marked(f"· {len(chart.files)} files{known}")])
+    talk.show([*plain(terminal_safe(chart.text)), *marked(f"· files: {len(chart.files)}{known}")])
 
 
 async def _redo(talk: Talk) -> None:

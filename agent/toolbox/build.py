@@ -24,6 +24,7 @@ import time
 from typing import Any, Dict, Generator, List, Optional, Tuple
 
 from agent.toolbox import parsing, regexes, rows, store, tree
+from agent.toolbox.confine import expendable
 from agent.toolbox.index import AT_ONCE, Index, Missing, content
 from agent.toolbox.paths import Answer, refusal
 from agent.toolbox.store import Parsed
@@ -59,6 +60,7 @@ def start(index: Index) -> bool:
         start_new_session=True,
         cwd="/",
     )
+    expendable(process.pid)
     _started.append(process)
     _started[:] = [one for one in _started if one.poll() is None]
     return True

@@ -18,6 +18,8 @@ import time
 from typing import Any, Dict, List, Optional, Sequence, cast
 from urllib.parse import quote, unquote, urlsplit
 
+from agent.toolbox.confine import expendable
+
 MESSAGE_MAX_BYTES = 64_000_000
 HEADER_MAX_BYTES = 4_096
 MEMORY_MAX_BYTES = 2_000_000_000
@@ -81,6 +83,7 @@ class LanguageServer:
             )
         except OSError as error:
             raise ServerFailed(str(error)) from error
+        expendable(self._process.pid)
         self._threads = [
             threading.Thread(target=work, daemon=True) for work in (self._read, self._write)
         ]
