@@ -17,7 +17,7 @@ from agent.core.errors import SandboxError, SandboxLost, SyncError
 from agent.core.limits import BUNDLE_MAX_BYTES, WORK_DIFF_MAX_BYTES
 from agent.core.text import one_line
 from agent.git.gate import HELD, excluded, excluding, held, ignoring
-from agent.git.history import packed_refs
+from agent.git.history import Tag, packed_refs
 from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, Reach, commit_id, said
 from agent.git.repository import Identity
 from agent.git.seed import Seed
@@ -42,6 +42,7 @@ _STRANGERS = """\
     else find "./$1" -mindepth 1 -maxdepth 1 -print0 -quit
     fi' sh {} 2>/dev/null
 """
+_SET_UP = 'cat >>"$1/config" && printf "ref: %s\\n" "$2" >"$1/HEAD"'
 _LOOSE = """\
 file=$1 held=$2; shift 2
 cp "$("$@" rev-parse --git-path index)" "$file" 2>/dev/null
@@ -117,15 +118,13 @@ class Workspace:
         pack = self._path(f".git/objects/pack/{seed.pack.name}")
         await self._sandbox.put(pack, disk.pieces(seed.pack), mode=0o444)
         await self._inside.do("index-pack", pack)
-        for key, value in _settings(seed.identity):
-            await self._inside.do("config", key, value)
-        if seed.tags:
-            await self._sandbox.put(self._path(".git/packed-refs"), packed_refs(seed.tags))
-        await self._inside.do("update-ref", OUT, seed.tip)
-        if _can_be_branch(seed.branch) and seed.branch != branch:
-            await self._inside.do("update-ref", f"refs/heads/{seed.branch}", seed.base)
-        await self._inside.do("update-ref", f"refs/heads/{branch}", seed.tip)
-        await self._inside.do("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        # Written, not asked of git one by one: each question is a trip to another machine.
+        refs = packed_refs((*seed.tags, *_own_refs(seed, branch)))
+        await self._sandbox.put(self._path(".git/packed-refs"), refs)
+        await self._inside.run(
+            ["sh", "-c", _SET_UP, "sh", self._path(".git"), f"refs/heads/{branch}"],
+            stdin=_config(seed.identity),
+        )
         await self._inside.do("reset", "--quiet", "--hard")
         if seed.extra:
             await self._place(seed.extra)
@@ -332,14 +331,29 @@ class Workspace:
         return f"/tmp/glovebox-{secrets.token_hex(8)}.{kind}"
 
 
-def _settings(identity: Identity) -> tuple[tuple[str, str], ...]:
-    return (
-        ("user.name", identity.name),
-        ("user.email", identity.email),
-        ("gc.auto", "0"),
-        ("maintenance.auto", "false"),
-        ("advice.detachedHead", "false"),
-    )
+def _config(identity: Identity) -> bytes:
+    name, mail = (part.replace("\\", "\\\\").replace('"', '\\"') for part in identity)
+    return f"""\
+[user]
+\tname = "{name}"
+\temail = "{mail}"
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[advice]
+\tdetachedHead = false
+""".encode("utf-8", "surrogateescape")
+
+
+def _own_refs(seed: Seed, branch: str) -> tuple[Tag, ...]:
+    """Our branch, what went out last, and the user's branch unless it is in the way of ours."""
+    ours = (Tag(OUT, seed.tip, seed.tip), Tag(f"refs/heads/{branch}", seed.tip, seed.tip))
+    theirs = seed.branch
+    clash = f"{theirs}/".startswith(f"{branch}/") or f"{branch}/".startswith(f"{theirs}/")
+    if clash or not _can_be_branch(theirs):
+        return ours
+    return (*ours, Tag(f"refs/heads/{theirs}", seed.base, seed.base))
 
 
 def _can_be_branch(name: str) -> bool:

@@ -852,3 +852,22 @@ async def test_a_shallow_clone_is_cut_further(user: User, start: Start, tmp_path
         run = await start(shallow, rules=rules, session=f"s{number}", number=number)
         run.agent.git("fsck", "--strict")
         assert run.agent.git("rev-parse", "HEAD") == user.git("rev-parse", "main")
+
+
+async def test_odd_names_of_people_and_branches_arrive_as_they_are(
+    user: User, start: Start
+) -> None:
+    user.git("config", "user.name", 'Ada "the \\ first" #1; é')
+    user.git("checkout", "--quiet", "-b", 'feature/"q$(x)')
+
+    run = await start(user)
+
+    assert run.agent.git("config", "user.name") == 'Ada "the \\ first" #1; é'
+    assert run.agent.git("config", "user.email") == IDENTITY[1]
+    assert run.agent.git("rev-parse", 'refs/heads/feature/"q$(x)') == run.seeded.base
+    assert run.agent.git("symbolic-ref", "HEAD") == "refs/heads/glovebox/1"
+    user.git("checkout", "--quiet", "-b", "glovebox/2/mine")
+    run = await start(user, session="s2", number=2)
+    assert run.agent.git("for-each-ref", "refs/heads/", "--format=%(refname)") == (
+        "refs/heads/glovebox/2"
+    )
