@@ -71,15 +71,15 @@ def keep(sources: Mapping[str, Path], stamp: str) -> Path:
 
     Raises `UserError` when it cannot be made.
     """
-    root = place()
     try:
+        root = place()
         contents = {name: path.read_bytes() for name, path in sources.items()}
         folder = _kept(root, contents)
         note = root / _STAMPS / _stamp(sources, stamp)
         files.write_whole(note, folder.name.encode("ascii"))
         _forget_old(root)
     except OSError as error:
-        raise UserError(f"nothing can be kept in `{root}`: {error.strerror}") from error
+        raise UserError(f"grammars cannot be kept in the cache: {error.strerror}") from error
     return folder
 
 

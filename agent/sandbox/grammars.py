@@ -48,6 +48,7 @@ _TAGS = {
     "gnu": ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_5", "manylinux1"),
     "musl": ("musllinux_1_2",),
 }
+_WITHOUT = "code is outlined by regular expressions"
 _said: dict[str, None] = {}
 
 
@@ -66,6 +67,14 @@ def problem(target: str) -> str:
     if _core(target) is None:
         return f"there is no tree-sitter for Python 3.{match[1]} on {match[2]} with {match[3]} libc"
     return ""
+
+
+def told(target: str, *, here: bool = True) -> tuple[str, ...]:
+    """What a person should know of a sandbox with this Python; `here`: its bundle can be had."""
+    why = problem(target)
+    if not why and not here:
+        why = "tree-sitter for its Python is not here; `glovebox doctor` tells how to get it"
+    return (f"{_WITHOUT}: {why}",) if why else ()
 
 
 def found(target: str) -> Path | None:
@@ -88,7 +97,7 @@ def for_local(python: str) -> str:
     target = local_target(python)
     try:
         folder = None if problem(target) else found(target)
-    except UserError as error:
+    except (UserError, OSError) as error:
         _note(str(error))
         return ""
     if folder is None:
@@ -101,7 +110,7 @@ def examined(python: str) -> tuple[str, str]:
     target = local_target(python)
     if said := problem(target):
         return (
-            f"{said}: code is outlined by regular expressions",
+            f"{said}: {_WITHOUT}",
             "install Python 3.10 or newer as the system's `python3` to get more",
         )
     if for_local(python):
@@ -109,8 +118,7 @@ def examined(python: str) -> tuple[str, str]:
     minor = target.removeprefix(".cpython-3").partition("-")[0]
     wheel = _requirement(_core(target) or "")
     return (
-        f"tree-sitter for Python 3.{minor}, which the sandbox has, is not here:"
-        " code is outlined by regular expressions",
+        f"tree-sitter for Python 3.{minor}, which the sandbox has, is not here: {_WITHOUT}",
         f"`python3 -m pip download --no-deps --only-binary=:all: --python-version 3.{minor}"
         f" --dest {extensions.wheels()} {wheel}`",
     )
@@ -241,4 +249,4 @@ def _requirement(name: str) -> str:
 
 
 def _note(text: str) -> None:
-    _said[f"code is outlined by regular expressions: {text}"] = None
+    _said[f"{_WITHOUT}: {text}"] = None

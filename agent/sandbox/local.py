@@ -170,6 +170,7 @@ class LocalBackend:
         ref = f"{NAME}:{place.name}"
         async with self._starting:
             sandbox = LocalSandbox(ref, *await starter.start(place))
+            sandbox.notes = starter.notes
         self._running[ref] = sandbox
         return sandbox
 
@@ -211,6 +212,11 @@ class _Starter:
         self._user = _user_for(spec.session) if is_root() else None
         self.for_root = self._user is not None
         self.owner = system.user_ids()[0] if self._user is None else self._user
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is missing in what was started."""
+        return grammars.told(grammars.local_target(self._python), here=bool(self._grammars))
 
     async def start(self, place: Path) -> tuple[_Process, ToolboxClient]:
         """Start bubblewrap on the directories of `place`; leaves nothing running when it fails."""

@@ -144,6 +144,16 @@ def test_without_the_right_wheel_a_local_sandbox_starts_all_the_same(
     assert any(OTHER in note for note in grammars.notes())
 
 
+def test_a_cache_that_cannot_be_written_holds_nobody_up(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert grammars.for_local("/usr/bin/python3") == ""
+    monkeypatch.setattr(grammars, "local_target", lambda python: OTHER)
+    assert grammars.for_local("/usr/bin/python3") == ""
+
+
 async def test_fetching_fails_once_a_day_and_says_why(cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
@@ -168,6 +178,7 @@ async def brought(sandbox: Any) -> None:
 @pytest.mark.sandbox
 async def test_a_local_sandbox_has_all_of_them_and_cannot_change_them():
     async with local_sandbox() as sandbox:
+        assert sandbox.notes == ()
         assert sandbox.toolbox.target == grammars.local_target("/usr/bin/python3")
         answer = await probe(sandbox, folder=grammars.PLACE)
         assert (answer["ready"], answer["able"]) == (True, sorted(LANGUAGES))
@@ -179,6 +190,9 @@ async def test_a_local_sandbox_has_all_of_them_and_cannot_change_them():
 async def test_a_local_sandbox_without_them_does(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(grammars, "for_local", lambda python: "")
     async with local_sandbox() as sandbox:
+        (note,) = sandbox.notes
+        assert "regular expressions" in note
+        assert "glovebox doctor" in note
         answer = await probe(sandbox)
         assert (answer["ready"], answer["able"]) == (False, [])
 

@@ -66,6 +66,7 @@ class DaytonaSandbox:
 
     def bring_grammars(self) -> None:
         """Begin to have them inside, behind whatever comes first."""
+        self.notes = grammars.told(self._machine.target)
         self._bringing = asyncio.create_task(self._bring(), name="grammars")
 
     async def _bring(self) -> None:

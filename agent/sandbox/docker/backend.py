@@ -68,6 +68,7 @@ class DockerSandbox(Resident):
 
     def bring_grammars(self) -> None:
         """Begin to have them inside, behind whatever comes first."""
+        self.notes = grammars.told(self._toolbox.target)
         work = grammars.bring(self, self._toolbox.target, _GRAMMARS, carry=self._carry)
         self._bringing = asyncio.create_task(work, name="grammars")
 
