@@ -114,14 +114,10 @@ class Lookup:
             return
         parts = {part for word in words for part in rows.parts(word)}
         telling = sorted(words, key=lambda word: (-len(word), word))[:MENTIONED_MAX]
-        mentioned: Dict[str, int] = {}
-        for word in telling:
-            for path in _grep(self.index.root, word) or ():
-                mentioned[path] = mentioned.get(path, 0) + 1
+        mentioned = (telling and _grep(self.index.root, *telling)) or ()
 
         def key(one: Missing) -> Tuple[object, ...]:
-            named = len(parts.intersection(rows.parts(one.path)))
-            score = 2 * named + mentioned.get(one.path, 0)
+            score = 2 * len(parts.intersection(rows.parts(one.path))) + (one.path in mentioned)
             return (-score, rows.test(one.path) or rows.vendored(one.path), one.path)
 
         self.settle_files(sorted(self._missing, key=key)[:AT_ONCE])
@@ -250,22 +246,11 @@ class Lookup:
         return sorted(found, key=distance)[:NAMES_MAX]
 
 
-def _grep(root: str, name: str) -> Optional[Set[str]]:
-    """The files that git finds a word in; None where git is no help."""
-    command = [
-        *tree.GIT,
-        "grep",
-        "-l",
-        "-z",
-        "-F",
-        "-w",
-        "--untracked",
-        "-I",
-        "-e",
-        name,
-        "--",
-        ".",
-    ]
+def _grep(root: str, *names: str) -> Optional[Set[str]]:
+    """The files that git finds one of some words in; None where git is no help."""
+    sought = [part for name in names for part in ("-e", name)]
+    how = ("-l", "-z", "-F", "-w", "--untracked", "-I")
+    command = [*tree.GIT, "grep", *how, *sought, "--", "."]
     try:
         done = subprocess.run(
             command,
