@@ -66,14 +66,14 @@ def grep(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         return refusal(target, "bad_pattern", why=str(problem))
     except OSError as error:
         return missing(target, error, workdir)
-    if found is None:
-        return refusal(target, "too_slow")
+    if isinstance(found, str):
+        return refusal(target, found)
     answer = _formed(found, arguments, workdir)
     return dict(answer, ok=True, path=target)
 
 
 def _searched(ask: Dict[str, Any]) -> Any:
-    """What the searching process answers, None when it had to be killed."""
+    """What the searching process answers, or the reason for which it does not."""
     process = subprocess.Popen(
         parsing.command("search"),
         stdin=subprocess.PIPE,
@@ -87,11 +87,11 @@ def _searched(ask: Dict[str, Any]) -> Any:
             json.dumps(ask).encode("ascii"), timeout=ask["seconds"] + GRACE_SECONDS
         )
     except subprocess.TimeoutExpired:
-        data = b""
+        return "too_slow"
     finally:
         _end(process)
-    if not data or len(data) > ANSWER_MAX_BYTES:
-        return None
+    if process.returncode or len(data) > ANSWER_MAX_BYTES:
+        return "failed"
     found = json.loads(data.decode("ascii"))
     if found.get("problem") == "bad_pattern":
         raise BadPattern(found["why"])

@@ -22,22 +22,30 @@ DEPTH_MAX = 5
 def glob(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """Files below `path` that fit `patterns`, the newest `limit` of them, newest first.
 
-    Where none does, what is hidden or ignored is looked at as well: `widened`; then folders.
+    Where none does, square brackets are taken as part of the names: `as_written`; then what is
+    hidden or ignored is looked at as well: `widened`; then folders.
     """
     workdir = limits["workdir"]
     patterns = choose.relative(arguments["patterns"], workdir)
     target = paths.absolute(arguments.get("path") or ".", workdir)
-    wide = bool(arguments.get("all"))
     if len(patterns) == 1:
         folder, rest = choose.rooted(patterns[0])
         target, patterns = (folder, [rest]) if folder else (target, patterns)
+    written = [pattern.replace("[", "\\[").replace("]", "\\]") for pattern in patterns]
+    wide = bool(arguments.get("all"))
+    tries = [(patterns, wide)]
+    tries += [] if written == patterns else [(written, wide)]
+    tries += [] if wide else [(patterns, True)]
+    searched = 0
     try:
-        found = choose.choose(target, patterns, "", workdir=workdir, hidden=wide, ignored=wide)
-        searched, widened = len(found.tree.paths), False
-        if not found.paths and not wide:
-            found = choose.choose(target, patterns, "", workdir=workdir, hidden=True, ignored=True)
-            widened = bool(found.paths)
-            searched = len(found.tree.paths) if widened else searched
+        while True:
+            wanted, everything = tries.pop(0)
+            found = choose.choose(
+                target, wanted, "", workdir=workdir, hidden=everything, ignored=everything
+            )
+            searched = max(searched, len(found.tree.paths))
+            if found.paths or not tries:
+                break
     except BadPattern as problem:
         return refusal(target, "bad_pattern", why=str(problem))
     except OSError as error:
@@ -49,7 +57,8 @@ def glob(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         "paths": [shown(found.base, path, workdir) for path in newest[: arguments["limit"]]],
         "total": len(newest),
         "searched": searched,
-        "widened": widened,
+        "widened": bool(newest) and everything and not wide,
+        "as_written": bool(newest) and wanted is written,
         "complete": found.tree.complete,
         "folders": [] if newest else _folders(target, patterns, workdir),
     }

@@ -50,8 +50,8 @@ def walk(root: str, *, hidden: bool, everything: bool, until: float) -> Iterator
             if not kind or (entry.name.startswith(".") and not hidden):
                 continue
             below = (*folder.parts, entry.name)
-            if kind == "folder" and entry.name in OWN_FOLDERS:
-                continue
+            if entry.name in OWN_FOLDERS:
+                continue  # a file of such a name says where the folder is
             if not everything and ignored(below, kind == "folder", folder.rules):
                 continue
             if kind == "folder":

@@ -12,6 +12,7 @@ ONE_NAME = "1 file:"
 NAMES_CUT = "{total} files, the newest {shown}:"
 NAMES_NEXT = "[narrow with a longer pattern or `path`]"
 NO_NAME = "None of {searched} files fits, hidden and ignored ones included."
+AS_WRITTEN = "[square brackets taken as part of the names]"
 NO_NAME_FOLDERS = "No file fits, but these directories do:"
 
 # ls
@@ -59,6 +60,8 @@ REFUSALS = {
     "denied": "{path} cannot be read ({why}).",
     "directory": "{path} is a directory that cannot be read.",
     "bad_pattern": "The file pattern means nothing: {why}. Nothing was searched.",
+    "failed": "The search ended without an answer, perhaps for want of memory. Search a smaller"
+    " `path`.",
     "too_slow": "The search took too long and was stopped. Search a smaller `path`, or for a"
     " simpler pattern.",
 }

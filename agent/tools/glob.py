@@ -29,6 +29,7 @@ class Names(msgspec.Struct, frozen=True):
     total: int
     searched: int
     widened: bool = False
+    as_written: bool = False
     complete: bool = True
     folders: list[str] = msgspec.field(default_factory=list[str])
 
@@ -62,6 +63,8 @@ async def _run(arguments: Glob, ctx: ToolContext) -> ToolResult:
 
 def _lines(answer: Names) -> list[str]:
     lines = [_head(answer), *bounded(map(line, answer.paths or answer.folders))]
+    if answer.as_written:
+        lines.append(finding.AS_WRITTEN)
     if answer.widened:
         lines.append(finding.WIDENED)
     if answer.total > len(answer.paths):

@@ -171,8 +171,9 @@ def test_encodings_line_ends_and_binaries(grep: Use, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\0\1\2 end\n")
     (tmp_path / "last").write_bytes(b"no newline at the end")
     (tmp_path / "broken").write_bytes(b"\xff\xfe\xff end")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
     for engine in ("rg", "git", "python"):
-        git(tmp_path, "init", "-q")
         answer = grep("end$", engine=engine)
         found = sorted(path for path, _ in lines(answer))
         assert found == ["crlf", "last", "latin", "marked", "wide"]
@@ -231,6 +232,7 @@ def test_what_cannot_be_searched_does_not_stop_the_rest(grep: Use, tmp_path: Pat
     (tmp_path / "loop").symlink_to(".")
     (tmp_path / "self").symlink_to("self")
     (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "twice").symlink_to("a")
     assert lines(grep("x")) == [("a", 1)]
     assert grep("x", path="fifo")["reason"] == "denied"
     assert grep("x", path="zero")["reason"] == "denied"

@@ -94,6 +94,7 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "glob: very many": glob({**NAMES, "total": 12_000, "complete": False}),
         "glob: none": glob(NONE),
         "glob: none but ignored": glob({**NAMES, "widened": True}),
+        "glob: names with brackets": glob({**NAMES, "as_written": True}),
         "glob: none but directories": glob({**NONE, "folders": ["src/migrations/"]}),
         "glob: absent": glob(no("absent")),
         "glob: absent, with others": glob(no("absent", nearest=["/workspace/xy"])),
@@ -120,6 +121,7 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "grep: cut short": grep({**HITS, "searched": 300, "complete": False, "slow": ["a.js"]}),
         "grep: more files than can be": grep({**HITS, "complete": False}),
         "grep: too slow": grep(no("too_slow")),
+        "grep: ended without an answer": grep(no("failed")),
         "grep: a reason unknown to us": grep(no("phase_of_the_moon")),
     }
 
