@@ -61,7 +61,9 @@ def problem(target: str) -> str:
     """Why there is no tree-sitter for this target at all; "" when there is."""
     match = _TARGET.fullmatch(target)
     if match is None:
-        return f"there is no tree-sitter for a Python of the kind `{target or 'unknown'}`"
+        # What the inside says of itself is shown to people only when it is harmless.
+        kind = target if re.fullmatch(r"[\w.-]+", target, re.ASCII) else "unknown"
+        return f"there is no tree-sitter for a Python of the kind `{kind}`"
     if int(match[1]) < OLDEST_MINOR:
         return f"tree-sitter needs Python 3.{OLDEST_MINOR} or newer, the sandbox has 3.{match[1]}"
     if _core(target) is None:

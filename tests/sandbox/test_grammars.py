@@ -67,7 +67,8 @@ def test_every_target_that_is_promised_has_all_its_wheels(minor: int, kind: str)
         (".cpython-313t-x86_64-linux-gnu.so", "of the kind `.cpython-313t"),
         (".pypy310-pp73-x86_64-linux-gnu.so", "of the kind `.pypy310"),
         ("", "of the kind `unknown`"),
-        ("x; rm -rf /", "of the kind"),
+        ("x; rm -rf /", "of the kind `unknown`"),
+        ("\x1b[31m.so", "of the kind `unknown`"),
     ],
 )
 def test_what_cannot_be_had_is_said(target: str, said: str):
