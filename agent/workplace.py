@@ -66,7 +66,9 @@ class Workplace:
             sandbox = await self._backend.attach(ref, self._spec)
         else:
             sandbox = await self._plant()
-        self._emit(SandboxState("ready", name, sandbox.ref))
+        for note in sandbox.notes:
+            self._emit(Notice("warning", note))
+        self._emit(SandboxState("ready", name, sandbox.ref, network=sandbox.network))
         self._indexing = asyncio.create_task(_begin_index(sandbox))
         return sandbox
 

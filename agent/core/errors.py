@@ -10,7 +10,8 @@
     │   └── LlmDownError     unreachable, failing, or cut off
     ├── SandboxError
     │   ├── SandboxUnavailable   it cannot be started on this machine
-    │   └── SandboxLost          it was running and is gone
+    │   ├── SandboxLost          it was running and is gone
+    │   └── SandboxLacks         this one cannot do it, whatever is tried
     ├── ToolboxError         the helper inside refused or answered nonsense
     ├── SyncError            work is safe inside but did not reach the branch
     ├── BudgetError          a limit the user set was reached
@@ -82,6 +83,10 @@ class SandboxUnavailable(SandboxError):
 
 class SandboxLost(SandboxError):
     """The sandbox was running and is gone. Files that its backend keeps are still there."""
+
+
+class SandboxLacks(SandboxError):
+    """This sandbox has not what that needs, and trying again is no use."""
 
 
 class ToolboxError(GloveboxError):

@@ -119,12 +119,16 @@ class CallFinished(Event, frozen=True, tag=True):
 
 
 class SandboxState(Event, frozen=True, tag=True):
-    """The sandbox is being made, can be used, or is gone. `ref` finds it again."""
+    """The sandbox is being made, can be used, or is gone. `ref` finds it again.
+
+    `network` is the policy that holds when it had to become another than the session's.
+    """
 
     state: Literal["creating", "ready", "lost", "closed"]
     backend: str
     ref: str = ""
     detail: str = ""
+    network: str = ""
 
 
 class Seeded(Event, frozen=True, tag=True):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,39 @@ async def run(
     finally:
         await _end(process)
     return Completed(code, out, err, out_cut)
+
+
+async def follow(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    on_output: Callable[[bytes], None],
+) -> int:
+    """Run `argv` with exactly `env`, hand on what it prints on both streams; its exit code.
+
+    The process group is killed when the caller is cancelled. Raises OSError when it cannot start.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        env=dict(env),
+        cwd="/",
+        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    feeding = asyncio.ensure_future(_feed(process, stdin)) if stdin else None
+    try:
+        assert process.stdout is not None
+        while piece := await process.stdout.read(65536):
+            on_output(piece)
+        return await process.wait()
+    finally:
+        if feeding is not None:
+            feeding.cancel()
+            await asyncio.wait({feeding})
+        await _end(process)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -209,6 +209,16 @@ class Sandbox(Protocol):
     @property
     def toolbox(self) -> Toolbox: ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of this one: what it turned out not to have."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """The policy that holds, where it had to become another than was asked for; else ""."""
+        ...
+
     async def exec(
         self,
         argv: Sequence[str],

@@ -17,6 +17,9 @@ class Resident:
         self._workdir = workdir
         self._toolbox = toolbox
 
+    notes: tuple[str, ...] = ()
+    network = ""
+
     @property
     def ref(self) -> str:
         return self._ref

@@ -157,7 +157,7 @@ class Session:
             number=self.number,
             model=self._parts.model if self._parts else self._started.model,
             backend=self._started.sandbox,
-            network=self._started.network,
+            network=self.state.network or self._started.network,
             sandbox=self.state.sandbox,
             branch=self.branch,
             sync=self.state.sync,

@@ -67,6 +67,7 @@ class State:
         self.steps = 0
         self.sandbox_ref = ""
         self.sandbox: str = "none"
+        self.network = ""
         self.seeded: Seeded | None = None
         self.branch = ""
         self.branch_value = ""
@@ -120,6 +121,7 @@ class State:
             case SandboxState(state=state, ref=ref):
                 self.sandbox = state
                 self.sandbox_ref = ref or self.sandbox_ref
+                self.network = event.network if state == "ready" else self.network
             case Seeded():
                 self.seeded = event
             case SyncStarted():

@@ -32,7 +32,7 @@ def _title(arguments: TodoList) -> str:
 
 async def _run(arguments: TodoList, ctx: ToolContext) -> ToolResult:
     items = tuple(arguments.items)
-    details = {"todo": msgspec.to_builtins(items)}
+    details = {"todo": list(msgspec.to_builtins(items))}
     return ToolResult(ctx.call_id, ok=True, text=listed(items), details=details)
 
 

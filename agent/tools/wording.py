@@ -15,6 +15,10 @@ HUNG = (
 BROKEN = (
     "The sandbox could not run this call. Try once more or in another way; if that fails, say so."
 )
+LACKS = (
+    "`{tool}` does not work in this sandbox: it has no Python 3.8 or newer. `bash`, `read`,"
+    " `write`, `ls`, `glob` and `grep` do, and nothing outside can be reached. Nothing was done."
+)
 NUMBERED = "{number}\t{line}"
 
 # bash

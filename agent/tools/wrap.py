@@ -12,7 +12,13 @@ from typing import Any
 
 import msgspec
 
-from agent.core.errors import SandboxError, SandboxLost, SandboxUnavailable, ToolboxError
+from agent.core.errors import (
+    SandboxError,
+    SandboxLacks,
+    SandboxLost,
+    SandboxUnavailable,
+    ToolboxError,
+)
 from agent.core.limits import RESULT_MAX_BYTES, RESULT_MAX_LINES
 from agent.core.messages import ToolResult
 from agent.core.text import model_safe
@@ -43,6 +49,10 @@ def guard(tool: Tool) -> Tool:
             return ToolResult(ctx.call_id, ok=False, text=text, details={"timed_out": True})
         except (SandboxLost, SandboxUnavailable):
             raise
+        except SandboxLacks as error:
+            details = {"problem": "SandboxLacks", "message": error.message}
+            text = wording.LACKS.format(tool=tool.name)
+            return ToolResult(ctx.call_id, ok=False, text=text, details=details)
         except (SandboxError, ToolboxError) as error:
             details = {"problem": type(error).__name__, "message": error.message}
             return ToolResult(ctx.call_id, ok=False, text=wording.BROKEN, details=details)

@@ -74,14 +74,14 @@ def _import(engine: str, tag: str, packages: Iterable[str]) -> None:
     ) as importing:
         assert importing.stdin is not None
         with tarfile.open(fileobj=importing.stdin, mode="w|") as archive:
-            for path in _files(packages):
-                archive.add(path, path.lstrip("/"), recursive=False, filter=_owned_by_root)
+            for path in files_of(packages):
+                archive.add(path, path.lstrip("/"), recursive=False, filter=owned_by_root)
             _base(archive)
     if importing.returncode:
         raise NoImage(f"`{engine} import` ended with {importing.returncode}")
 
 
-def _files(packages: Iterable[str]) -> Iterator[str]:
+def files_of(packages: Iterable[str]) -> Iterator[str]:
     listed = _out(["dpkg-query", "-L", *packages]).splitlines()
     # `/bin/sh` is listed where it was before `/bin` became a link.
     real = {os.path.join(os.path.realpath(os.path.dirname(p)), os.path.basename(p)) for p in listed}
@@ -90,7 +90,7 @@ def _files(packages: Iterable[str]) -> Iterator[str]:
             yield path
 
 
-def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     return member

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.core.errors import SandboxError
+from agent.core.errors import SandboxError, SandboxLacks
 from agent.core.events import UserAnswered
 from agent.core.messages import ToolResult
 from agent.sandbox.protocol import Endpoint
@@ -111,6 +111,11 @@ def fetch(answer: Mapping[str, Any]) -> Awaitable[ToolResult]:
     return said("fetch", answer, url="e.example/a")
 
 
+def lacking() -> Awaitable[ToolResult]:
+    sandbox = FakeSandbox(toolbox=FakeToolbox(error=SandboxLacks("no Python in there")))
+    return use("fetch", context(sandbox), url="https://e.example/")
+
+
 def cases() -> dict[str, Awaitable[ToolResult]]:
     return {
         "bash: a job": started({**LOOK, "text": "", "first": 0, "last": 0, "total": 0}),
@@ -160,6 +165,7 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         ),
         "preview: nothing at all": preview(3000, {"answers": False}),
         "preview: refused": preview(22222, {"answers": True}),
+        "any tool: a sandbox without Python": lacking(),
         "fetch: a page": fetch(PAGE),
         "fetch: a part": fetch({**PAGE, "start": 7, "end": 14, "total": 99, "cut": True}),
         "fetch: an empty page": fetch({**PAGE, "title": "", "text": "", "end": 0, "total": 0}),

@@ -56,6 +56,9 @@ class DaytonaToolbox:
 class DaytonaSandbox:
     """A machine at Daytona, used over HTTP alone."""
 
+    notes: tuple[str, ...] = ()
+    network = ""
+
     def __init__(self, ref: str, machine: Machine, stop: Callable[[], Awaitable[None]]) -> None:
         self._ref = ref
         self._machine = machine

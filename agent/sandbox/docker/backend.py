@@ -11,6 +11,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,14 +23,16 @@ from agent.core.errors import (
     SandboxUnavailable,
 )
 from agent.host import files, territory
-from agent.host.handles import Channel, Handed
+from agent.host.handles import Channel, Handed, Streams
 from agent.host.launch import Child, launch, settled
 from agent.sandbox import grammars
 from agent.sandbox.bubblewrap import TOOLBOX, WORKDIR
 from agent.sandbox.docker import calls, inside, troubles
 from agent.sandbox.docker.engine import ENGINES, Engine
-from agent.sandbox.egress.passage import Passage
+from agent.sandbox.docker.plain import DockerShell, PlainContainer
+from agent.sandbox.egress.passage import IMPATIENT, Passage
 from agent.sandbox.egress.policy import POLICIES, in_words
+from agent.sandbox.plain.shell import NETWORK_NOTE, NOTE
 from agent.sandbox.preview import Previews
 from agent.sandbox.protocol import Capabilities, Endpoint, Facts, SandboxSpec
 from agent.sandbox.resident import Resident
@@ -43,6 +46,8 @@ DEFAULT_IMAGE = "python:3.12-bookworm"
 SESSION = "glovebox.session"
 START = "glovebox.start"
 """Carries a word that one `create` made up, to find what it left when it failed."""
+PLAIN = "glovebox.plain"
+"""Says of a container that our toolbox does not run in it, and what there is for Python."""
 NETWORK = "glovebox.network"
 """Says whether the proxy's socket is to be found inside, which is settled when it is made."""
 
@@ -90,6 +95,9 @@ class DockerSandbox(Resident):
         await _end(self._engine, _name(self._ref), self._child, self._toolbox)
 
 
+Container = DockerSandbox | PlainContainer
+
+
 class DockerBackend:
     """Makes containers; only the sockets of their proxies lie under `root`."""
 
@@ -108,7 +116,7 @@ class DockerBackend:
         self._sockets = root / _SOCKETS
         self._engines: dict[str, Engine] = {}
         self._used: dict[str, Engine] = {}
-        self._running: dict[str, DockerSandbox] = {}
+        self._running: dict[str, Container] = {}
 
     def facts(self, spec: SandboxSpec) -> Facts:
         return Facts(
@@ -119,7 +127,7 @@ class DockerBackend:
             programs=("git", "python3"),
         )
 
-    async def create(self, spec: SandboxSpec) -> DockerSandbox:
+    async def create(self, spec: SandboxSpec) -> Container:
         passage, engine = Passage(spec), self._engine(spec.engine)
         _refuse_remote(engine, passage)
         ref, token = f"{engine.name}:{spec.session}", secrets.token_hex(16)
@@ -128,14 +136,17 @@ class DockerBackend:
             raise _twice(spec.session)
         try:
             await self._open(passage, ref)
-            variables = await _whole(self._make(engine, spec, token, passage))
+            variables, poor = await _whole(self._make(engine, spec, token, passage))
+            if poor:
+                await passage.close()
+                return await self._start_plain(engine, ref, spec, variables, poor)
             return await self._start(engine, ref, spec, variables, passage)
         except BaseException:
             # Also when it failed: the engine may have made the container and then not answered.
             await settled(asyncio.ensure_future(self._undo(engine, ref, token, passage)))
             raise
 
-    async def attach(self, ref: str, spec: SandboxSpec) -> DockerSandbox:
+    async def attach(self, ref: str, spec: SandboxSpec) -> Container:
         if _session(ref) != spec.session:
             raise SandboxError(f"`{ref}` is not the sandbox of session `{spec.session}`")
         if ref in self._running:
@@ -145,10 +156,14 @@ class DockerBackend:
         known = await engine.inspect("container", _name(ref))
         if known is None:
             raise SandboxLost(f"the container of `{ref}` is gone", "start a new session")
-        passage = Passage(spec)
-        _refuse_other(_config(known).get("Labels") or {}, spec.session, passage)
+        labels: dict[str, Any] = _config(known).get("Labels") or {}
+        poor = str(labels.get(PLAIN, ""))
+        passage = Passage(_without_network(spec) if poor else spec)
+        _refuse_other(labels, spec.session, passage)
         if (known.get("State") or {}).get("Running"):
             await _kill(engine, _name(ref))
+        if poor:
+            return await self._start_plain(engine, ref, spec, _variables(known), poor)
         try:
             await self._open(passage, ref)
             # The toolbox of this version, wherever the container comes from.
@@ -223,8 +238,11 @@ class DockerBackend:
 
     async def _make(
         self, engine: Engine, spec: SandboxSpec, token: str, passage: Passage
-    ) -> list[str]:
-        """Make and prepare the container; the variables of its image."""
+    ) -> tuple[list[str], str]:
+        """Make and prepare the container; the variables of its image, and what it has for Python.
+
+        The second is empty where that will do.
+        """
         machine = await engine.machine()
         wanted = spec.image or DEFAULT_IMAGE
         image = await engine.inspect("image", wanted)
@@ -250,15 +268,15 @@ class DockerBackend:
                 socket=self._place(f"{NAME}:{spec.session}") / "proxy" if passage.gated else None,
                 podman=engine.is_podman,
             )
-            await _create(engine, plan)
-            prepared = await engine.run("run", *inside.preparing(plan, inside.PREPARE))
-        if prepared.exit_code:
-            said = prepared.problem
-            if "lacks " in said:
-                raise troubles.lacking(wanted, " and ".join(said.partition("lacks ")[2].split()))
-            raise troubles.failed(said)
-        await _put_own(engine, plan.name, passage)
-        return _variables(image)
+            poor = await _prepared(engine, plan, wanted)
+            if poor:
+                await engine.do("rm", "--force", "--volumes", plan.name)
+                labels = {**plan.labels, NETWORK: "none", PLAIN: poor}
+                plan = replace(plan, plain=True, socket=None, labels=labels)
+                await _prepared(engine, plan, wanted)
+        if not poor:
+            await _put_own(engine, plan.name, passage)
+        return _variables(image), poor
 
     async def _start(
         self, engine: Engine, ref: str, spec: SandboxSpec, variables: list[str], passage: Passage
@@ -284,6 +302,51 @@ class DockerBackend:
         sandbox.bring_grammars()
         self._running[ref] = sandbox
         return sandbox
+
+    async def _start_plain(
+        self, engine: Engine, ref: str, spec: SandboxSpec, variables: list[str], poor: str
+    ) -> PlainContainer:
+        launching = asyncio.ensure_future(_launch_main(engine, _name(ref)))
+        cancelled = await settled(launching)
+        child, streams = launching.result()
+        shell = DockerShell(engine, _name(ref), child, streams)
+
+        async def end() -> None:
+            shell.close()
+            await _stop(engine, _name(ref), child)
+
+        if cancelled:
+            await settled(asyncio.ensure_future(end()))
+            raise asyncio.CancelledError
+        try:
+            await shell.ready()
+        except (GloveboxError, TimeoutError):
+            await end()
+            raise troubles.failed(child.stderr) from None
+        except BaseException:
+            await settled(asyncio.ensure_future(end()))
+            raise
+        environment = inside.environment(variables, {**IMPATIENT, **spec.environment})
+        notes = [NOTE.format(what=poor), *([NETWORK_NOTE] if spec.network != "none" else [])]
+        sandbox = PlainContainer(ref, shell, environment, notes, end)
+        self._running[ref] = sandbox
+        return sandbox
+
+
+async def _prepared(engine: Engine, plan: inside.Plan, image: str) -> str:
+    """Make a container and prepare it; what its image has in place of a Python that will do."""
+    await _create(engine, plan)
+    prepared = await engine.run("run", *inside.preparing(plan))
+    if prepared.exit_code:
+        said = prepared.problem
+        if "lacks " in said:
+            raise troubles.lacking(image, " and ".join(said.partition("lacks ")[2].split()))
+        raise troubles.failed(said)
+    return prepared.text.partition("@plain ")[2].strip()[:100]
+
+
+def _without_network(spec: SandboxSpec) -> SandboxSpec:
+    return replace(spec, network="none", hosts=(), gate=None)
 
 
 async def _found(engine: Engine, labels: Mapping[str, str]) -> list[str]:
@@ -314,6 +377,12 @@ async def _put_own(engine: Engine, name: str, passage: Passage) -> None:
 
 
 async def _launch(engine: Engine, name: str) -> tuple[Child, ToolboxClient]:
+    child, streams = await _launch_main(engine, name)
+    return child, ToolboxClient(*streams)
+
+
+async def _launch_main(engine: Engine, name: str) -> tuple[Child, Streams]:
+    """Start a container's main process; what it reads and writes."""
     channel = Channel()
     with Handed() as handed:
         theirs = channel.theirs(handed)
@@ -327,12 +396,16 @@ async def _launch(engine: Engine, name: str) -> tuple[Child, ToolboxClient]:
         except BaseException:
             channel.close()
             raise
-    return child, ToolboxClient(*await channel.streams())
+    return child, await channel.streams()
 
 
 async def _end(engine: Engine, name: str, child: Child, toolbox: ToolboxClient) -> None:
     """Stop everything; returns when all of it is gone. Safe to call twice."""
     await toolbox.close()
+    await _stop(engine, name, child)
+
+
+async def _stop(engine: Engine, name: str, child: Child) -> None:
     if child.exit_code is None:
         # The toolbox ends by itself now, unless something inside has stopped it.
         await _kill(engine, name)

@@ -44,6 +44,7 @@ class Plan:
     filter_file: str
     socket: Path | None = None
     podman: bool = False
+    plain: bool = False
 
 
 def user_of(session: str) -> int:
@@ -65,11 +66,22 @@ def flags(plan: Plan) -> list[str]:
         *_placed(plan.podman),
         *_reached(plan.socket),
         *(word for key, value in plan.labels.items() for word in ("--label", f"{key}={value}")),
-        *("--workdir", WORKDIR, "--entrypoint", "python3", plan.image, *TOOLBOX_COMMAND),
+        *("--workdir", WORKDIR, *_main(plan)),
     ]
 
 
-def preparing(plan: Plan, program: str) -> list[str]:
+def _main(plan: Plan) -> list[str]:
+    """What the container runs: the toolbox, or where that cannot run a shell that waits."""
+    if not plan.plain:
+        return ["--entrypoint", "python3", plan.image, *TOOLBOX_COMMAND]
+    size = limits.SANDBOX_FILE_MAX_BYTES  # elsewhere the toolbox sees to that
+    return [
+        *("--ulimit", f"fsize={size}:{size}"),
+        *("--entrypoint", "/bin/sh", plan.image, *PLAIN_COMMAND),
+    ]
+
+
+def preparing(plan: Plan) -> list[str]:
     """The arguments of `run` for what must be done once, before anything else is inside.
 
     It is root, which may give a directory away and nothing else, and runs only what is in the
@@ -81,7 +93,7 @@ def preparing(plan: Plan, program: str) -> list[str]:
         *_locked(plan),
         *_bounded(plan),
         *("--workdir", "/", "--entrypoint", "/bin/sh", plan.image),
-        *("-c", CHECK, "sh", program, str(plan.user)),
+        *("-c", PREPARE, "sh", str(plan.user)),
     ]
 
 
@@ -143,33 +155,25 @@ def _reached(socket: Path | None) -> list[str]:
     return ["--mount", f'type=bind,"{source}",dst={SOCKET},readonly']
 
 
-CHECK = """
-missing=
-for program in python3 git; do
-  command -v $program >/dev/null 2>&1 || missing="$missing $program"
-done
-[ -z "$missing" ] || { echo "lacks$missing" >&2; exit 1; }
-exec python3 -I -S -c "$1" "$2"
-"""
+# In the image's own shell: what is looked at first is whether there is a Python, and which.
 PREPARE = f"""
-import os, sys
-if sys.version_info < (3, 8):
-    sys.exit("python: 3.8 or newer is needed")
-user = int(sys.argv[1])
-for path, mode, owner in (
-    ({WORKDIR!r}, 0o755, user), ({HOME!r}, 0o700, user), ("/tmp", 0o1777, 0), ({OWN!r}, 0o755, 0)
-):
-    os.chmod(path, mode)
-    os.chown(path, owner, owner)
-for name, line in (
-    ("passwd", "agent:x:%d:%d:agent:{HOME}:/bin/sh\\n" % (user, user)),
-    ("group", "agent:x:%d:\\n" % user),
-):
-    path = os.path.join({ETC!r}, name)
-    kept = []
-    if os.path.exists(path):
-        with open(path, errors="surrogateescape") as file:
-            kept = [other for other in file if not other.startswith("agent:")]
-    with open(path, "w", errors="surrogateescape") as file:
-        file.writelines(kept + [line])
+user=$1
+command -v git >/dev/null 2>&1 || {{ echo "lacks git" >&2; exit 1; }}
+prepared() {{ chmod "$2" "$1" && chown "$3:$3" "$1" || exit 1; }}
+prepared {WORKDIR} 755 $user
+prepared {HOME} 700 $user
+prepared /tmp 1777 0
+prepared {OWN} 755 0
+named() {{
+  kept=$(grep -v '^agent:' "{ETC}/$1" 2>/dev/null)
+  printf '%s\\n' ${{kept:+"$kept"}} "$2" >"{ETC}/$1" || exit 1
+}}
+named passwd "agent:x:$user:$user:agent:{HOME}:/bin/sh"
+named group "agent:x:$user:"
+found=$(python3 -I -S -c 'import sys; print("python %d.%d" % sys.version_info[:2])' 2>/dev/null)
+python3 -I -S -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null ||
+  echo "@plain ${{found:-no Python}}"
 """
+# Process 1 of a container without Python: ends with its stdin, and with each line on it waits for a
+# child, which makes a shell take in all that have ended and nobody else waits for.
+PLAIN_COMMAND = ("-c", "while read -r line; do (:); done")

@@ -39,7 +39,6 @@ _KNOWN = (
     ("permission denied while trying to connect", "you may not use the engine", _DENIED),
     ("no space left on device", "the engine's disk is full", "try `docker system df`"),
     ("exec: \"/bin/sh\"", "the image has no `sh`", "choose an image with a shell"),
-    ("python:", "the Python of the image is too old", "choose an image with Python 3.8 or newer"),
     ("seccomp", "the engine does not take a system call filter", "update the engine"),
 )  # fmt: skip
 
@@ -82,7 +81,8 @@ def lacking(image: str, programs: str) -> SandboxUnavailable:
     """The image has not what is needed inside."""
     return SandboxUnavailable(
         f"the image `{image}` lacks {programs}",
-        "choose one that has git, sh and Python 3.8 or newer, such as `python:3.12-bookworm`",
+        "choose one that has git and sh, and for all tools Python 3.8 or newer, such as"
+        " `python:3.12-bookworm`",
     )
 
 

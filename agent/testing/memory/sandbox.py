@@ -27,6 +27,9 @@ _PORT_MAX = 65_535
 class MemorySandbox:
     """See `protocol.Sandbox`."""
 
+    notes: tuple[str, ...] = ()
+    network = ""
+
     def __init__(self, ref: str, machine: Machine, environment: Mapping[str, str]) -> None:
         self.ref = ref
         self.workdir = WORKDIR
