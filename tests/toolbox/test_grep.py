@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.core.limits import PLACE_HITS_MAX, TEXT_HITS_MAX
@@ -180,6 +180,16 @@ def test_encodings_line_ends_and_binaries(grep: Use, tmp_path: Path) -> None:
     assert texts(grep("caf."))[0] == "café end"
 
 
+def test_letters_of_odd_cases_are_found_by_every_engine(grep: Use, tmp_path: Path) -> None:
+    odd = {"k": "\u212aelvin", "s": "fa\u017ft", "i": "\u0130nch", "j": "\u0131nch"}
+    git(grow(tmp_path, odd), "init", "-q")
+    git(tmp_path, "add", ".")
+    for engine in ("rg", "git", "python"):
+        for pattern, names in (("kelvin", "k"), ("FAST", "s"), ("inch", "ij")):
+            answer = grep(pattern, ignore_case=True, engine=engine)
+            assert "".join(path for path, _ in lines(answer)) == names
+
+
 def test_long_lines_are_cut_around_the_match(grep: Use, tmp_path: Path) -> None:
     (tmp_path / "min.js").write_text("a" * 500_000 + "needle" + "b" * 500_000 + "\nneedle\n")
     cut, short = texts(grep("needle"))
@@ -284,7 +294,7 @@ TOKENS = (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     text=st.lists(LINES, max_size=6).map("\n".join),
     pattern=st.lists(st.sampled_from(TOKENS.split()), min_size=1, max_size=5).map("".join),
