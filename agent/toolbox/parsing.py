@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-import select
-import signal
-import subprocess
 import sys
 import threading
 import time
 from typing import Any, Dict, Generator, List, Optional, Set, Tuple
 
 from agent.toolbox.languages import MODULES, language_of
-from agent.toolbox.outline import ANSWER, REQUEST, Outline, unpacked
+from agent.toolbox.outline import Outline, unpacked
 from agent.toolbox.tables import TABLES
+from agent.toolbox.worker import Died, Worker
 
 FILE_MAX_BYTES = 2_000_000
 FILE_CPU_SECONDS = 3.0
-ANSWER_MAX_BYTES = 64_000_000
 WORKERS_MAX = 4
 SPREAD_BYTES = 400_000
 SKIPPED_MAX = 10_000
@@ -173,18 +169,9 @@ def _readable(data: bytes) -> Optional[bytes]:
 
 _grammars = ""
 _lock = threading.Lock()
-_idle: List[_Worker] = []
+_idle: List[Worker] = []
 _skipped: Set[bytes] = set()
 _started = 0
-
-
-class Died(Exception):
-    """A worker ended instead of answering; `blame` says whether the text may have been why."""
-
-    def __init__(self, blame: bool, sure: bool = False) -> None:
-        super().__init__(blame)
-        self.blame = blame
-        self.sure = sure
 
 
 def _ask(op: str, language: str, text: bytes, until: float) -> Any:
@@ -218,13 +205,15 @@ def _skip(key: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _worker() -> Generator[_Worker, None, None]:
+def _worker() -> Generator[Worker, None, None]:
     """A worker for one question. It is kept when it has answered, and killed otherwise."""
+    global _started
     with _lock:
         worker = _idle.pop() if _idle else None
         folder = _grammars
+        _started += worker is None
     if worker is None:
-        worker = _Worker(folder)
+        worker = Worker(command("parse"), folder)
     try:
         yield worker
     except BaseException:
@@ -240,77 +229,3 @@ def _worker() -> Generator[_Worker, None, None]:
 
 def _workers_max() -> int:
     return max(1, min(WORKERS_MAX, len(os.sched_getaffinity(0))))
-
-
-class _Worker:
-    """One parsing process."""
-
-    def __init__(self, folder: str) -> None:
-        global _started
-        _started += 1
-        self.folder = folder
-        self._process = subprocess.Popen(
-            [*command("parse"), folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={"LANG": "C.UTF-8"},
-            bufsize=0,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self.pid = self._process.pid
-        self._in = self._process.stdin.fileno()
-        self._out = self._process.stdout.fileno()
-        os.set_blocking(self._in, False)
-
-    def ask(self, ask: Dict[str, Any], text: bytes, until: float) -> Any:
-        """Its answer. Raises `TimeoutError` when the time is up and `Died` when it ended."""
-        head = json.dumps(ask).encode("ascii")
-        self._send(REQUEST.pack(len(head), len(text)) + head + text, until)
-        (size,) = ANSWER.unpack(self._receive(ANSWER.size, until))
-        if size > ANSWER_MAX_BYTES:
-            raise Died(True, sure=True)
-        return json.loads(self._receive(size, until).decode("ascii"))
-
-    def end(self) -> None:
-        """Kill it and forget it."""
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._process.wait()
-
-    def _send(self, data: bytes, until: float) -> None:
-        view = memoryview(data)
-        while view:
-            _ready(self._in, select.POLLOUT, until)
-            try:
-                view = view[os.write(self._in, view) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError:
-                raise self._died() from None
-
-    def _receive(self, size: int, until: float) -> bytes:
-        data = bytearray()
-        while len(data) < size:
-            _ready(self._out, select.POLLIN, until)
-            piece = os.read(self._out, min(size - len(data), 1_000_000))
-            if not piece:
-                raise self._died()
-            data += piece
-        return bytes(data)
-
-    def _died(self) -> Died:
-        self._process.kill()
-        code = self._process.wait()
-        # 0: it had nothing to do, or was worn, just when we asked. SIGPROF: its time was used up.
-        return Died(code != 0, sure=code == -signal.SIGPROF)
-
-
-def _ready(descriptor: int, event: int, until: float) -> None:
-    poll = select.poll()
-    poll.register(descriptor, event)
-    if not poll.poll(max(0.0, (until - time.monotonic()) * 1000)):
-        raise TimeoutError

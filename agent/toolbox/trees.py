@@ -12,6 +12,7 @@ import os
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
+from agent.toolbox.broken import errors_of, words
 from agent.toolbox.languages import LANGUAGES, Language
 from agent.toolbox.outline import Definition, Outline
 
@@ -173,7 +174,7 @@ class _Making:
         if kind == "element":
             tag = _first(node)
             match = tag and _ID.search(self._source, tag.start_byte, tag.end_byte)
-            return (_text(match.group(1)) if match else ""), "", None
+            return (words(match.group(1)) if match else ""), "", None
         place: Any = node.child_by_field_name(field) if field else None
         owner = ""
         if place is None:
@@ -191,13 +192,13 @@ class _Making:
         text = self._source[
             place.start_byte : min(place.end_byte, place.start_byte + NAME_MAX_BYTES)
         ]
-        return _text(text).strip("\"'` "), owner, place
+        return words(text).strip("\"'` "), owner, place
 
     def _scope(self, place: Any) -> str:
         for field in _SCOPED:
             scope = place.child_by_field_name(field)
             if scope is not None:
-                text = _text(self._source[scope.start_byte : scope.end_byte][:NAME_MAX_BYTES])
+                text = words(self._source[scope.start_byte : scope.end_byte][:NAME_MAX_BYTES])
                 text = re.sub(r"<.*|\.prototype$", "", text)
                 return re.split(r"::|\.", text)[-1]
         return ""
@@ -207,7 +208,7 @@ class _Making:
         if receiver is None:
             return ""
         match = _RECEIVER.search(self._source, receiver.start_byte, receiver.end_byte)
-        return _text(match.group(1)) if match else ""
+        return words(match.group(1)) if match else ""
 
     def _signature(self, kind: str, node: Any, start: int) -> str:
         body = node.child_by_field_name("body")
@@ -223,7 +224,7 @@ class _Making:
         text = self._source[start:end]
         if body is None:
             text = text.split(b"\n", 1)[0]
-        return _text(text)[:SIGNATURE_MAX_CHARS].rstrip(" {:=")
+        return words(text)[:SIGNATURE_MAX_CHARS].rstrip(" {:=")
 
 
 def _step(node: Any) -> Any:
@@ -249,10 +250,6 @@ def _further(place: Any) -> Any:
     if kind.endswith("_declarator") and place.named_child_count:
         return place.named_child(place.named_child_count - 1)
     return None
-
-
-def _text(data: bytes) -> str:
-    return " ".join(data.decode("utf-8", "replace").split())
 
 
 def _references(
@@ -301,41 +298,3 @@ def _exported(
                     lines = names.setdefault(name.decode("utf-8", "replace"), [])
                     lines.append(row + at)
                     lines.sort()
-
-
-ERRORS_MAX = 50
-_CLOSES = {")": "(", "]": "[", "}": "{"}
-
-
-def errors_of(root: Any, source: bytes) -> List[Tuple[int, str]]:
-    """The first syntax errors of a tree, by line."""
-    found: List[Tuple[int, str]] = []
-    if not root.has_error:
-        return found
-    waiting = [root]
-    while waiting and len(found) < ERRORS_MAX:
-        node = waiting.pop()
-        if node.is_missing and node.type[:1] == "_":
-            continue  # a line's end that some grammars want
-        if node.is_missing:
-            found.append((node.start_point[0] + 1, "missing `%s`" % node.type))
-        elif node.is_error:
-            found.append(_error(node, source))
-        else:
-            waiting += [child for child in reversed(node.children) if child.has_error]
-    return sorted(found)
-
-
-def _error(node: Any, source: bytes) -> Tuple[int, str]:
-    """A part that fits nowhere: most often a bracket in it was never closed."""
-    opened: List[Any] = []
-    if node.start_point[0] != node.end_point[0]:
-        for child in node.children[:2_000]:
-            if child.type in "([{":
-                opened.append(child)
-            elif opened and _CLOSES.get(child.type) == opened[-1].type:
-                opened.pop()
-    if opened:
-        return opened[-1].start_point[0] + 1, "`%s` is never closed" % opened[-1].type
-    text = source[node.start_byte : min(node.end_byte, node.start_byte + 200)].split(b"\n")[0]
-    return node.start_point[0] + 1, "unexpected `%s`" % _text(text)[:60]

@@ -17,6 +17,7 @@ import pytest
 from agent.sandbox.toolbox import bundle
 from agent.toolbox import parsing
 from agent.toolbox.languages import LANGUAGES
+from agent.toolbox.worker import Died, Worker
 from tests.grammars import folder
 
 LONG = 600.0  # a deadline that is not meant to be met
@@ -330,3 +331,17 @@ def test_no_line_takes_regular_expressions_long(suffix: str):
     }
     missing = set(files) - set(parsing.outlines(files, LONG))
     assert not missing, [LINES[int(name.partition(".")[0])] for name in missing]
+
+
+@pytest.mark.parametrize("said", [b"no JSON", b"[" * 100_000, b"\xff"])
+def test_a_worker_that_answers_nonsense_is_not_believed(said: bytes):
+    program = "import sys, struct; s = sys.stdin.buffer; n = sum(struct.unpack('!II', s.read(8)))"
+    program += "; s.read(n); a = eval(sys.argv[1]); o = sys.stdout.buffer"
+    program += "; o.write(struct.pack('!I', len(a)) + a); o.flush(); s.read()"
+    worker = Worker([sys.executable, "-c", program, repr(said)], "")
+    try:
+        with pytest.raises(Died) as died:
+            worker.ask({"op": "outline"}, b"x = 1", time.monotonic() + LONG)
+        assert died.value.sure
+    finally:
+        worker.end()
