@@ -254,10 +254,12 @@ class Sync:
         Raises `SyncError` when the repository inside cannot be asked.
         """
         at = journal.read(self._place)
-        ahead = await Workspace(sandbox).ahead(at.tip) if sandbox and at.tip else 0
+        # The ref and not the journal: a fetch that has moved it may not be written down yet.
+        tip = await self._mirror.private("tip")
+        ahead = await Workspace(sandbox).ahead(tip or at.tip) if sandbox and at.tip else 0
         if at.problem:
             return Standing("failed", ahead, at.problem)
-        if at.step in ("clean", "mirrored") and at.tip == await self._mirror.private("tip"):
+        if at.step in ("clean", "mirrored") and at.tip == tip:
             return Standing("ahead" if ahead else "synced", ahead)
         return Standing("ahead", max(ahead, 1))
 

@@ -116,11 +116,14 @@ async def synced(run: Run) -> str:
 
 
 @contextmanager
-def no_fetch(run: Run) -> Generator[None]:
-    """A git on this side that cannot fetch."""
+def no_fetch(run: Run, *, but_does: bool = False) -> Generator[None]:
+    """A git on this side that cannot fetch, or says so after it did."""
     place = run.inside.work.parent / "here"
     place.mkdir()
-    script = '#!/bin/sh\ncase " $* " in *" fetch "*) exit 1;; esac\nexec /usr/bin/git "$@"\n'
+    first = '/usr/bin/git "$@";' if but_does else ""
+    script = (
+        f'#!/bin/sh\ncase " $* " in *" fetch "*) {first} exit 1;; esac\nexec /usr/bin/git "$@"\n'
+    )
     (place / "git").write_text(script)
     (place / "git").chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
@@ -249,3 +252,14 @@ async def test_the_state_shown_counts_what_is_inside(user: User, start: Start) -
     assert str(await shown(run.inside)) == "synced"
     user.git("update-ref", "-d", "refs/glovebox/s1/tip")
     assert str(await shown(run.inside)) != "synced"
+
+
+async def test_what_has_arrived_is_not_counted_as_inside_only(user: User, start: Start) -> None:
+    run = await start(user)
+    run.agent.write("made.txt", "1\n")
+    with no_fetch(run, but_does=True):
+        assert (await run.go()).problem is not None
+
+    shown = await run.sync.standing(run.inside)
+
+    assert (shown.state, shown.ahead) == ("failed", 0)
