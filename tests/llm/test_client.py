@@ -58,6 +58,18 @@ async def test_a_whole_conversation_with_broken_calls_is_legal_to_a_strict_provi
     assert len({c["id"] for c in server.requests[1]["messages"][2]["tool_calls"]}) == 2
 
 
+async def test_a_model_not_known_to_see_is_sent_no_image(provider: Provider) -> None:
+    server = provider([say("x"), say("x")])
+    image = UserMessage("hi", images=("data:image/png;base64,AAAA",))
+
+    await ask_provider(question(image))
+    await ask_provider(question(image, model="openai/gpt-5"))
+
+    unseen, seen = (request["messages"][-1]["content"] for request in server.requests)
+    assert "images left out" in unseen
+    assert [part["type"] for part in seen] == ["text", "image_url"]
+
+
 async def test_tools_and_options_reach_the_provider(provider: Provider) -> None:
     server = provider([say("x")])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.core.errors import GloveboxError, LlmAuthError, LlmDownError, LlmLimitError
-from agent.core.messages import ToolCall, Usage, UserMessage
+from agent.core.messages import ToolCall, ToolMessage, ToolResult, Usage, UserMessage
 from tests.llm.asking import Naps, answered, ask_provider, calling, question, without_waiting
 from tests.llm.conftest import Provider
 from tests.servers.openai import OpenAIServer, Raw
@@ -87,6 +87,19 @@ async def test_the_stable_prefix_is_marked_for_the_providers_cache(anthropic: Pr
     assert request["system"][-1]["cache_control"] == {"type": "ephemeral"}
     assert json.dumps(request["messages"][-1]).count("cache_control") == 1
     assert json.dumps(request["messages"][:-1]).count("cache_control") == 0
+
+
+async def test_images_of_results_reach_a_model_that_sees(anthropic: Provider) -> None:
+    server = anthropic([_events(BEGIN, *TEXT, *END)])
+    reply = calling("a")
+    results = (ToolResult("a", True, "one", images=("data:image/png;base64,AAAA",)),)
+
+    await ask_provider(question(UserMessage("hi"), reply, ToolMessage(results), model=MODEL))
+
+    result, words, image = server.requests[0]["messages"][-1]["content"]
+    assert (result["type"], result["content"]) == ("tool_result", "one")
+    assert words["type"] == "text"
+    assert image["source"] == {"type": "base64", "media_type": "image/png", "data": "AAAA"}
 
 
 @pytest.mark.parametrize(
