@@ -53,10 +53,12 @@ def texts(answer: dict[str, Any]) -> list[str]:
 
 def test_hits_come_with_their_scopes_and_sources_before_tests(grep: Use, tmp_path: Path) -> None:
     grow(tmp_path, {"tests/test_a.py": "run()\n", "src/a.py": CODE, "z.py": "run()\n"})
+    grow(tmp_path, {"dist/a.js": "run()\n", "README.md": "run\n"})
     answer = grep(r"\brun\b")
     counts = {key: answer[key] for key in ("total", "files", "searched", "of", "form")}
-    assert counts == {"total": 7, "files": 3, "searched": 3, "of": 3, "form": "text"}
-    assert [file["path"] for file in answer["found"]] == ["src/a.py", "z.py", "tests/test_a.py"]
+    assert counts == {"total": 9, "files": 5, "searched": 5, "of": 5, "form": "text"}
+    paths = [file["path"] for file in answer["found"]]
+    assert paths == ["src/a.py", "z.py", "README.md", "tests/test_a.py", "dist/a.js"]
     assert answer["found"][0]["hits"] == [
         [5, 'name = "run"', "Job", "", False],
         [7, "def run(self):", "Job.run", "Job", True],
@@ -151,6 +153,12 @@ def test_what_a_pattern_means(
     (tmp_path / "a").write_text("abc\na.c\nb\nd4\n\nx\ny\nzz\néé\n")
     answer = grep(pattern, **more)
     assert (lines(answer), answer["unusual"]) == ([("a", line) for line in found], "")
+
+
+def test_matches_over_several_lines_do_not_overlap(grep: Use, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("y\ny\ny\ny\ny\n")
+    assert lines(grep(r"y\ny")) == [("a", 1), ("a", 3)]
+    assert lines(grep("y\ny\ny", fixed=True)) == [("a", 1)]
 
 
 @pytest.mark.parametrize(

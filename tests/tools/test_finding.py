@@ -180,6 +180,7 @@ async def test_a_toolbox_that_lies_cannot_flood_or_dress_up_the_answer(form: str
     result = await grep({**answer, "slow": [evil], "folders": [[evil, 1, 1]] * 1_000})
     assert len(result.text.encode()) <= RESULT_MAX_BYTES + 200
     assert not set("\x1b\x07\x9b\u202e") & set(result.text)
+    assert "\r" not in result.text or form != "files"
 
 
 async def test_a_broken_toolbox_says_nothing_of_the_host() -> None:
