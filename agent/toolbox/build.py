@@ -41,6 +41,7 @@ COMMIT_SECONDS = 0.7
 ROUNDS = 5
 DEAD_MIN = 5_000
 RECENT_COMMITS = 300
+OLD_SECONDS = 30 * 86_400.0
 _HEADER = struct.Struct("!I")
 
 Done = Tuple[Missing, str, Optional[Parsed]]
@@ -137,6 +138,7 @@ def build(
     """Parse all that is missing, in rounds: the tree may change meanwhile."""
     until = time.monotonic() + seconds
     index = Index(root, database)
+    _forget_old(index.store.path)
     try:
         for _ in range(ROUNDS):
             index.refresh()
@@ -195,6 +197,17 @@ def _forget_dead(index: Index) -> None:
         for at in range(0, len(dead), COMMIT_FILES):
             with index.store.writing():
                 index.store.forget([blob for (blob,) in dead[at : at + COMMIT_FILES]])
+
+
+def _forget_old(database: str) -> None:
+    """Take away what other versions of ours have kept and nobody has used for long."""
+    folder, long_ago = os.path.dirname(database), time.time() - OLD_SECONDS
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith("symbols-") and not path.startswith(database):
+            with contextlib.suppress(OSError):
+                if os.stat(path).st_mtime < long_ago:
+                    os.unlink(path)
 
 
 class _Build:

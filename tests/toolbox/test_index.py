@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -272,6 +273,18 @@ def test_what_no_tree_holds_any_more_is_forgotten(
     left = {name for (name,) in index.store.rows("SELECT name FROM definition")}
     assert rows.name_id("make_1") in left and rows.name_id("gone_1") not in left
     assert len(Lookup(index).references("helper_1")) == 29
+
+
+def test_what_other_versions_kept_goes_when_it_is_old(tmp_path: Path) -> None:
+    root = repository(tmp_path / "r", **many(2))
+    folder = Path(store.cache_folder())
+    for name, age in (("symbols-0-3.9-x.db", 40), ("symbols-0-3.9-y.db", 3), ("other.db", 400)):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (time.time() - age * 86_400,) * 2)
+    built(root).close()
+    left = sorted(path.name for path in folder.iterdir() if path.name != "other.db")
+    assert (folder / "other.db").exists() and left[0] == "symbols-0-3.9-y.db"
+    assert Path(store.database()).name in left
 
 
 def test_a_database_that_is_full_takes_no_more(
