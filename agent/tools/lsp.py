@@ -152,6 +152,8 @@ def _coverage(answer: Answer) -> list[str]:
 def _sureness(answer: Answer) -> str:
     """How sure it is which definition is meant."""
     values = {"name": answer.name, "count": answer.definitions, "by": answer.by}
+    if not answer.definitions:
+        return wording.NONE.format(**values)
     if answer.by != "index" and answer.sure == "exact":
         return wording.SERVER.format(**values)
     if answer.sure == "exact":

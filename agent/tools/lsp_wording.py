@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+NONE = "`{name}` is not defined here; uses were found by the name alone."
 ONE = "`{name}` has one definition."
 HERE = "`{name}` as asked for, one of {count} with this name."
 SERVER = "`{name}`, one of {count} with this name; which one is meant, {by} knows."

@@ -89,6 +89,9 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "references: by a server": ask("references", SERVER),
         "references: likely": ask("references", LIKELY),
         "references: early": ask("references", EARLY),
+        "references: of what is not here": ask(
+            "references", {**ONE, "definitions": 0, "sure": "by_name", "defined": []}
+        ),
         "references: lines": ask("references", LINES),
         "references: counts": ask("references", COUNTS),
         "callers": ask("callers", CALLERS),
