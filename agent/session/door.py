@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from agent.core.errors import GloveboxError, SandboxError, ToolboxError
+from agent.core.events import Notice
 from agent.host import network
 from agent.session import ports
 from agent.session.ports import Listener, Shown
@@ -52,8 +53,13 @@ class Door:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def unlock(self) -> None:
-        """Answer from now on. Raises OSError."""
-        self._open = await network.listen(self._path, self._serve)
+        """Answer from now on; where there can be no such socket, a notice says what is missing."""
+        try:
+            self._open = await network.listen(self._path, self._serve)
+        except OSError as error:
+            why = f"`glovebox ports` and `preview` cannot ask this session: {error.strerror}"
+            self._session.emit(Notice("info", why))
+            return
         self._session.at_close(self.close)
 
     def close(self) -> None:
