@@ -72,7 +72,13 @@ class Mirror:
         """
         ref = f"{self._refs}/{name}"
         refspec = f"{'+' if replaces else ''}{CARRIED}:{ref}"
-        await self._git.fetch(private.git_dir, refspec)
+        for left in reversed(range(_TRIES)):
+            try:
+                await self._git.fetch(private.git_dir, refspec)
+                break
+            except SyncError:  # a `git gc --prune=now` removes packs that are being written
+                if not left:
+                    raise
         if await self._value(ref) != commit:
             raise SyncError(f"`{ref}` did not become {commit}", "sync again")
 

@@ -116,14 +116,13 @@ async def synced(run: Run) -> str:
 
 
 @contextmanager
-def no_fetch(run: Run, *, but_does: bool = False) -> Generator[None]:
-    """A git on this side that cannot fetch, or says so after it did."""
+def no_fetch(run: Run, *, but_does: bool = False, unless: str = "false") -> Generator[None]:
+    """A git on this side that cannot fetch, or says so after it did, `unless` a command works."""
     place = run.inside.work.parent / "here"
     place.mkdir()
-    first = '/usr/bin/git "$@";' if but_does else ""
-    script = (
-        f'#!/bin/sh\ncase " $* " in *" fetch "*) {first} exit 1;; esac\nexec /usr/bin/git "$@"\n'
-    )
+    does = '/usr/bin/git "$@"' if but_does else ":"
+    fails = f'*" fetch "*) {unless} 2>/dev/null || {{ {does}; exit 1; }};;'
+    script = f'#!/bin/sh\ncase " $* " in {fails} esac\nexec /usr/bin/git "$@"\n'
     (place / "git").write_text(script)
     (place / "git").chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
@@ -263,3 +262,15 @@ async def test_what_has_arrived_is_not_counted_as_inside_only(user: User, start:
     shown = await run.sync.standing(run.inside)
 
     assert (shown.state, shown.ahead) == ("failed", 0)
+
+
+async def test_a_fetch_that_a_garbage_collection_broke_is_made_again(
+    user: User, start: Start, tmp_path: Path
+) -> None:
+    run = await start(user)
+    run.agent.write("made.txt", "1\n")
+    once = tmp_path / "once"
+    once.mkdir()
+    with no_fetch(run, unless=f"! rmdir {once}"):
+        assert (await run.go()).problem is None
+    assert not once.exists()
