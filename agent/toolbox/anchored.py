@@ -8,13 +8,12 @@ from typing import List, Optional, Tuple
 from agent.toolbox import hunks
 from agent.toolbox.hunks import Hunk, Page, Splice
 from agent.toolbox.indent import Indentation
+from agent.toolbox.similar import likeness
 
 LINES_MIN = 3
 LINES_MAX = 500
 BLOCKS_MAX = 20
 ALIKE_MIN = 0.8
-COMPARED_LINES = 50
-COMPARED_CHARS = 500
 
 
 def found(page: Page, hunk: Hunk) -> Tuple[List[int], Optional[List[Splice]]]:
@@ -31,7 +30,11 @@ def found(page: Page, hunk: Hunk) -> Tuple[List[int], Optional[List[Splice]]]:
         sizes = range(max(2, len(old) - slack), len(old) + slack + 1)
         blocks += [(at, at + n) for n in sizes if lines[at + n - 1 : at + n] == old[-1:]]
         at = hunks.following(lines, old[0], at + 1)
-    alike = [block for block in blocks[:BLOCKS_MAX] if _alike(old, lines[block[0] : block[1]])]
+    alike = [
+        block
+        for block in blocks[:BLOCKS_MAX]
+        if likeness(old, lines[block[0] : block[1]]) >= ALIKE_MIN
+    ]
     if len(blocks) != 1 or not alike:
         return [start for start, _ in blocks] if alike else [], None
     start, end = blocks[0]
@@ -39,24 +42,6 @@ def found(page: Page, hunk: Hunk) -> Tuple[List[int], Optional[List[Splice]]]:
     indentation = Indentation.between([a for a, _ in pairs], [b for _, b in pairs])
     added = None if indentation is None else indentation.carried(hunk.added)
     return [start], None if added is None else hunks.spliced(hunk.ops, added, places)
-
-
-def _alike(old: List[str], block: List[str]) -> bool:
-    """Whether most of the text is the same, line by line, and within lines that are not."""
-    pair = [[line.strip() for line in part] for part in (old, block)]
-    same, compared = 0.0, 0
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, *pair, autojunk=False).get_opcodes():
-        for one, other in zip(pair[0][a:b], pair[1][c:d]):
-            if tag == "equal":
-                same += len(one) + 1
-            elif compared < COMPARED_LINES:
-                compared += 1
-                ends = one[:COMPARED_CHARS], other[:COMPARED_CHARS]
-                same += difflib.SequenceMatcher(None, *ends, autojunk=False).ratio() * (
-                    min(len(one), len(other)) + 1
-                )
-    sizes = [sum(len(line) + 1 for line in part) for part in pair]
-    return 2 * same >= ALIKE_MIN * sum(sizes)
 
 
 def _aligned(

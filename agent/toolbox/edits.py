@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional, Tuple
 from agent.toolbox import anchored, hunks, literal, reports
 from agent.toolbox.drafts import Draft, Drafts, Refused, alone
 from agent.toolbox.hunks import LINE_STEPS, Hunk, Page, Splice
-from agent.toolbox.nearest import similar_lines
 from agent.toolbox.paths import Answer, absolute, refusal
+from agent.toolbox.similar import similar_lines
 
 LISTED_MAX = 50
 FAILURES_MAX = 5

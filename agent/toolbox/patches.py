@@ -8,10 +8,10 @@ from agent.toolbox import envelope, reports, unified
 from agent.toolbox.drafts import Draft, Drafts, Refused, alone
 from agent.toolbox.edits import LISTED_MAX, failed
 from agent.toolbox.hunks import Hunk
-from agent.toolbox.nearest import similar_lines
 from agent.toolbox.paths import Answer, refusal
 from agent.toolbox.placing import Fit, NoFit, Placing
 from agent.toolbox.sections import ADD, DELETE, BadPatch, Section, unwrapped
+from agent.toolbox.similar import similar_lines
 
 LINE_SHOWN = 200
 
