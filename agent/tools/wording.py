@@ -17,7 +17,8 @@ BROKEN = (
 )
 LACKS = (
     "`{tool}` does not work in this sandbox: it has no Python 3.8 or newer. `bash`, `read`,"
-    " `write`, `ls`, `glob` and `grep` do, and nothing outside can be reached. Nothing was done."
+    " `write`, `edit`, `ls`, `glob` and `grep` do, and nothing outside can be reached. Nothing was"
+    " done."
 )
 NUMBERED = "{number}\t{line}"
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from agent.core.errors import SandboxError
 
 NOTE = (
-    "the sandbox has {what}, so it is used through its shell alone: bash, read, write, ls, glob and"
-    " grep work; edit, patch, lsp, jobs, preview and fetch do not"
+    "the sandbox has {what}, so it is used through its shell alone: bash, read, write, edit, ls,"
+    " glob and grep work; multiedit, patch, lsp, jobs, preview and fetch do not"
 )
 HINT = "an image with Python 3.8 or newer has all tools"
 NETWORK_NOTE = (

@@ -1,4 +1,4 @@
-"""`read`, `write`, `ls`, `glob` and `grep` by what a shell and git can tell.
+"""`read`, `write`, `edit`, `ls`, `glob` and `grep` by what a shell and git can tell.
 
 The same answers as the toolbox's, as far as they go: text is UTF-8 or latin-1, nothing is known of
 scopes, and names with a line feed in them are not seen. Whatever else is asked raises
@@ -21,6 +21,7 @@ BEHIND = frozenset({"map", "index", "grammars"})
 """What is asked for behind everything else, by nobody who could be told."""
 REASONS = {3: "absent", 4: "directory", 5: "special", 6: "denied", 7: "too_large"}
 
+_BOM = b"\xef\xbb\xbf"
 _LOAD = """
 [ -e "$1" ] || exit 3
 [ ! -d "$1" ] || exit 4
@@ -50,6 +51,7 @@ class PlainToolbox:
         self._operations: dict[str, Callable[[str, Answer], Awaitable[Answer]]] = {
             "read": self._read,
             "write": self._write,
+            "edit": self._edit,
             "ls": self._ls,
             "glob": self._glob,
             "grep": self._grep,
@@ -130,20 +132,46 @@ class PlainToolbox:
         if before and b"\r\n" in before and b"\n" not in before.replace(b"\r\n", b""):
             text = text.replace("\r\n", "\n").replace("\n", "\r\n")
         data = text.encode("utf-8", "surrogateescape")
+        size = {"lines": len(text.splitlines()), "bytes": len(data)}
+        return await self._replaced(path, data, created=before is None, **size)
+
+    async def _edit(self, path: str, arguments: Answer) -> Answer:
+        """Exact and literal, in one place or with `all` in every one."""
+        old, new = str(arguments["old"]), str(arguments["new"])
+        data, problem = await self._load(path)
+        if data is None:
+            return problem
+        if arguments.get("hash") not in (None, hashlib.sha256(data).hexdigest()):
+            return {"ok": False, "reason": "stale", "path": path}
+        text, encoding = _decoded(data)
+        found = text.count(old) if old else 0
+        if not old or old == new or not found:
+            reason = "empty_old" if not old else "same" if old == new else "not_found"
+            return {"ok": False, "reason": reason, "path": path}
+        if found > 1 and not arguments.get("all"):
+            lines = [number for number, line in enumerate(text.split("\n"), 1) if old in line]
+            more = {"count": found, "lines": lines[:50]}
+            return {"ok": False, "reason": "ambiguous", "path": path, **more}
+        first = text[: text.index(old)].count("\n") + 1
+        after = text.replace(old, new)
+        try:
+            changed = after.encode(encoding)
+        except UnicodeEncodeError as error:
+            return {"ok": False, "reason": "encoding", "path": path, "why": error.reason}
+        if data.startswith(_BOM):
+            changed = _BOM + changed
+        shown = after.split("\n")[first - 1 : first + new.count("\n")]
+        place = {"first": first, "last": first + len(shown) - 1, "text": "\n".join(shown)}
+        return await self._replaced(path, changed, replaced=found, **place)
+
+    async def _replaced(self, path: str, data: bytes, **told: Any) -> Answer:
         try:
             await self._put(path, data)
         except SandboxError as error:
             why = error.message.rpartition(": ")[2]
             return {"ok": False, "reason": "denied", "path": path, "why": why}
-        return {
-            "ok": True,
-            "path": path,
-            "hash": hashlib.sha256(data).hexdigest(),
-            "created": before is None,
-            "lines": len(text.splitlines()),
-            "bytes": len(data),
-            "diff": "",
-        }
+        digest = hashlib.sha256(data).hexdigest()
+        return {"ok": True, "path": path, "hash": digest, "diff": "", **told}
 
     async def _ls(self, path: str, arguments: Answer) -> Answer:
         return await search.ls(self._shell, path, int(arguments.get("depth", 1)))
@@ -163,7 +191,7 @@ class PlainToolbox:
 
 def _decoded(data: bytes) -> tuple[str, str]:
     try:
-        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), "utf-8"
+        return data.removeprefix(_BOM).decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
         return data.decode("latin-1"), "latin-1"
 
