@@ -95,6 +95,7 @@ def test_an_undo_killed_at_any_point_leaves_all_work_and_one_truth(
         agent.at.write("made.txt", "2\n")
         agent.tips.append(asyncio.run(agent.sync()).commit)
         agent.at.write("made.txt", "3\n")
+        world.busy.add(agent.name)
 
         def undo(agent=agent, first=first, point=point) -> None:
             with at(point, lambda: os.kill(os.getpid(), signal.SIGKILL)):

@@ -325,7 +325,7 @@ def files_of(user: User) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize(
-    "name", [".gitattributes", "sub/.envrc", ".vscode/tasks.json", ".githooks/pre-commit"]
+    "name", [".gitattributes", "sub/mise.toml", ".vscode/tasks.json", ".githooks/pre-commit"]
 )
 async def test_what_programs_obey_at_once_is_not_put_into_a_working_tree(
     user: User, start: Start, branch: str, name: str
