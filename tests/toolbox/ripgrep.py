@@ -18,9 +18,11 @@ MACHINES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
 def rg(request: pytest.FixtureRequest) -> str:
     """The path of a ripgrep; without one the test is left out, loudly."""
     there = shutil.which("rg")
+    if there:
+        return there
     kept = Path(request.config.cache.mkdir("ripgrep")) / VERSION / "package/bin/rg"
-    if there or kept.exists():
-        return there or str(kept)
+    if kept.exists():
+        return str(kept)
     name = f"@vscode/ripgrep-{MACHINES.get(platform.machine(), 'none')}@{VERSION}"
     folder = kept.parents[2]
     folder.mkdir(exist_ok=True)
