@@ -2,6 +2,8 @@
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.setup-stamp
+# Tests wait for processes and sandboxes as much as they compute.
+WORKERS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 
 .PHONY: help demo test test-fast check bench setup recording clean
 help:            ## this list
@@ -17,10 +19,10 @@ demo: $(STAMP)   ## a real session in a real sandbox, from a recording
 	@$(BIN)/glovebox demo
 
 test: $(STAMP)   ## all tests
-	$(BIN)/pytest -n auto -q $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) -q $(ARGS)
 
 test-fast: $(STAMP)  ## the tests that take no sandbox and little time
-	$(BIN)/pytest -n auto -q -m "not slow and not sandbox" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) -q -m "not slow and not sandbox" $(ARGS)
 
 check: $(STAMP)  ## lint, format and types
 	$(BIN)/ruff check .

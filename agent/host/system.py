@@ -69,9 +69,10 @@ def names_in(path: str) -> tuple[str, ...]:
 
 
 def modules_of(package: str) -> Mapping[str, bytes]:
-    """The source files of a folder of our own package, by name: what is shipped elsewhere."""
+    """The source files below a folder of our own package, by path: what is shipped elsewhere."""
     folder = Path(__file__).resolve().parent.parent / package
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
+    found = sorted(folder.rglob("*.py"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def user_ids() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The wire to the toolbox, on the host: the twin of `agent/toolbox/frames.py`, which draws it.
+"""The wire to the toolbox, on the host: the twin of `toolbox.channel.frames`, which draws it.
 
 Every byte that comes in is hostile until it has been checked: sizes before they are allocated.
 """

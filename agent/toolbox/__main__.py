@@ -18,53 +18,53 @@ def main() -> None:
         sys.exit("glovebox toolbox: python %d.%d or newer is needed" % OLDEST)
 
     if sys.argv[1:2] == ["once"]:
-        from agent.toolbox.once import once
+        from agent.toolbox.channel.once import once
 
         os._exit(once(sys.argv[2]))
 
     if sys.argv[1:2] == ["job"]:
-        from agent.toolbox.keeper import keep
+        from agent.toolbox.programs.keeper import keep
 
         keep(sys.argv[2])
         os._exit(0)
 
     if sys.argv[1:2] == ["parse"]:
-        from agent.toolbox.parse import serve as parse
+        from agent.toolbox.code.parse import serve as parse
 
         parse(sys.argv[2:])
         os._exit(0)
 
     if sys.argv[1:2] == ["search"]:
-        from agent.toolbox.search import serve as search
+        from agent.toolbox.search.worker import serve as search
 
         search()
         os._exit(0)
 
     if sys.argv[1:2] == ["index"]:
-        from agent.toolbox.build import main as build
+        from agent.toolbox.symbols.build import main as build
 
         os._exit(build(*sys.argv[2:5]))
 
     if sys.argv[1:2] == ["fetch"]:
-        from agent.toolbox.fetch import main as fetch
+        from agent.toolbox.network.fetch import main as fetch
 
         fetch()
         os._exit(0)
 
     if sys.argv[1:2] == ["init"]:
-        from agent.toolbox.init import watch
+        from agent.toolbox.programs.init import watch
 
         del sys.argv[1]
         watch(*map(int, sys.argv[1:2]))
 
     if sys.argv[1:2] == ["lines"]:
-        from agent.toolbox.lines import serve
+        from agent.toolbox.channel.lines import serve
 
         serve(sys.argv[2])
         os._exit(0)
 
-    from agent.toolbox.confine import confine
-    from agent.toolbox.server import Server
+    from agent.toolbox.channel.server import Server
+    from agent.toolbox.programs.confine import confine
 
     incoming, outgoing = _channel(sys.argv[1:])
     confine()

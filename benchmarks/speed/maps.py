@@ -211,14 +211,14 @@ class _Own:
     async def build(self) -> Cost:
         """Everything in the repository, as the background does it, but at usual priority."""
         script = "import sys; sys.path.insert(0, sys.argv[1]);"
-        script += "from agent.toolbox import build, store;"
+        script += "from agent.toolbox.symbols import build, store;"
         script += "build.build(sys.argv[2], store.database(), sys.argv[3])"
         argv = [sys.executable, "-I", "-S", "-c", script, str(self._zip), str(self._root)]
         return await _cost([*argv, self._grammars], self._environment())
 
     async def code(self) -> list[str]:
         """The files of code, by path."""
-        listed = "from agent.toolbox.snapshot import take; import json;"
+        listed = "from agent.toolbox.symbols.snapshot import take; import json;"
         listed += "print(json.dumps(sorted(take(sys.argv[2]).files)))"
         return [str(name) for name in json.loads(await self._inside(listed))]
 

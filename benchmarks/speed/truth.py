@@ -26,11 +26,12 @@ _ASK = """
 import json, random, sys, time
 sys.path.insert(0, sys.argv[1])
 root, program, folder, count = sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])
-from agent.toolbox import build, parsing, store, symbols, servers, consult
-from agent.toolbox.index import Index
-from agent.toolbox.lookup import Lookup
-from agent.toolbox.question import spot_of
-from agent.toolbox.rows import name_id
+from agent.toolbox.code import parsing
+from agent.toolbox.symbols import build, store, lsp as symbols, servers, consult
+from agent.toolbox.symbols.index import Index
+from agent.toolbox.symbols.lookup import Lookup
+from agent.toolbox.symbols.question import spot_of
+from agent.toolbox.symbols.rows import name_id
 parsing.use_grammars(folder)
 build.build(root, store.database(), folder)
 index = Index(root); index.refresh()

@@ -254,7 +254,7 @@ BROAD = {
     "agent.session.session": "the idle job: a failing sync must not end the session",
     "agent.plugins.hooks": "the plugin hook",
     "agent.cli.main": "the top of the command line",
-    "agent.toolbox.server": "the dispatcher inside: one bad request must not end the others",
+    "agent.toolbox.channel.server": "the dispatcher inside: a bad request must not end the others",
 }
 
 

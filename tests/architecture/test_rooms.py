@@ -124,7 +124,7 @@ WAYS_TO_THE_HOST = [
     "import agent.host.process",
     "def f():\n    from agent.host.files import read_text",
     "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from agent.host import env",
-    "from agent.toolbox import server",
+    "from agent.toolbox.channel import server",
 ]
 
 # Other breaches: the file they are planted into, and what.
@@ -156,8 +156,8 @@ SLIPS = [
     ("agent/tools/read.py", "try:\n    pass\nexcept Exception:\n    pass"),
     ("agent/tools/read.py", "try:\n    pass\nexcept (OSError, BaseException) as e:\n    print(e)"),
     ("agent/tools/read.py", "import contextlib\nwith contextlib.suppress(Exception):\n    pass"),
-    ("agent/toolbox/frames.py", "from agent.core import limits"),
-    ("agent/toolbox/frames.py", "import msgspec"),
+    ("agent/toolbox/channel/frames.py", "from agent.core import limits"),
+    ("agent/toolbox/channel/frames.py", "import msgspec"),
     ("agent/app.py", "open('x')"),
     ("agent/git/mirror.py", "import subprocess"),
     ("agent/session/session.py", "from pathlib import Path\nPath.home()"),

@@ -18,7 +18,7 @@ from agent.sandbox import grammars
 from agent.sandbox.docker.backend import DockerSandbox
 from agent.sandbox.protocol import Sandbox
 from agent.sandbox.wheels import WHEELS
-from agent.toolbox.languages import LANGUAGES, MODULES
+from agent.toolbox.code.languages import LANGUAGES, MODULES
 from tests.daytona_fixtures import serving, use
 from tests.docker.engine import docker_backend, docker_spec
 from tests.sandbox_fixtures import local_sandbox, new_spec

@@ -141,8 +141,10 @@ def toolbox_without(line: str) -> Patch:
 
         def weak(package: str) -> dict[str, bytes]:
             sources = dict(modules(package))
-            assert line.encode() in sources["confine.py"]
-            sources["confine.py"] = sources["confine.py"].replace(line.encode(), b"pass")
+            assert line.encode() in sources["programs/confine.py"]
+            sources["programs/confine.py"] = sources["programs/confine.py"].replace(
+                line.encode(), b"pass"
+            )
             return sources
 
         monkeypatch.setattr(client.system, "modules_of", weak)

@@ -55,7 +55,7 @@ class Moments:
 
 def once(folder: str, how: str, number: int, text: str) -> None:
     """The patch, in this process."""
-    from agent.toolbox import patches
+    from agent.toolbox.changes import patches
 
     limits = {"workdir": folder, "file_max": 10**7, "line_chars": 2_000, "diff_max": 20_000}
     moments = Moments(folder, how, number)
@@ -70,7 +70,7 @@ def once(folder: str, how: str, number: int, text: str) -> None:
 def main() -> None:
     source, folder, how, *numbers = sys.argv[1:]
     sys.path.insert(0, source)
-    import agent.toolbox.patches  # noqa: F401 loaded once, for all
+    import agent.toolbox.changes.patches  # noqa: F401 loaded once, for all
 
     text = sys.stdin.read()
     for number in range(*map(int, numbers)):

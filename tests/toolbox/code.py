@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from agent.toolbox import build, store, symbols
-from agent.toolbox.index import Index
+from agent.toolbox.symbols import build, store
+from agent.toolbox.symbols import lsp as symbols
+from agent.toolbox.symbols.index import Index
 
 
 def grammars() -> str:

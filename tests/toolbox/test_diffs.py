@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.toolbox import diffs
+from agent.toolbox.changes import diffs
 
 LINES = st.lists(st.integers(0, 40).map(str), max_size=60)
 

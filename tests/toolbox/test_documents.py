@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.limits import IMAGE_MAX_BYTES
-from agent.toolbox.images import Picture, picture
+from agent.toolbox.files.images import Picture, picture
 from tests.toolbox.conftest import Use
 
 

@@ -14,7 +14,7 @@ from agent.core.errors import SandboxLost
 from agent.core.limits import OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES
 from agent.sandbox.protocol import ExecResult
 from agent.sandbox.toolbox import ToolboxClient
-from agent.toolbox.output import Kept, Live
+from agent.toolbox.programs.output import Kept, Live
 from tests.sandbox_fixtures import bare_toolbox
 
 

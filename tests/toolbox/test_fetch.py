@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.toolbox.fetch import BODY_MAX_BYTES, REDIRECTS_MAX, address
+from agent.toolbox.network.fetch import BODY_MAX_BYTES, REDIRECTS_MAX, address
 from tests.toolbox.conftest import Use
 
 HTML = "text/html; charset=utf-8"

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.core.limits import PLACE_HITS_MAX, TEXT_HITS_MAX
-from agent.toolbox.dialect import wanted
-from agent.toolbox.matching import LINE_SHOWN_CHARS, matches_in
+from agent.toolbox.search.dialect import wanted
+from agent.toolbox.search.matching import LINE_SHOWN_CHARS, matches_in
 from tests.toolbox.conftest import Use
 from tests.toolbox.test_tree import git, grow
 

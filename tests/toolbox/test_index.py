@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.toolbox import build, parsing, rows, store
-from agent.toolbox.index import AT_ONCE, Index
-from agent.toolbox.lookup import Lookup
+from agent.toolbox.code import parsing
+from agent.toolbox.symbols import build, rows, store
+from agent.toolbox.symbols.index import AT_ONCE, Index
+from agent.toolbox.symbols.lookup import Lookup
 from tests.toolbox.code import ask, built, git, grammars, parsed, places, repository, write
 
 
@@ -319,7 +320,7 @@ def test_a_hundred_thousand_files_are_bounded(tmp_path: Path) -> None:
         "import sys, resource; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from tests.toolbox.code import ask, places\n"
-        "from agent.toolbox import build\n"
+        "from agent.toolbox.symbols import build\n"
         "build.start = lambda index: False\n"
         "answer = ask(Path(sys.argv[2]), 'definition', 'f42_7')\n"
         "assert places(answer) == ['d42/m7.py:1'], answer\n"

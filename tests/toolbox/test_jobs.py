@@ -15,7 +15,7 @@ import pytest
 
 from agent.core import limits
 from agent.sandbox.toolbox import LIMITS, ToolboxClient, bundle
-from agent.toolbox import joblog
+from agent.toolbox.programs import joblog
 from tests.sandbox_fixtures import TOOLBOX_PYTHON, bare_toolbox
 
 LONG = 60.0
@@ -268,7 +268,7 @@ async def test_the_host_is_not_kept_waiting_by_what_it_no_longer_wants(tmp_path:
 
 
 async def test_there_is_a_most_of_them(tmp_path: Path) -> None:
-    from agent.toolbox.background import JOBS_MAX
+    from agent.toolbox.programs.background import JOBS_MAX
 
     async with jobs_in(tmp_path) as jobs:
         for number in range(JOBS_MAX + 4):

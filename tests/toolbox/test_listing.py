@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.toolbox.glob import BadPattern, Glob, expand
+from agent.toolbox.search.glob import BadPattern, Glob, expand
 from tests.toolbox.conftest import Use
 from tests.toolbox.test_tree import git, grow
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent.toolbox import map as maps
-from agent.toolbox import parsing
-from agent.toolbox.index import AT_ONCE
+from agent.toolbox.code import parsing
+from agent.toolbox.symbols import map as maps
+from agent.toolbox.symbols.index import AT_ONCE
 from tests.toolbox.code import built, grammars, repository
 
 

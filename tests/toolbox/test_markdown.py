@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.toolbox.markdown import markdown
+from agent.toolbox.network.markdown import markdown
 
 URL = "https://e.example/dir/page"
 

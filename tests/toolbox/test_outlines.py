@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.toolbox import regexes
-from agent.toolbox.languages import LANGUAGES, language_of
-from agent.toolbox.outline import Outline, packed, unpacked
-from agent.toolbox.trees import Trees
+from agent.toolbox.code import regexes
+from agent.toolbox.code.languages import LANGUAGES, language_of
+from agent.toolbox.code.outline import Outline, packed, unpacked
+from agent.toolbox.code.trees import Trees
 from tests.grammars import folder
 from tests.snapshots import assert_snapshot
 

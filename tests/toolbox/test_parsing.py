@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from agent.sandbox.toolbox import bundle
-from agent.toolbox import parsing
-from agent.toolbox.languages import LANGUAGES
-from agent.toolbox.worker import Died, Worker
+from agent.toolbox.code import parsing
+from agent.toolbox.code.languages import LANGUAGES
+from agent.toolbox.code.worker import Died, Worker
 from tests.grammars import folder
 
 LONG = 600.0  # a deadline that is not meant to be met
@@ -192,7 +192,7 @@ def test_a_worker_that_died_of_boredom():
 
 def test_workers_end_with_the_one_who_started_them():
     program = (
-        "import sys, os; sys.path.insert(0, sys.argv[1]); from agent.toolbox import parsing;"
+        "import sys, os; sys.path.insert(0, sys.argv[1]); from agent.toolbox.code import parsing;"
         "parsing.outlines({'a.py': b'x = 1'}, 60); print(*parsing.idle()); sys.stdout.flush();"
         "os.kill(os.getpid(), 9)"
     )
@@ -212,7 +212,7 @@ def test_workers_end_with_the_one_who_started_them():
 
 def test_a_worker_that_nobody_asks_ends_by_itself():
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox import parse;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox.code import parse;"
         "parse.IDLE_SECONDS = 0.1; parse.serve([])"
     )
     root = Path(__file__).parents[2]
@@ -223,7 +223,7 @@ def test_a_worker_that_nobody_asks_ends_by_itself():
 
 def test_a_worker_that_has_grown_old_is_replaced():
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox import parse;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox.code import parse;"
         "parse.RESIDENT_MAX_KB = 1; parse.serve([])"
     )
     root = Path(__file__).parents[2]
@@ -252,7 +252,7 @@ def test_workers_start_from_the_zip(tmp_path: Path):
     packed = tmp_path / "toolbox.zip"
     packed.write_bytes(bundle())
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox import parsing;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox.code import parsing;"
         "parsing.use_grammars(sys.argv[2]);"
         "one = parsing.outlines({'a.py': b'def f(): pass'}, 60)['a.py'];"
         "print(one.sure, one.definitions[0].name)"

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.toolbox import listing, search
-from agent.toolbox.choose import Filter
-from agent.toolbox.finders import GIT_GREP, NONE, RIPGREP
-from agent.toolbox.glob import BadPattern
-from agent.toolbox.text import decode
+from agent.toolbox.files.text import decode
+from agent.toolbox.search import listing
+from agent.toolbox.search import worker as search
+from agent.toolbox.search.choose import Filter
+from agent.toolbox.search.finders import GIT_GREP, NONE, RIPGREP
+from agent.toolbox.search.glob import BadPattern
 from tests.toolbox.ripgrep import rg as rg
 from tests.toolbox.test_tree import git, grow
 

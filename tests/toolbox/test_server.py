@@ -15,8 +15,8 @@ from agent.core import limits
 from agent.host import files, system
 from agent.sandbox import frames as host_frames
 from agent.sandbox.toolbox import LIMITS, bundle
-from agent.toolbox import frames
 from agent.toolbox.__main__ import OLDEST
+from agent.toolbox.channel import frames
 from tests.sandbox_fixtures import TOOLBOX_PYTHON
 
 HELLO = {"op": "hello", "arguments": {"limits": LIMITS, "bounds": {}}}

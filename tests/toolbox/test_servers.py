@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.toolbox import consult, parsing, rpc, servers
+from agent.toolbox.code import parsing
+from agent.toolbox.symbols import consult, rpc, servers
 from tests.toolbox.code import ask, git, grammars, places, repository
 
 HEAD = f"""#!{sys.executable}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.toolbox import records
+from agent.toolbox.changes import records
 from tests.sandbox_fixtures import TOOLBOX_PYTHON, bare_toolbox
 from tests.toolbox import breaking
 
@@ -224,7 +224,7 @@ def test_a_change_on_which_nobody_could_wait_is_not_in_the_way(tmp_path: Path) -
     fill(tmp_path)
     script = (
         "import sys, time; sys.path.insert(0, sys.argv[1]);"
-        "from agent.toolbox.records import Record; record = Record(sys.argv[2]);"
+        "from agent.toolbox.changes.records import Record; record = Record(sys.argv[2]);"
         "record.write([{'path': sys.argv[2] + '/a', 'new': sys.argv[2] + '/b', 'old': '',"
         "'created': True, 'folders': [], 'made': []}]);"
         "print('ready', flush=True); sys.stdin.read(); record.remove()"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.toolbox import parsing
+from agent.toolbox.code import parsing
 from tests.toolbox.code import ask, grammars, places, repository
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.toolbox import tree
-from agent.toolbox.tree import Tree, listed, scan
+from agent.toolbox.search import tree
+from agent.toolbox.search.tree import Tree, listed, scan
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""The one-shot toolbox's answer, read from the text of a log: see `agent/toolbox/once.py`.
+"""The one-shot toolbox's answer, read from the text of a log: see `agent/toolbox/channel/once.py`.
 
 Everything in that text is hostile. What is not a line of this request is skipped: shells and
 profiles print what they like. A log that is read again from its start is no problem.

@@ -5,7 +5,7 @@ session with one command in it can be followed, told to stop through the command
 deleted with all that is in it. Promises:
 
 - A command is sent again only when the service has said that it did not take it, or when the
-  session, asked for its commands, has none. The claim in the request (`agent/toolbox/once.py`)
+  session, asked for its commands, has none. The claim in the request (see `toolbox.channel.once`)
   makes even a late first one harmless.
 - When the box stopped meanwhile, the command is not repeated; a `SandboxError` says so.
 - However it ends, the session is deleted; in the background, and awaited by `close`.

@@ -1,0 +1,1 @@
+"""Changes of files: where they belong, what they make, all or nothing."""

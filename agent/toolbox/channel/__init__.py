@@ -1,0 +1,1 @@
+"""Requests in, answers out: the frames, and the two ways of serving them."""

@@ -1,0 +1,1 @@
+"""What a file of code holds: outlines and syntax errors, by grammars or without."""

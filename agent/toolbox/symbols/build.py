@@ -1,0 +1,387 @@
+"""The build of an index in the background: a process of its own, at the lowest priority.
+
+    python3 -I -S toolbox.zip index ROOT DATABASE GRAMMARS
+
+One at a time per database. Parsing is done by workers of its own, which may loop or crash: the
+kernel ends one that thinks too long about a file, the file is given up and another worker started.
+What was parsed is committed every moment, so that an interrupted build has lost next to nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import marshal
+import os
+import resource
+import select
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import time
+from typing import Any, Dict, Generator, List, Optional, Tuple
+
+from agent.toolbox.code import parsing, regexes
+from agent.toolbox.code.trees import Trees
+from agent.toolbox.files.paths import Answer, refusal
+from agent.toolbox.programs.confine import expendable
+from agent.toolbox.search import tree
+from agent.toolbox.symbols import rows, store
+from agent.toolbox.symbols.index import AT_ONCE, Index, Missing, content
+from agent.toolbox.symbols.store import Parsed
+
+SECONDS = 900.0
+FILE_CPU_SECONDS = 5.0
+FILE_SECONDS = 120.0
+WORKER_MEMORY_BYTES = 1_500_000_000
+WORKERS = 2
+BATCH = 16
+COMMIT_FILES = 200
+COMMIT_SECONDS = 0.7
+ROUNDS = 5
+DEAD_MIN = 5_000
+RECENT_COMMITS = 300
+OLD_SECONDS = 30 * 86_400.0
+_HEADER = struct.Struct("!I")
+
+Done = Tuple[Missing, str, Optional[Parsed]]
+
+
+def start(index: Index) -> bool:
+    """Begin a build unless one is under way; whether one was begun."""
+    root, database = index.root, index.store.path
+    with _alone(database) as free:
+        if not free:
+            return False
+    process = subprocess.Popen(
+        [*parsing.command("index"), root, database, parsing.grammars()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
+    expendable(process.pid)
+    _started.append(process)
+    _started[:] = [one for one in _started if one.poll() is None]
+    return True
+
+
+def started() -> List[Any]:
+    """The builds that this process has begun and that may still run."""
+    return list(_started)
+
+
+_started: List[Any] = []
+
+
+def begin(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """Begin a build of the work directory's index, if something is missing."""
+    try:
+        index = Index(limits["workdir"])
+        try:
+            index.refresh()
+            started = bool(index.missing()) and start(index)
+            coverage = index.coverage()
+        finally:
+            index.close()
+    except (OSError, sqlite3.Error) as error:
+        return refusal("", "no_index", why=str(error))
+    return {
+        "ok": True,
+        "started": started,
+        "parsed": coverage.parsed,
+        "code_files": coverage.files,
+        "complete": coverage.whole,
+    }
+
+
+def wanted(index: Index) -> bool:
+    """Whether so much is missing that it is the background's work."""
+    return len(index.missing()) > AT_ONCE
+
+
+@contextlib.contextmanager
+def _alone(database: str) -> Generator[bool, None, None]:
+    """Whether nobody else builds; nobody else does until it is left."""
+    descriptor = os.open(database + ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def main(root: str, database: str, grammars: str) -> int:
+    """Build until nothing is missing or the time is over; the exit code."""
+    os.nice(19)
+    try:
+        with _alone(database) as free:
+            if free:
+                build(root, database, grammars)
+        return 0
+    except (OSError, sqlite3.Error) as error:
+        sys.stderr.write("glovebox toolbox: no index: %s\n" % error)
+        return 1
+
+
+def build(
+    root: str,
+    database: str,
+    grammars: str,
+    seconds: float = SECONDS,
+    workers: int = WORKERS,
+) -> None:
+    """Parse all that is missing, in rounds: the tree may change meanwhile."""
+    until = time.monotonic() + seconds
+    index = Index(root, database)
+    _forget_old(index.store.path)
+    try:
+        for _ in range(ROUNDS):
+            index.refresh()
+            _forget_dead(index)
+            missing = _ordered(index)
+            if not missing or time.monotonic() > until or index.store.full():
+                return
+            _Build(index, grammars, missing, until).run(min(workers, os.cpu_count() or 1))
+    finally:
+        index.close()
+
+
+def _ordered(index: Index) -> List[Missing]:
+    """What is asked for most likely first: what was changed lately; what others wrote last."""
+    lately: Dict[str, int] = {}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run(
+            [
+                *tree.GIT,
+                "log",
+                "-%d" % RECENT_COMMITS,
+                "-z",
+                "--name-only",
+                "--format=",
+                "--relative",
+            ],
+            cwd=index.root,
+            env=tree.git_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=10.0,
+            check=False,
+        ).stdout
+        for number, path in enumerate(os.fsdecode(said).split("\0")):
+            lately.setdefault(path.strip("\n"), number)
+    last = len(lately)
+    return sorted(
+        index.missing(),
+        key=lambda one: (rows.vendored(one.path), lately.get(one.path, last), one.path),
+    )
+
+
+def _forget_dead(index: Index) -> None:
+    """Take out what no tree holds any more, once it is the larger part."""
+    with index.store.writing():
+        for number, path in index.store.rows("SELECT id, path FROM root"):
+            if not os.path.isdir(path):
+                index.store.run("DELETE FROM file WHERE root=?", number)
+                index.store.run("DELETE FROM root WHERE id=?", number)
+    dead = index.store.rows(
+        "SELECT id FROM blob WHERE NOT EXISTS (SELECT 1 FROM file WHERE file.blob = blob.id)"
+    )
+    (every,) = index.store.rows("SELECT count(*) FROM blob")[0]
+    if len(dead) > DEAD_MIN and len(dead) * 2 > every:
+        for at in range(0, len(dead), COMMIT_FILES):
+            with index.store.writing():
+                index.store.forget([blob for (blob,) in dead[at : at + COMMIT_FILES]])
+
+
+def _forget_old(database: str) -> None:
+    """Take away what other versions of ours have kept and nobody has used for long."""
+    folder, long_ago = os.path.dirname(database), time.time() - OLD_SECONDS
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith("symbols-") and not path.startswith(database):
+            with contextlib.suppress(OSError):
+                if os.stat(path).st_mtime < long_ago:
+                    os.unlink(path)
+
+
+class _Build:
+    """One round: hands files to workers and keeps what they make of them."""
+
+    def __init__(self, index: Index, grammars: str, missing: List[Missing], until: float) -> None:
+        self._index = index
+        self._grammars = grammars
+        self._waiting = list(reversed(missing))
+        self._until = until
+        self._done: List[Done] = []
+        self._committed = time.monotonic()
+
+    def run(self, count: int) -> None:
+        workers = [_Worker(self._index, self._grammars) for _ in range(count)]
+        try:
+            while time.monotonic() < self._until:
+                for worker in workers:
+                    self._feed(worker)
+                busy = [worker for worker in workers if worker.tasks]
+                if not busy:
+                    break
+                self._hear(busy)
+                self._commit(COMMIT_FILES)
+        finally:
+            for worker in workers:
+                worker.end()
+            self._commit(1)
+
+    def _feed(self, worker: _Worker) -> None:
+        if not worker.tasks and self._waiting:
+            # Short batches at the end, so that no worker is left with all of the rest.
+            size = max(1, min(BATCH, len(self._waiting) // 4))
+            worker.give([self._waiting.pop() for _ in range(min(size, len(self._waiting)))])
+
+    def _hear(self, busy: List[_Worker]) -> None:
+        poll = select.poll()
+        by_pipe = {worker.pipe: worker for worker in busy}
+        for pipe in by_pipe:
+            poll.register(pipe, select.POLLIN)
+        for pipe, _ in poll.poll(1000):
+            self._done.extend(by_pipe[pipe].hear())
+        for worker in busy:
+            if worker.tasks and worker.silent():
+                self._done.append(worker.give_up())
+
+    def _commit(self, least: int) -> None:
+        now = time.monotonic()
+        if len(self._done) >= least or (self._done and now - self._committed > COMMIT_SECONDS):
+            done, self._done = self._done, []
+            self._index.record(done)
+            self._committed = time.monotonic()
+
+
+class _Worker:
+    """A process that parses, as its parent sees it. `tasks` are what it still owes an answer to."""
+
+    def __init__(self, index: Index, grammars: str) -> None:
+        self._index = index
+        self._grammars = grammars
+        self.tasks: List[Missing] = []
+        self._start()
+
+    def _start(self) -> None:
+        asked, asking = os.pipe()
+        heard, telling = os.pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            os.close(asking)
+            os.close(heard)
+            _work(asked, telling, self._index, self._grammars)
+        os.close(asked)
+        os.close(telling)
+        os.set_inheritable(asking, False)
+        self.pipe, self._asking = heard, asking
+        self._data = bytearray()
+        self._heard = time.monotonic()
+
+    def give(self, tasks: List[Missing]) -> None:
+        self.tasks = list(tasks)
+        self._heard = time.monotonic()
+        with contextlib.suppress(BrokenPipeError):  # its end is seen when it is heard
+            _send(self._asking, [tuple(task) for task in tasks])
+
+    def hear(self) -> List[Done]:
+        """What it has answered; one that has died has given its file up."""
+        piece = os.read(self.pipe, 1 << 20)
+        if not piece:
+            return [self.give_up()]
+        self._heard = time.monotonic()
+        self._data += piece
+        done: List[Done] = []
+        while len(self._data) >= _HEADER.size:
+            (size,) = _HEADER.unpack_from(self._data)
+            end = _HEADER.size + size
+            if len(self._data) < end:
+                break
+            oid, packed = marshal.loads(bytes(self._data[_HEADER.size : end]))
+            del self._data[:end]
+            done.append((self.tasks.pop(0), oid, packed and Parsed(*packed)))
+        return done
+
+    def silent(self) -> bool:
+        return time.monotonic() - self._heard > FILE_SECONDS
+
+    def give_up(self) -> Done:
+        """End it, begin another with the rest of its tasks, and answer for the one it was at."""
+        self.end()
+        task, rest = self.tasks[0], self.tasks[1:]
+        self._start()
+        self.tasks = []
+        if rest:
+            self.give(rest)
+        oid, data = content(self._index.root, task)
+        return task, oid if data is not None else "unread " + task.token, Parsed(store.BROKEN)
+
+    def end(self) -> None:
+        os.close(self._asking)
+        os.close(self.pipe)
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+# Inside a worker.
+
+
+def _work(asked: int, telling: int, parent: Index, grammars: str) -> None:
+    """Answer tasks until there are none; never returns."""
+    code = 1
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        # A connection of its own: none may be used on both sides of a fork.
+        index = Index(parent.root, parent.store.path)
+        trees = Trees(grammars)
+        with os.fdopen(asked, "rb") as stream:
+            for task in _tasks(stream):
+                # The kernel's own clock: it stops a loop in a grammar too, which Python cannot.
+                signal.setitimer(signal.ITIMER_PROF, FILE_CPU_SECONDS)
+                _send(telling, _parsed(index, trees, task))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _tasks(stream: Any) -> Generator[Missing, None, None]:
+    while True:
+        header = stream.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return
+        for task in marshal.loads(stream.read(_HEADER.unpack(header)[0])):
+            yield Missing(*task)
+
+
+def _parsed(index: Index, trees: Trees, task: Missing) -> Tuple[str, Optional[Tuple[Any, ...]]]:
+    oid, data = content(index.root, task)
+    if data is None:
+        return oid, Parsed(store.BROKEN).packed()
+    if rows.only_listed(data):
+        return oid, Parsed(store.LISTED).packed()
+    if oid != task.oid and index.known(oid, task.language):
+        return oid, None
+    grammar = trees.grammar(task.language)
+    if grammar is not None:
+        outline = grammar.outline(data)
+    else:
+        outline = regexes.outline(task.language, data.decode("utf-8", "replace"))
+    return oid, rows.parsed(outline, data).packed()
+
+
+def _send(pipe: int, value: Any) -> None:
+    data = marshal.dumps(value)
+    view = memoryview(_HEADER.pack(len(data)) + data)
+    while view:
+        view = view[os.write(pipe, view) :]
