@@ -45,7 +45,7 @@ _STRANGERS = """\
 _SET_UP = 'cat >>"$1/config" && printf "ref: %s\\n" "$2" >"$1/HEAD"'
 _LOOSE = """\
 file=$1 held=$2; shift 2
-cp "$("$@" rev-parse --git-path index)" "$file" 2>/dev/null
+cp -p "$("$@" rev-parse --git-path index)" "$file" 2>/dev/null
 export GIT_INDEX_FILE="$file"
 "$@" add -u >/dev/null 2>&1
 "$@" ls-files -z --others --exclude-standard 2>/dev/null | head -c 20000000 | grep -z "/$" |
@@ -57,7 +57,7 @@ exit $code
 """
 _DIFF = """\
 file=$1 limit=$2 base=$3; shift 3
-cp "$("$@" rev-parse --git-path index)" "$file.index" 2>/dev/null
+cp -p "$("$@" rev-parse --git-path index)" "$file.index" 2>/dev/null
 export GIT_INDEX_FILE="$file.index"
 "$@" add -A --ignore-errors >/dev/null 2>&1
 "$@" diff --cached --no-ext-diff --no-textconv --no-color --ignore-submodules=none "$base" -- |

@@ -138,7 +138,8 @@ async def test_a_process_in_a_sandbox_of_the_dead_is_ended(home: User) -> None:
         found = await upkeep.reap()
         assert [one.kind for one in found].count("process") >= 1
         await asyncio.wait([running])
-        assert processes_of(session) == []
+        while processes_of(session):  # they are being ended; the test's time limit ends the wait
+            await asyncio.sleep(0.01)
     finally:
         held.close()
         await asyncio.gather(running, return_exceptions=True)

@@ -171,7 +171,7 @@ def test_an_unknown_command_is_not_sent_to_the_model(tty: Terminal, user: User) 
         tty.wait_for("this list")
         tty.key("Tab")
         tty.key("Enter")
-        tty.wait_for("take the last turn back")
+        tty.wait_for("take the last turns back")
         quit_(tty)
 
         assert server.requests == []

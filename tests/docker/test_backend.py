@@ -85,7 +85,7 @@ async def test_process_1_takes_no_signal_from_inside_and_reaps_what_is_left_to_i
         script = """
             for s in KILL STOP TERM INT HUP CHLD USR1; do kill -$s 1; done
             for i in 1 2 3 4 5; do (sleep 0 & exec true) & done; wait
-            until ! grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null; do sleep 0.05; done
+            until ! grep -qs '^State:.Z' /proc/[0-9]*/status; do sleep 0.05; done
             grep State /proc/1/status
         """
         result = await sandbox.exec(["sh", "-c", script], seconds=100)

@@ -13,6 +13,7 @@ from typing import Any, Dict, List
 from agent.toolbox.code.outline import ANSWER, REQUEST
 
 ANSWER_MAX_BYTES = 64_000_000
+LOOK_SECONDS = 1.0
 
 
 class Died(Exception):
@@ -68,7 +69,7 @@ class Worker:
     def _send(self, data: bytes, until: float) -> None:
         view = memoryview(data)
         while view:
-            _ready(self._in, select.POLLOUT, until)
+            self._ready(self._in, select.POLLOUT, until)
             try:
                 view = view[os.write(self._in, view) :]
             except BlockingIOError:
@@ -79,7 +80,7 @@ class Worker:
     def _receive(self, size: int, until: float) -> bytes:
         data = bytearray()
         while len(data) < size:
-            _ready(self._out, select.POLLIN, until)
+            self._ready(self._out, select.POLLIN, until)
             piece = os.read(self._out, min(size - len(data), 1_000_000))
             if not piece:
                 raise self._died()
@@ -92,9 +93,12 @@ class Worker:
         # 0: it had nothing to do, or was worn, just when we asked. SIGPROF: its time was used up.
         return Died(code != 0, sure=code == -signal.SIGPROF)
 
-
-def _ready(descriptor: int, event: int, until: float) -> None:
-    poll = select.poll()
-    poll.register(descriptor, event)
-    if not poll.poll(max(0.0, (until - time.monotonic()) * 1000)):
-        raise TimeoutError
+    def _ready(self, descriptor: int, event: int, until: float) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        while not poll.poll(min(LOOK_SECONDS, max(0.0, until - time.monotonic())) * 1000):
+            # Its death need not show in the pipe: a fork of ours may hold the other end.
+            if self._process.poll() is not None and not poll.poll(0):
+                raise self._died()
+            if time.monotonic() >= until:
+                raise TimeoutError

@@ -32,7 +32,8 @@ def glob(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     if len(patterns) == 1:
         folder, rest = choose.rooted(patterns[0])
         target, patterns = (folder, [rest]) if folder else (target, patterns)
-    written = [pattern.replace("[", "\\[").replace("]", "\\]") for pattern in patterns]
+    # Only of what is taken in: read so, what leaves out would leave out less than it says.
+    written = [p if p.startswith("!") else _literal(p) for p in patterns]
     wide = bool(arguments.get("all"))
     tries = [(patterns, wide)]
     tries += [] if written == patterns else [(written, wide)]
@@ -63,6 +64,10 @@ def glob(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         "complete": found.tree.complete,
         "folders": [] if newest else _folders(target, patterns, workdir),
     }
+
+
+def _literal(pattern: str) -> str:
+    return pattern.replace("[", "\\[").replace("]", "\\]")
 
 
 def missing(target: str, error: OSError, workdir: str) -> Answer:

@@ -336,11 +336,18 @@ class _Worker:
 # Inside a worker.
 
 
+def _mapped() -> int:
+    """The bytes of address space that this process has already; a fork begins with them."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
 def _work(asked: int, telling: int, parent: Index, grammars: str) -> None:
     """Answer tasks until there are none; never returns."""
     code = 1
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
+        most = _mapped() + WORKER_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
         # A connection of its own: none may be used on both sides of a fork.
         index = Index(parent.root, parent.store.path)
