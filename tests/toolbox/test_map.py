@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent.toolbox.code import parsing
+from agent.toolbox.symbols import build
 from agent.toolbox.symbols import map as maps
 from agent.toolbox.symbols.index import AT_ONCE
 from tests.toolbox.code import built, grammars, repository
@@ -100,7 +101,10 @@ def test_no_code_is_an_empty_map(tmp_path: Path) -> None:
     assert (answer["text"], answer["files"], answer["code_files"]) == ("", [], 0)
 
 
-def test_an_unfinished_index_maps_what_the_words_are_about(tmp_path: Path) -> None:
+def test_an_unfinished_index_maps_what_the_words_are_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "start", lambda index: False)  # else it may be done in time
     other = {f"d{n % 9}__m{n}": f"def make_{n}(): pass\n" for n in range(AT_ONCE + 60)}
     root = repository(
         tmp_path / "r",
