@@ -44,8 +44,7 @@ class Home:
             message = await self._message(about)
             finished = await self._place.sync(self._state, message)
         except GloveboxError as error:
-            branch = self._state.branch or f"glovebox/{self._number}"
-            finished = SyncFinished(branch, problem=problem_of(error))
+            finished = SyncFinished(self._state.mirror, problem=problem_of(error))
         self._emit(finished)
         return finished.problem is None
 
@@ -98,11 +97,6 @@ class Home:
         self._emit(pulled)
         if pulled.commit and not pulled.conflicts:
             await self.sync(f"Merge of {pulled.branch}")
-
-    @property
-    def _number(self) -> int:
-        assert self._state.started is not None
-        return self._state.started.number
 
 
 def subject(request: str) -> str:

@@ -141,7 +141,7 @@ class Session:
 
     @property
     def branch(self) -> str:
-        return self.state.branch or f"glovebox/{self.number}"
+        return self.state.mirror
 
     @property
     def busy(self) -> bool:

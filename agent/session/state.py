@@ -166,6 +166,12 @@ class State:
         return self.seeded is not None and self.sync in ("ahead", "failed")
 
     @property
+    def mirror(self) -> str:
+        """The branch that has the work, or will have it."""
+        assert self.started is not None
+        return self.branch or f"glovebox/{self.started.number}"
+
+    @property
     def last(self) -> str:
         """The newest commit known at both ends: the last mirrored one, else what was seeded."""
         return self.branch_value or (self.seeded.tip if self.seeded else "")

@@ -40,24 +40,33 @@ class Outline(NamedTuple):
 
     def at(self, line: int) -> Optional[Definition]:
         """The innermost definition around `line`."""
-        index = bisect_right([one.line for one in self.definitions], line) - 1
-        while index >= 0:
-            one = self.definitions[index]
-            if one.line <= line <= one.end:
-                return one
-            index = one.parent if one.parent < index else -1
-        return None
+        return around(self.definitions, line)
 
     def qualified(self, definition: Definition) -> str:
         """Its name with those of what it belongs to: `Class.method`."""
-        names = [definition.name]
-        one = definition
-        while one.parent >= 0:
-            one = self.definitions[one.parent]
-            names.append(one.name)
-        if one.owner:
-            names.append(one.owner)
-        return ".".join(reversed(names))
+        return qualified(self.definitions, definition)
+
+
+def around(definitions: Sequence[Definition], line: int) -> Optional[Definition]:
+    """The innermost of a file's definitions around `line`."""
+    index = bisect_right([one.line for one in definitions], line) - 1
+    while index >= 0:
+        one = definitions[index]
+        if one.line <= line <= one.end:
+            return one
+        index = one.parent if one.parent < index else -1
+    return None
+
+
+def qualified(definitions: Sequence[Definition], definition: Definition) -> str:
+    """The name of one of a file's definitions, with those of what it belongs to."""
+    names, one = [definition.name], definition
+    while one.parent >= 0:
+        one = definitions[one.parent]
+        names.append(one.name)
+    if one.owner:
+        names.append(one.owner)
+    return ".".join(reversed(names))
 
 
 # Between `parsing` and its workers: two lengths before a request, one before an answer.

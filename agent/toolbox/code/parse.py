@@ -20,6 +20,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from agent.toolbox.code import regexes
 from agent.toolbox.code.outline import ANSWER, REQUEST, packed
 from agent.toolbox.code.trees import Trees
+from agent.toolbox.programs import memory
 
 MEMORY_BYTES = 1_500_000_000
 RESIDENT_MAX_KB = 400_000
@@ -69,9 +70,7 @@ def _lower(kind: int, value: int) -> None:
 
 def _worn() -> bool:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    # Not ru_maxrss, which begins with what the process that started this one had.
-    with open("/proc/self/statm", "rb") as file:
-        resident = int(file.read().split()[1]) * resource.getpagesize() // 1024
+    resident = memory.of()[1] // 1024
     return resident > RESIDENT_MAX_KB or used.ru_utime + used.ru_stime > LIFE_CPU_SECONDS
 
 

@@ -6,11 +6,10 @@ import contextlib
 import os
 import select
 import socket
-import threading
 from typing import Any, Dict, Optional
 
-from agent.toolbox.channel.frames import BadFrame
-from agent.toolbox.channel.jobs import Job, Reply
+from agent.toolbox.channel.jobs import Reply
+from agent.toolbox.channel.streams import Stream
 
 ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 PIECE_BYTES = 65_536
@@ -18,54 +17,13 @@ CONNECT_SECONDS = 10.0
 ENDED, ABSENT = 0, 1
 
 
-class Dial(Job):
+class Dial(Stream):
     """One connection; what the port says goes as DATA, within the window as for `interact`."""
-
-    streams = True
 
     def __init__(self, reply: Reply, arguments: Dict[str, Any], limits: Dict[str, Any]) -> None:
         super().__init__(reply, arguments, limits)
         self._port = int(arguments["port"])
-        self._window: int = arguments["window"]
-        self._room = self._window
-        self._lock = threading.Lock()
-        self._input = bytearray()
-        self._input_over = self._cancelled = False
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
         self.start()
-
-    # In the server's loop.
-
-    def data(self, piece: bytes) -> None:
-        with self._lock:
-            self._input += piece
-            if len(self._input) > self._window:
-                raise BadFrame("more input than there is room for")
-            self._wake()
-
-    def end(self) -> None:
-        with self._lock:
-            self._input_over = True
-            self._wake()
-
-    def credit(self, count: int) -> None:
-        with self._lock:
-            self._room += count
-            self._wake()
-
-    def cancel(self) -> None:
-        with self._lock:
-            self._cancelled = True
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._wake_write >= 0:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._wake_write, b"x")
-
-    # In its own thread.
 
     def run(self) -> None:
         line = self._connect()
@@ -74,10 +32,7 @@ class Dial(Job):
                 with line, contextlib.suppress(OSError):
                     self._follow(line)
         finally:
-            with self._lock:
-                os.close(self._wake_read)
-                os.close(self._wake_write)
-                self._wake_write = -1
+            self._close_wake()
         self.reply.answer({"exit_code": ABSENT if line is None else ENDED})
 
     def _connect(self) -> Optional[socket.socket]:

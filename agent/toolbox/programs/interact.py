@@ -15,12 +15,11 @@ import signal
 import struct
 import subprocess
 import termios
-import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from agent.toolbox.channel.frames import BadFrame
-from agent.toolbox.channel.jobs import Job, Reply
+from agent.toolbox.channel.jobs import Reply
+from agent.toolbox.channel.streams import Stream
 from agent.toolbox.programs.confine import expendable
 from agent.toolbox.programs.execute import (
     ABSENT,
@@ -75,10 +74,8 @@ class _Source:
         return self.open and self.left != 0
 
 
-class Interaction(Job):
+class Interaction(Stream):
     """One program and its streams."""
-
-    streams = True
 
     def __init__(
         self,
@@ -89,45 +86,14 @@ class Interaction(Job):
     ) -> None:
         super().__init__(reply, arguments, limits)
         self._lingering = lingering
-        self._window: int = arguments["window"]
-        self._room = self._window
-        self._lock = threading.RLock()
-        self._input = bytearray()
-        self._input_over = False
-        self._cancelled = False
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._sources: List[_Source] = []
         self._writing = -1
         self._slave = -1
         self._master = -1
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
-        os.set_blocking(self._wake_read, False)
         self.start()
 
     # In the server's loop.
-
-    def data(self, piece: bytes) -> None:
-        with self._lock:
-            self._input += piece
-            if len(self._input) > self._window:
-                raise BadFrame("more input than there is room for")
-            self._wake()
-
-    def end(self) -> None:
-        with self._lock:
-            self._input_over = True
-            self._wake()
-
-    def credit(self, count: int) -> None:
-        with self._lock:
-            self._room += count
-            self._wake()
-
-    def cancel(self) -> None:
-        with self._lock:
-            self._cancelled = True
-            self._wake()
 
     def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -139,11 +105,6 @@ class Interaction(Job):
                 _resize(self._master, change["size"])
         if "signal" in change and self._process is not None and self._process.returncode is None:
             signal_group(self._process.pid, int(change["signal"]))
-
-    def _wake(self) -> None:
-        if self._wake_write >= 0:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._wake_write, b"x")
 
     # In its own thread.
 
@@ -309,7 +270,8 @@ class Interaction(Job):
     def _close(self) -> None:
         with self._lock:
             self._close_all()
-            self._wake_write = self._master = -1
+            self._close_wake()
+            self._master = -1
 
     def _close_all(self) -> None:
         for source in self._sources:
@@ -317,9 +279,8 @@ class Interaction(Job):
                 self._lingering.add(source.descriptor, self._process.pid)
             else:
                 os.close(source.descriptor)
-        for descriptor in (self._slave, self._wake_read, self._wake_write):
-            if descriptor >= 0:
-                os.close(descriptor)
+        if self._slave >= 0:
+            os.close(self._slave)
         if self._writing not in (-1, self._master):
             os.close(self._writing)
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from agent.toolbox.search.choose import Choice
-from agent.toolbox.search.tree import GIT, git_environment
+from agent.toolbox.search.tree import GIT, git_environment, listing
 
 FILES_MIN = 100
 """Fewer are read as quickly as a program is started."""
@@ -129,17 +127,5 @@ def _run(
     command: List[Any], folder: str, environment: Dict[str, str], until: float
 ) -> Optional[bytes]:
     """What the program lists; None when it cannot be relied upon."""
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=max(0.1, until - time.monotonic()),
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode in (0, 1) else None
+    done = listing(command, folder, environment, until)
+    return done.stdout if done is not None and done.returncode in (0, 1) else None

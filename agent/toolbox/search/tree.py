@@ -11,7 +11,7 @@ import shutil
 import stat
 import subprocess
 import time
-from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from agent.toolbox.search.walk import OWN_FOLDERS, walk
 
@@ -160,11 +160,22 @@ def _ask_git(folder: str, until: float) -> Optional[List[Tuple[str, str]]]:
     if shutil.which("git") is None:
         return None
     command = [*GIT, "ls-files", "-z", "-t", "-c", "-o", "--exclude-standard"]
+    done = listing(command, folder, git_environment(), until)
+    if done is None or done.returncode:
+        return None
+    names = os.fsdecode(done.stdout).split("\0")
+    return [(name[0], name[2:]) for name in names if name]
+
+
+def listing(
+    command: Sequence[Any], folder: str, environment: Dict[str, str], until: float
+) -> Optional["subprocess.CompletedProcess[bytes]"]:
+    """A program that lists something, once it has ended; None where it cannot or is too slow."""
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             cwd=folder,
-            env=git_environment(),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -173,10 +184,6 @@ def _ask_git(folder: str, until: float) -> Optional[List[Tuple[str, str]]]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode:
-        return None
-    names = os.fsdecode(done.stdout).split("\0")
-    return [(name[0], name[2:]) for name in names if name]
 
 
 def git_environment() -> Dict[str, str]:

@@ -26,6 +26,7 @@ from typing import Any, Dict, Generator, List, Optional, Tuple
 from agent.toolbox.code import parsing, regexes
 from agent.toolbox.code.trees import Trees
 from agent.toolbox.files.paths import Answer, refusal
+from agent.toolbox.programs import memory
 from agent.toolbox.programs.confine import expendable
 from agent.toolbox.search import tree
 from agent.toolbox.symbols import rows, store
@@ -75,6 +76,19 @@ def started() -> List[Any]:
 
 
 _started: List[Any] = []
+
+
+@contextlib.contextmanager
+def opened(root: str) -> Generator[Index, None, None]:
+    """The index of a tree as it is now; what it lacks is being built from here on."""
+    index = Index(root)
+    try:
+        index.refresh()
+        if wanted(index):
+            start(index)
+        yield index
+    finally:
+        index.close()
 
 
 def begin(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
@@ -336,17 +350,12 @@ class _Worker:
 # Inside a worker.
 
 
-def _mapped() -> int:
-    """The bytes of address space that this process has already; a fork begins with them."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
-
-
 def _work(asked: int, telling: int, parent: Index, grammars: str) -> None:
     """Answer tasks until there are none; never returns."""
     code = 1
     try:
-        most = _mapped() + WORKER_MEMORY_BYTES
+        # A fork begins with the address space that the process it is of has already.
+        most = memory.of()[0] + WORKER_MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
         # A connection of its own: none may be used on both sides of a fork.

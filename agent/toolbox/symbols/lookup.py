@@ -6,10 +6,9 @@ import contextlib
 import os
 import subprocess
 import time
-from bisect import bisect_right
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from agent.toolbox.code.outline import Definition
+from agent.toolbox.code.outline import Definition, around, qualified
 from agent.toolbox.files import text, transfer
 from agent.toolbox.search import tree
 from agent.toolbox.symbols import rows, store
@@ -51,22 +50,10 @@ class File(NamedTuple):
 
     def at(self, line: int) -> Optional[Definition]:
         """The innermost definition around a line."""
-        index = bisect_right([one.line for one in self.definitions], line) - 1
-        while index >= 0:
-            one = self.definitions[index]
-            if one.line <= line <= one.end:
-                return one
-            index = one.parent if one.parent < index else -1
-        return None
+        return around(self.definitions, line)
 
     def qualified(self, definition: Definition) -> str:
-        names, one = [definition.name], definition
-        while one.parent >= 0:
-            one = self.definitions[one.parent]
-            names.append(one.name)
-        if one.owner:
-            names.append(one.owner)
-        return ".".join(reversed(names))
+        return qualified(self.definitions, definition)
 
     def found(self, definition: Definition) -> Found:
         made = self.state == store.GENERATED

@@ -21,7 +21,6 @@ from agent.toolbox.files.paths import Answer, refusal
 from agent.toolbox.files.read import changing
 from agent.toolbox.symbols import build, consult, renaming, rows, shown
 from agent.toolbox.symbols.consult import Spot
-from agent.toolbox.symbols.index import Index
 from agent.toolbox.symbols.lookup import Found, Lookup
 from agent.toolbox.symbols.question import NAME, PLACE, Question, Refused, Target, word
 from agent.toolbox.symbols.ranking import MAYBE, YES, Place, decided, ranked, use_of, uses_of
@@ -56,15 +55,9 @@ def _answer(
     if operation is None:
         return refusal(target, "unknown_operation")
     try:
-        index = Index(limits["workdir"])
-        try:
-            index.refresh()
-            if build.wanted(index):
-                build.start(index)
+        with build.opened(limits["workdir"]) as index:
             question = Question(Lookup(index), target, arguments, limits)
             return question.answered(operation(question))
-        finally:
-            index.close()
     except Refused as refused:
         return refused.answer
     except (sqlite3.Error, OSError) as error:

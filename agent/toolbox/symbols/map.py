@@ -17,7 +17,6 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple
 from agent.toolbox.code.outline import Definition
 from agent.toolbox.files.paths import Answer, refusal
 from agent.toolbox.symbols import build, rows, store
-from agent.toolbox.symbols.index import Index
 from agent.toolbox.symbols.lookup import File, Lookup
 from agent.toolbox.symbols.rows import name_id
 
@@ -65,11 +64,7 @@ def map_(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """A map for `words` within `tokens`; `touched` files draw it near, `hidden` ones stay out."""
     tokens = max(0, min(int(arguments["tokens"]), TOKENS_MAX))
     try:
-        index = Index(limits["workdir"])
-        try:
-            index.refresh()
-            if build.wanted(index):
-                build.start(index)
+        with build.opened(limits["workdir"]) as index:
             lookup = Lookup(index)
             inside = [_relative(path, index.root, limits) for path in arguments.get("touched", ())]
             asked = Asked(str(arguments.get("words", "")), [path for path in inside if path])
@@ -82,8 +77,6 @@ def map_(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
                 "ok": True, "text": text, "files": shown, "parsed": coverage.parsed,
                 "code_files": coverage.files, "complete": coverage.whole,
             }  # fmt: skip
-        finally:
-            index.close()
     except (sqlite3.Error, OSError) as error:
         return refusal("", "no_index", why=str(error))
 

@@ -18,6 +18,7 @@ import time
 from typing import Any, Dict, List, Optional, Sequence, cast
 from urllib.parse import quote, unquote, urlsplit
 
+from agent.toolbox.programs import memory
 from agent.toolbox.programs.confine import expendable
 
 MESSAGE_MAX_BYTES = 64_000_000
@@ -312,7 +313,6 @@ def _reply(method: str, params: Any) -> Optional[Any]:
 
 def _resident_bytes(pid: int) -> int:
     try:
-        with open("/proc/%d/statm" % pid) as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return memory.of(str(pid))[1]
     except (OSError, ValueError, IndexError):
         return 0
