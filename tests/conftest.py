@@ -58,6 +58,29 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Named(config))
+
+
+class _Named:
+    """Names a failed test when it fails: what ends the run before its summary must not hide it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and terminal is not None:
+            terminal.ensure_newline()
+            terminal.line(f"FAILED {report.when} {report.nodeid}: {_last(report.longrepr)}")
+
+
+def _last(why: Any) -> str:
+    crash = getattr(why, "reprcrash", None)
+    return str(crash.message if crash else why).partition("\n")[0][:200]
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was left out for want of a container engine: a skip that nobody sees is a lie."""
     reasons = [

@@ -18,6 +18,7 @@ from agent.core.limits import IMPORT_MEMORY_BYTES, IMPORT_SECONDS
 from agent.core.text import terminal_safe
 from agent.git.repository import Repository
 from agent.git.view import viewing
+from agent.host.files import remove_tree
 from tests.git.attacks import ATTACKS
 from tests.git.attacks.base import Attack, Made, Naive, Target
 from tests.git.conftest import Start
@@ -162,8 +163,11 @@ async def _shown(user: User, old: str, new: str) -> None:
 def test_it_harms_somebody_who_trusts_it(name: str, victim: Victim) -> None:
     attack = ATTACKS[name]
     naive = victim.naive(victim.made(attack))
-
-    assert attack.bites(naive)
+    try:
+        assert attack.bites(naive)
+    finally:
+        # Some attacks leave folders deeper than what clears up after tests can go.
+        remove_tree(naive.user.root)
 
 
 def test_there_are_enough_of_them() -> None:
