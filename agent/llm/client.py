@@ -19,7 +19,7 @@ from agent.core.messages import AssistantMessage, Message
 from agent.host import env
 from agent.llm.assemble import Assembler, tokens
 from agent.llm.failure import Failure, failure_of, slow
-from agent.llm.known import cost_of, provider_of, question_facts, sees
+from agent.llm.known import cost_of, provider_of, question_facts, sees, window_of
 from agent.llm.protocol import Delta, OnDelta, Request
 from agent.llm.retry import Retry, TransientError
 from agent.llm.wire import encode_messages, encode_tools
@@ -64,6 +64,11 @@ def _silence() -> None:
 def warm() -> None:
     """Import litellm. Blocks for seconds: call it in a thread."""
     _library()
+
+
+async def window(model: str) -> int:
+    """How many tokens a question to `model` may have; 0 when that is not known."""
+    return window_of(await asyncio.to_thread(_library), model)
 
 
 async def close() -> None:

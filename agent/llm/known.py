@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from agent.host import env
 from agent.llm.failure import Asked
 from agent.llm.redact import secrets_in
+
+_ASKED = ("ollama", "ollama_chat")
+"""Providers whose server litellm asks what it has, and waits: their table is read here instead."""
 
 
 def question_facts(library: Any, model: str) -> Asked:
@@ -33,9 +37,31 @@ def provider_of(library: Any, model: str) -> str:
         return ""
 
 
+def listed(library: Any, model: str) -> Mapping[str, Any]:
+    """What litellm's own table says of `model`; empty when it is not in it."""
+    if provider_of(library, model) in _ASKED:
+        name = model.partition("/")[2]
+        return library.model_cost.get(model) or library.model_cost.get(f"ollama/{name}") or {}
+    try:
+        return cast("Mapping[str, Any]", library.get_model_info(model))
+    except _not_listed(library):
+        return {}
+
+
+def _not_listed(library: Any) -> tuple[type[Exception], ...]:
+    unlisted = library.exceptions.ModelNotMappedError
+    return (unlisted, *library.LITELLM_EXCEPTION_TYPES, LookupError, TypeError, ValueError)
+
+
+def window_of(library: Any, model: str) -> int:
+    """How many tokens a question to `model` may have; 0 when that is not known."""
+    facts = listed(library, model)
+    return int(facts.get("max_input_tokens") or facts.get("max_tokens") or 0)
+
+
 def sees(library: Any, model: str) -> bool:
     """Whether the model is known to take images; one that does not would refuse the question."""
-    return bool(library.supports_vision(model=model))
+    return bool(listed(library, model).get("supports_vision"))
 
 
 def _near(library: Any, asked: str) -> list[str]:
@@ -59,11 +85,14 @@ def cost_of(library: Any, model: str, usage: Any) -> float | None:
     """US dollars by litellm's own table; None when the model or its price is not in it."""
     if usage is None:
         return None
-    unlisted = library.exceptions.ModelNotMappedError
+    facts = listed(library, model)
+    if "key" in facts:  # a price that is not known is 0 in there
+        facts = library.model_cost.get(facts["key"], {})
+    if "input_cost_per_token" not in facts:
+        return None
+    if not (facts["input_cost_per_token"] or facts.get("output_cost_per_token")):
+        return 0.0
     try:
-        key = library.get_model_info(model)["key"]
-        if "input_cost_per_token" not in library.model_cost.get(key, {}):
-            return None
         return float(sum(library.cost_per_token(model=model, usage_object=usage)))
-    except (unlisted, *library.LITELLM_EXCEPTION_TYPES, LookupError, TypeError, ValueError):
+    except _not_listed(library):
         return None
