@@ -195,6 +195,15 @@ class Mapped(Event, frozen=True, tag=True):
     files: tuple[str, ...] = ()
 
 
+class Told(Event, frozen=True, tag=True):
+    """Glovebox itself said something to the model, where the user would speak, and goes on.
+
+    After a reply that was cut or empty, or when something has to be mended before the turn ends.
+    """
+
+    text: str
+
+
 class Pulled(Event, frozen=True, tag=True):
     """Commits of the user's are inside: merged, or with `conflicts` as `branch`, to be merged.
 
@@ -304,6 +313,7 @@ AnyEvent = (
     | Undone
     | Redone
     | Mapped
+    | Told
     | Pulled
     | Worded
     | Notice

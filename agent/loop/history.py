@@ -14,6 +14,7 @@ from agent.core.events import (
     Mapped,
     MessageFinished,
     Redone,
+    Told,
     TurnStarted,
     Undone,
 )
@@ -58,6 +59,8 @@ class History:
                 self._undone.clear()
                 self._turns.append(len(self._messages))
                 self._messages.append(message)
+            case Told(text=text):
+                self._messages.append(UserMessage(text))
             case MessageFinished(message=message):
                 self._messages.append(message)
                 self._calls, self._results = message.calls, {}
