@@ -10,6 +10,7 @@ import itertools
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from agent.core.errors import UserError
 
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
+_LOCK_TRIES, _LOCK_SECONDS = 5, 0.01
 OURS = 0o1000  # the sticky bit on a temporary directory of ours; nobody else would set it
 
 
@@ -61,6 +63,16 @@ def read_head(path: Path, limit: int) -> bytes:
         with open(path, "rb") as file:
             return file.read(limit)
     except OSError:
+        return b""
+
+
+def read_from(path: Path, start: int) -> bytes:
+    """What a file holds from byte `start` on; nothing when it is absent or shorter."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read()
+    except FileNotFoundError:
         return b""
 
 
@@ -137,23 +149,55 @@ class FileLock:
         self._fd = -1
 
     def acquire(self) -> bool:
-        """Take the lock; False when another process holds it."""
+        """Take the lock; False when another process holds it.
+
+        One that only looks, see `held`, is over in a moment, and waited for.
+        """
         make_private_dir(self._path.parent)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            for left in reversed(range(_LOCK_TRIES)):
+                if _locked(fd, fcntl.LOCK_EX):
+                    self._fd = fd
+                    return True
+                if left:
+                    time.sleep(_LOCK_SECONDS)
+        finally:
+            if self._fd != fd:
+                os.close(fd)
+        return False
+
+    @property
+    def held(self) -> bool:
+        """Whether a process has the lock; asking does not take it."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared, so that two who look at the same time do not take each other for the holder.
+            return not _locked(fd, fcntl.LOCK_SH)
+        finally:
             os.close(fd)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                return False
-            raise
-        self._fd = fd
-        return True
+
+    def fileno(self) -> int:
+        """The descriptor the lock hangs on: a child that inherits it holds the lock as well."""
+        return self._fd
 
     def release(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _locked(fd: int, how: int) -> bool:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+    return True
 
 
 @contextlib.contextmanager

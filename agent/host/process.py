@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,30 @@ def kill_group(pid: int) -> None:
     """SIGKILL the process group led by `pid`; one that is already gone is fine."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def detach(
+    argv: Sequence[str], *, env: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()
+) -> int:
+    """Start `argv` so that it outlives us and our terminal; its process id.
+
+    It leads a session of its own, has no stdin, and what it prints is appended to `log`.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    output = os.open(log, flags, 0o600)
+    try:
+        return subprocess.Popen(
+            argv,
+            env=dict(env),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            pass_fds=tuple(pass_fds),
+        ).pid
+    finally:
+        os.close(output)
 
 
 async def start(

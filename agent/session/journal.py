@@ -15,7 +15,7 @@ import msgspec
 
 from agent.core.errors import JournalError, UserError
 from agent.core.events import RECORD_VERSION, AnyEvent, Record
-from agent.host.files import AppendFile, FileLock, exists, read_bytes
+from agent.host.files import AppendFile, FileLock, read_bytes
 
 JOURNAL_MAX_BYTES = 2_000_000_000
 
@@ -74,12 +74,7 @@ def read(path: Path) -> tuple[list[Record], int]:
 
 def in_use(path: Path) -> bool:
     """Whether a process holds the journal at `path`, which need not exist."""
-    lock = FileLock(path.with_suffix(".lock"))
-    if not exists(path.with_suffix(".lock")):
-        return False
-    free = lock.acquire()
-    lock.release()
-    return not free
+    return FileLock(path.with_suffix(".lock")).held
 
 
 class Journal:
