@@ -16,7 +16,7 @@ Events come in nested pairs; every started has its finished, also on failure and
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -195,6 +195,49 @@ class Mapped(Event, frozen=True, tag=True):
     files: tuple[str, ...] = ()
 
 
+class Noted(Event, frozen=True, tag=True):
+    """The model was given the repository's notes in `files`, with what was sent next."""
+
+    text: str
+    files: tuple[str, ...] = ()
+
+
+class Attached(Event, frozen=True, tag=True):
+    """What the user's message mentions was added to it; `details` are those of reading it."""
+
+    text: str
+    files: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    details: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+
+
+class Pruned(Event, frozen=True, tag=True):
+    """Old results are left out of what the model is sent: by call, what stands in their place.
+
+    The transcript keeps them. `before` and `after` are tokens of the next request, estimated.
+    """
+
+    texts: dict[str, str]
+    before: int = 0
+    after: int = 0
+
+
+class Compacted(Event, frozen=True, tag=True):
+    """`text` stands for all but the last `kept` messages in what the model is sent.
+
+    The transcript keeps them. `files` are those that were open, with the hash of what was seen;
+    `model` has written the summary in it, which took `usage`.
+    """
+
+    text: str
+    kept: int
+    files: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    model: str = ""
+    usage: Usage = Usage()
+    before: int = 0
+    after: int = 0
+
+
 class Told(Event, frozen=True, tag=True):
     """Glovebox itself said something to the model, where the user would speak, and goes on.
 
@@ -313,6 +356,10 @@ AnyEvent = (
     | Undone
     | Redone
     | Mapped
+    | Noted
+    | Attached
+    | Pruned
+    | Compacted
     | Told
     | Pulled
     | Worded

@@ -2,17 +2,28 @@
 
 One fold serves the running turn and a journal that is read again, so that what is resumed is what
 was. A history is well formed when every assistant message with calls is followed by all results.
+
+Nothing that was said is forgotten here: what was pruned or compacted is only left out of
+`messages`, which is what the model is sent, and an undo of that brings it back.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from msgspec.structs import replace
 
 from agent.core.events import (
     AnyEvent,
+    Attached,
     CallFinished,
+    Compacted,
     Mapped,
     MessageFinished,
+    Noted,
+    Pruned,
     Redone,
     Told,
     TurnStarted,
@@ -27,80 +38,235 @@ from agent.core.messages import (
     UserMessage,
 )
 
+Kind = Literal["map", "notes", "files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What was added to message `at` besides what that says itself."""
+
+    kind: Kind
+    at: int
+    text: str
+    files: tuple[str, ...]
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What was left out when there were `at` messages."""
+
+    at: int
+    how: Pruned | Compacted
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Turns that were undone, as a redo needs them."""
+
+    turns: list[int]
+    messages: list[Message]
+    asides: list[Aside]
+    fits: list[Fit]
+
 
 class History:
     """Messages in order; `apply` takes every event and ignores what says nothing."""
 
     def __init__(self) -> None:
-        self._messages: list[Message] = []
+        self._all: list[Message] = []
+        self._told: list[Message] = []
         self._turns: list[int] = []
-        self._undone: list[tuple[list[int], list[Message]]] = []
-        self._maps: list[tuple[int, tuple[str, ...]]] = []
+        self._asides: list[Aside] = []
+        self._fits: list[Fit] = []
+        self._undone: list[_Taken] = []
         self._calls: tuple[ToolCall, ...] = ()
         self._results: dict[str, ToolResult] = {}
+        self._answered: tuple[AssistantMessage, int, tuple[Fit, ...]] | None = None
+        self._sent: tuple[Message, ...] | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        return tuple(self._messages)
+        """What the model is sent: everything that was said, less what was left out."""
+        if self._sent is None:
+            self._sent = self._view(len(self._all), self._fits)
+        return self._sent
+
+    @property
+    def everything(self) -> tuple[Message, ...]:
+        """All that was said, left out or not, and nothing that was added to it."""
+        return tuple(self._all)
+
+    @property
+    def first(self) -> int:
+        """The place in `everything` from which on messages are sent as such."""
+        return _first(self._all, self._fits)
+
+    @property
+    def summary(self) -> str:
+        """What stands for the messages before `first`."""
+        texts = [fit.how.text for fit in self._fits if isinstance(fit.how, Compacted)]
+        return texts[-1] if texts else ""
+
+    @property
+    def answered(self) -> tuple[AssistantMessage, tuple[Message, ...]] | None:
+        """The newest reply whose tokens were counted, and the messages it was asked with."""
+        if self._answered is None:
+            return None
+        reply, end, fits = self._answered
+        return reply, self._view(end, fits)
 
     @property
     def mapped(self) -> tuple[str, ...]:
         """The files in the maps that the conversation has."""
-        return tuple(file for at, files in self._maps if at < len(self._messages) for file in files)
+        first = self.first
+        return tuple(f for a in self._asides if a.kind == "map" and a.at >= first for f in a.files)
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """The files whose notes the conversation has; a summary repeats them."""
+        return tuple(file for a in self._asides if a.kind == "notes" for file in a.files)
 
     @property
     def waiting(self) -> tuple[ToolCall, ...]:
         """Calls of the last reply that have no result yet."""
         return tuple(call for call in self._calls if call.id not in self._results)
 
+    def asides(self, begin: int = 0, end: int | None = None) -> tuple[Aside, ...]:
+        """What was added to the messages from `begin` to before `end`."""
+        stop = len(self._all) if end is None else end
+        return tuple(a for a in self._asides if begin <= a.at < stop)
+
+    def said(self, end: int | None = None) -> tuple[str, ...]:
+        """The user's own words in the messages before `end`, with nothing added."""
+        stop = len(self._all) if end is None else end
+        own = (m for m in self._all[:stop] if not any(m is told for told in self._told))
+        return tuple(m.text for m in own if isinstance(m, UserMessage))
+
     def apply(self, event: AnyEvent) -> None:
         match event:
             case TurnStarted(message=message):
                 self._undone.clear()
-                self._turns.append(len(self._messages))
-                self._messages.append(message)
+                self._turns.append(len(self._all))
+                self._add(message)
             case Told(text=text):
-                self._messages.append(UserMessage(text))
+                self._told.append(UserMessage(text))
+                self._add(self._told[-1])
             case MessageFinished(message=message):
-                self._messages.append(message)
+                if message.usage.prompt:
+                    self._answered = message, len(self._all), tuple(self._fits)
+                self._add(message)
                 self._calls, self._results = message.calls, {}
                 self._close()
             case CallFinished(result=result):
                 self._results[result.call_id] = result
                 self._close()
-            case Mapped(text=text, files=files) if self._messages and not self.waiting:
-                self._maps = [(at, old) for at, old in self._maps if at < len(self._messages)]
-                self._maps.append((len(self._messages) - 1, files))
-                self._messages[-1] = _with(self._messages[-1], text)
+            case Mapped(text=text, files=files):
+                self._put_aside("map", text, files)
+            case Noted(text=text, files=files):
+                self._put_aside("notes", text, files)
+            case Attached(text=text, files=files, images=images):
+                self._put_aside("files", text, files, images)
+            case Pruned() | Compacted() if self._all and not self.waiting:
+                self._fits.append(Fit(len(self._all), event))
+                self._sent = None
             case Undone(turns=turns):
                 self._undo(turns)
             case Redone() if self._undone:
-                begun, messages = self._undone.pop()
-                self._turns += begun
-                self._messages += messages
+                self._redo(self._undone.pop())
             case _:
                 pass
+
+    def _add(self, message: Message) -> None:
+        self._all.append(message)
+        self._sent = None
+
+    def _put_aside(
+        self, kind: Kind, text: str, files: tuple[str, ...], images: tuple[str, ...] = ()
+    ) -> None:
+        if self._all and not self.waiting:
+            self._asides.append(Aside(kind, len(self._all) - 1, text, files, images))
+            self._sent = None
 
     def _undo(self, turns: int) -> None:
         begun = self._turns[-turns:]
         start = begun[0] if begun else 0
-        self._undone.append((begun, self._messages[start:]))
-        del self._turns[-turns:], self._messages[start:]
+        self._undone.append(
+            _Taken(
+                begun,
+                self._all[start:],
+                [a for a in self._asides if a.at >= start],
+                [fit for fit in self._fits if fit.at > start],
+            )
+        )
+        del self._turns[-turns:], self._all[start:]
+        self._asides = [a for a in self._asides if a.at < start]
+        self._fits = [fit for fit in self._fits if fit.at <= start]
+        if self._answered is not None and self._answered[1] >= start:
+            self._answered = None
+        self._calls, self._results = (), {}
+        self._sent = None
+
+    def _redo(self, taken: _Taken) -> None:
+        self._turns += taken.turns
+        self._all += taken.messages
+        self._asides += taken.asides
+        self._fits += taken.fits
+        self._sent = None
 
     def _close(self) -> None:
         if self._calls and not self.waiting:
             results = tuple(self._results[call.id] for call in self._calls)
-            self._messages.append(ToolMessage(results))
+            self._add(ToolMessage(results))
             self._calls, self._results = (), {}
 
+    def _view(self, end: int, fits: Sequence[Fit]) -> tuple[Message, ...]:
+        first = _first(self._all, fits)
+        head = [UserMessage(f.how.text) for f in fits if isinstance(f.how, Compacted)][-1:]
+        kept = self._all[first:end]
+        for fit in fits:
+            if isinstance(fit.how, Pruned):
+                for at in range(min(fit.at, end) - first):
+                    kept[at] = _less(kept[at], fit.how.texts)
+        for aside in self._asides:
+            if first <= aside.at < end:
+                kept[aside.at - first] = _with(kept[aside.at - first], aside)
+        return (*head, *kept)
 
-def _with(message: Message, text: str) -> Message:
-    """A message that was not sent yet, with something added at its end."""
+
+def _first(messages: Sequence[Message], fits: Sequence[Fit]) -> int:
+    """Where what is kept begins: with at least one message, and never with results alone."""
+    first = 0
+    for fit in fits:
+        if isinstance(fit.how, Compacted):
+            first = max(0, fit.at - max(fit.how.kept, 1))
+            while first > 0 and isinstance(messages[first], ToolMessage):
+                first -= 1
+    return first
+
+
+def _less(message: Message, texts: Mapping[str, str]) -> Message:
+    """`message` with the results that were left out replaced."""
+    if not isinstance(message, ToolMessage) or texts.keys().isdisjoint(
+        result.call_id for result in message.results
+    ):
+        return message
+    return ToolMessage(tuple(_stub(result, texts) for result in message.results))
+
+
+def _stub(result: ToolResult, texts: Mapping[str, str]) -> ToolResult:
+    text = texts.get(result.call_id)
+    return result if text is None else replace(result, text=text, images=())
+
+
+def _with(message: Message, aside: Aside) -> Message:
+    """`message` with something added at its end."""
     match message:
         case UserMessage():
-            return replace(message, text=f"{message.text}\n\n{text}")
+            longer = f"{message.text}\n\n{aside.text}"
+            return replace(message, text=longer, images=(*message.images, *aside.images))
         case ToolMessage(results=(*before, last)):
-            longer = replace(last, text=f"{last.text}\n\n{text}")
+            longer = replace(last, text=f"{last.text}\n\n{aside.text}")
             return replace(message, results=(*before, longer))
         case _:
             return message

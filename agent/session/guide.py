@@ -11,7 +11,6 @@ import asyncio
 from agent.core.errors import GloveboxError
 from agent.core.events import Mapped
 from agent.core.limits import MAP_FILES_LEAST, MAP_REPOSITORY_LEAST
-from agent.core.messages import UserMessage
 from agent.loop import wording
 from agent.session.place import Chart, Workplace
 from agent.session.state import State
@@ -52,7 +51,7 @@ class Guide:
             self._making = None
 
     async def _make(self) -> Chart | None:
-        said = [m.text for m in self._state.history.messages if isinstance(m, UserMessage)]
+        said = self._state.history.said()
         try:
             return await self._place.map(
                 "\n".join(said[-_RECENT:]),

@@ -7,8 +7,10 @@ from typing import Literal
 
 from agent.core.events import (
     AnyEvent,
+    Attached,
     CallFinished,
     CallStarted,
+    Compacted,
     EgressAnswered,
     EgressAsked,
     Entered,
@@ -116,6 +118,12 @@ class State:
             case Pulled(commit=commit, conflicts=conflicts):
                 self.undone.clear()
                 self.sync = "ahead" if commit and not conflicts else self.sync
+            case Attached(details=details):
+                self.seen.note(details)
+            case Compacted(usage=usage) if self.open:
+                self.spent += usage
+            case Compacted(usage=usage):
+                self.usage += usage
             case Worded(usage=usage):
                 self.usage += usage
             case SandboxState(state=state, ref=ref):

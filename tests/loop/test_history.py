@@ -1,0 +1,194 @@
+"""What the model is sent, and that nothing said is ever lost by leaving it out."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.events import (
+    AnyEvent,
+    Attached,
+    CallFinished,
+    Compacted,
+    Mapped,
+    MessageFinished,
+    Noted,
+    Pruned,
+    Redone,
+    Told,
+    TurnStarted,
+    Undone,
+)
+from agent.core.messages import (
+    AssistantMessage,
+    Message,
+    ToolCall,
+    ToolMessage,
+    ToolResult,
+    Usage,
+    UserMessage,
+)
+from agent.llm.protocol import Request
+from agent.llm.wire import encode_messages
+from agent.loop.history import History
+
+
+def folded(*events: AnyEvent) -> History:
+    history = History()
+    for event in events:
+        history.apply(event)
+    return history
+
+
+def said(text: str) -> TurnStarted:
+    return TurnStarted(UserMessage(text))
+
+
+def step(identity: str, text: str = "long", images: tuple[str, ...] = ()) -> tuple[AnyEvent, ...]:
+    call = ToolCall(identity, "look", {})
+    result = ToolResult(identity, True, text, images=images)
+    return MessageFinished(AssistantMessage("", calls=(call,))), CallFinished(result, 0.0)
+
+
+def shown(messages: tuple[Message, ...]) -> list[str]:
+    """Each message as one word."""
+    return [
+        "+".join(r.text for r in m.results) if isinstance(m, ToolMessage) else m.text or "call"
+        for m in messages
+    ]
+
+
+ONE = (said("go"), *step("a"), *step("b"), *step("c"), MessageFinished(AssistantMessage("done")))
+
+
+def test_what_is_pruned_is_replaced_in_its_place_and_kept_in_the_transcript() -> None:
+    history = folded(said("go"), *step("a", images=("data:x",)), *step("b"))
+    before = history.messages
+    history.apply(Pruned({"a": "(gone)"}))
+    assert shown(history.messages) == ["go", "call", "(gone)", "call", "long"]
+    assert isinstance(results := history.messages[2], ToolMessage)
+    assert results.results[0].images == ()
+    assert history.everything == before
+    for event in step("a"):  # after a compaction a provider may use an id again
+        history.apply(event)
+    assert shown(history.messages)[-1] == "long"
+
+
+def test_what_is_compacted_has_a_summary_in_its_place() -> None:
+    history = folded(*ONE, said("more"), Compacted("(sum)", kept=3))
+    # Three from the end is a result: what it answers is kept with it.
+    assert shown(history.messages) == ["(sum)", "call", "long", "done", "more"]
+    assert (history.first, history.summary) == (5, "(sum)")
+    history.apply(Compacted("(more)", kept=0))
+    assert shown(history.messages) == ["(more)", "more"]
+    assert shown(history.everything)[:3] == ["go", "call", "long"]
+
+
+def test_undo_takes_back_what_the_turns_left_out_and_redo_leaves_it_out_again() -> None:
+    history = folded(*ONE, Pruned({"a": "(gone)"}), said("more"), Compacted("(sum)", 1))
+    compacted = history.messages
+    history.apply(Undone("", ""))
+    assert shown(history.messages)[:3] == ["go", "call", "(gone)"]
+    history.apply(Redone("", ""))
+    assert history.messages == compacted
+    history.apply(Undone("", "", turns=2))
+    assert history.messages == ()
+    history.apply(Redone("", ""))
+    assert history.messages == compacted
+
+
+def test_a_summary_made_between_turns_outlives_the_undo_of_the_next() -> None:
+    history = folded(*ONE, Compacted("(sum)", 1), said("more"), Undone("", ""))
+    assert shown(history.messages) == ["(sum)", "done"]
+
+
+def test_additions_go_to_the_newest_message_and_survive_pruning() -> None:
+    history = folded(
+        said("go"),
+        Attached("[file]", ("a.py",), ("data:x",)),
+        *step("a"),
+        Noted("[notes]", ("AGENTS.md",)),
+        Mapped("[map]", ("b.py",)),
+        *step("b"),
+        Pruned({"a": "(gone)"}),
+    )
+    assert shown(history.messages) == [
+        "go\n\n[file]",
+        "call",
+        "(gone)\n\n[notes]\n\n[map]",
+        "call",
+        "long",
+    ]
+    assert isinstance(first := history.messages[0], UserMessage) and first.images == ("data:x",)
+    assert history.said() == ("go",)
+    assert (history.noted, history.mapped) == (("AGENTS.md",), ("b.py",))
+    history.apply(Compacted("(sum)", 2))
+    # A map may be given again then; the notes are in the summary.
+    assert (history.noted, history.mapped) == (("AGENTS.md",), ())
+
+
+def test_what_glovebox_says_itself_is_not_the_users_word() -> None:
+    history = folded(said("go"), MessageFinished(AssistantMessage("hm")), Told("on with it"))
+    assert shown(history.messages) == ["go", "hm", "on with it"]
+    assert history.said() == ("go",)
+
+
+def test_the_newest_counted_reply_comes_with_what_it_answered() -> None:
+    history = folded(said("go"), *step("a"), Pruned({"a": "(gone)"}))
+    asked = history.messages
+    reply = AssistantMessage("done", usage=Usage(prompt=9))
+    history.apply(MessageFinished(reply))
+    history.apply(Compacted("(sum)", 1))
+    assert history.answered == (reply, asked)
+    history.apply(Undone("", ""))
+    assert history.answered is None
+
+
+EVENTS = st.one_of(
+    st.builds(said, st.sampled_from(["a", "b"])).map(lambda event: (event,)),
+    st.builds(step, st.sampled_from(["a", "b", "c"])),
+    st.just((MessageFinished(AssistantMessage("x", usage=Usage(prompt=3))),)),
+    st.builds(Pruned, st.dictionaries(st.sampled_from(["a", "b", "c"]), st.just("-"))).map(
+        lambda event: (event,)
+    ),
+    st.builds(Compacted, st.just("sum"), st.integers(0, 9)).map(lambda event: (event,)),
+    st.builds(Undone, st.just(""), st.just(""), turns=st.integers(1, 3)).map(lambda e: (e,)),
+    st.just((Redone("", ""),)),
+    st.just((Mapped("map", ("f",)),)),
+    st.just((Noted("notes", ("n",)),)),
+)
+
+
+def well_formed(history: History) -> None:
+    """Raises when a provider could not be sent this."""
+    encode_messages(Request("m", "s", history.messages))
+    for message in history.messages:
+        if isinstance(message, ToolMessage):
+            assert all(result.text for result in message.results)
+
+
+@given(st.lists(EVENTS, max_size=30))
+def test_a_history_is_well_formed_whatever_is_pruned_compacted_undone(
+    groups: list[tuple[AnyEvent, ...]],
+) -> None:
+    events = [event for group in groups for event in group]
+    history = History()
+    for event in events:
+        history.apply(event)
+        if not history.waiting:
+            well_formed(history)
+    # Another process that reads the same record sends the same bytes.
+    assert folded(*events).messages == history.messages
+    assert folded(*events).answered == history.answered
+
+
+@given(st.lists(EVENTS, max_size=20), st.integers(1, 3), st.data())
+def test_a_redo_gives_back_exactly_what_the_undo_took(
+    groups: list[tuple[AnyEvent, ...]], turns: int, data: st.DataObject
+) -> None:
+    history = folded(*(event for group in groups for event in group))
+    before, first = history.messages, history.first
+    history.apply(Undone("", "", turns=turns))
+    well_formed(history)
+    history.apply(Redone("", ""))
+    assert (history.messages, history.first) == (before, first)
