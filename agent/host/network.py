@@ -121,11 +121,16 @@ def _bind(listener: socket.socket, path: Path) -> None:
         os.close(folder)
 
 
-async def connect_unix(path: Path) -> Streams:
-    """A connection to the unix socket `path`, however long that is. Raises OSError."""
+async def connect_unix(path: Path, *, limit: int = PUMP_BYTES) -> Streams:
+    """A connection to the unix socket `path`, however long that is. Raises OSError.
+
+    `limit` bytes is the longest line that can be read from it.
+    """
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{path.name}")
+        return await asyncio.open_unix_connection(
+            f"/proc/self/fd/{folder}/{path.name}", limit=limit
+        )
     finally:
         os.close(folder)
 

@@ -102,6 +102,8 @@ class Session:
         self._questions = Questions(self.emit)
         self._at_close: list[Callable[[], None]] = []
         self._used = False
+        self.listeners: list[Callable[[Record], None]] = []
+        """Told of every record, passing ones too, after it was written; they must not block."""
 
     def equip(self, parts: Parts, place: Workplace) -> None:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
@@ -117,6 +119,8 @@ class Session:
         record = self._journal.append(self.state.turn, event, passing=isinstance(event, PASSING))
         self.state.apply(record)
         self._events.send(record)
+        for tell in tuple(self.listeners):
+            tell(record)
 
     def _mend(self) -> None:
         """Close what a killed process left open, so that history and event pairs are whole."""

@@ -11,12 +11,22 @@ import msgspec
 import pytest
 
 from agent.core.errors import SandboxError
-from agent.core.events import Notice
+from agent.core.events import (
+    Notice,
+    Record,
+    TextDelta,
+    TurnFinished,
+    UserAnswered,
+    UserAsked,
+)
+from agent.core.messages import AssistantMessage, ToolCall
 from agent.host import network
 from agent.sandbox.protocol import Endpoint
-from agent.session.door import Door, Question, knock
+from agent.session.door import Door, Question, Reply, follow, knock
 from agent.session.ports import Listener
+from agent.session.tail import Tail
 from agent.testing.model import Scripted
+from agent.tools.ask import tool as ask
 from agent.tools.base import Seen, ToolContext
 from tests.session.rig import open_session
 
@@ -87,6 +97,53 @@ async def test_a_deep_folder_is_no_problem_and_a_missing_one_is_told(tmp_path: P
     told: list[Any] = []
     elsewhere = SimpleNamespace(emit=told.append)
     await Door(cast("Any", elsewhere), tmp_path / "no" / "door").unlock()
-    assert isinstance(told[0], Notice) and "cannot ask this session" in told[0].text
+    assert isinstance(told[0], Notice) and "can ask this session" in told[0].text
     await session.close()
     await asyncio.sleep(0)
+
+
+async def test_records_are_told_as_they_come_and_the_end_is_in_the_journal(tmp_path: Path) -> None:
+    session, place = await opened(tmp_path)
+    following = await follow(place)
+    assert following is not None
+    session.emit(Notice("info", "one"))
+    session.emit(TextDelta("tw"))
+    session.emit(Notice("info", "x" * 400_000))
+    told = [await anext(following) for _ in range(3)]
+    assert [type(r.event).__name__ for r in told] == ["Notice", "TextDelta", "Notice"]
+    assert told == [told[0], Record(1, told[0].seq, told[1].at, 0, TextDelta("tw")), told[2]]
+    await session.close()
+    assert [r async for r in following] == []
+    assert await follow(place) is None
+    news = Tail(tmp_path / "j").news()
+    assert [r.seq for r in news] == list(range(len(news)))
+    assert told[2] in news
+    assert session.listeners == []
+
+
+async def test_a_question_is_answered_and_a_turn_is_ended_from_elsewhere(tmp_path: Path) -> None:
+    call = ToolCall("c1", "ask", {"question": "which?", "options": ["a", "b"]})
+    talk = [AssistantMessage("", calls=(call,), stop="calls"), AssistantMessage("thanks")]
+    session, _ = open_session(tmp_path / "j", Scripted(talk), ask("ask"), on_ask="person")
+    await Door(session, tmp_path / "door").unlock()
+    told: list[str] = []
+    async for record in session.send("go"):
+        if isinstance(record.event, UserAsked):
+            wrong = await knock(tmp_path / "door", Question("answer", id="nobody", text="x"))
+            assert wrong == Reply(done=False)
+            right = Question("answer", id=record.event.id, chosen=("b",), text="or so")
+            assert await knock(tmp_path / "door", right) == Reply(done=True)
+        if isinstance(record.event, UserAnswered):
+            told += [*record.event.chosen, record.event.text]
+    assert told == ["b", "or so"]
+    await session.close()
+    session, _ = open_session(tmp_path / "k", Scripted(talk), ask("ask"), on_ask="person")
+    await Door(session, tmp_path / "door").unlock()
+    ended: list[str] = []
+    async for record in session.send("go"):
+        if isinstance(record.event, UserAsked):
+            assert await knock(tmp_path / "door", Question("interrupt")) == Reply(done=True)
+        if isinstance(record.event, TurnFinished):
+            ended.append(record.event.outcome)
+    assert ended == ["interrupted"]
+    await session.close()
