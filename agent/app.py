@@ -13,11 +13,12 @@ import msgspec
 
 from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, size_of
 from agent.core.errors import UserError
-from agent.core.events import Notice, SessionStarted
+from agent.core.events import Notice, Record, SessionStarted, SyncStarted
 from agent.git.numbers import allocate_number
 from agent.git.plain import repository_at
 from agent.git.repository import Identity, Repository
 from agent.git.rules import Rules
+from agent.git.seed import Origin
 from agent.git.sync import Sync
 from agent.git.view import recent_subjects
 from agent.host import env, files
@@ -35,9 +36,10 @@ from agent.sandbox.egress.roads import Roads
 from agent.sandbox.egress.upstream import upstreams_of
 from agent.sandbox.protocol import Backend, Facts, Limits, SandboxSpec
 from agent.sandbox.registry import open_backend
-from agent.session.catalog import Catalog
+from agent.session.catalog import Catalog, Entry
 from agent.session.door import NAME, Door
-from agent.session.journal import Journal
+from agent.session.fork import folded, forked
+from agent.session.journal import Journal, in_use, read, write
 from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
 from agent.session.state import State
@@ -58,7 +60,8 @@ class Options:
     `resume` names a session, "" the one used last, None a new one. `state` takes the place of the
     user's own state directory. Without `needs_model` a session that no model answers is fine.
     `asks` says that a person is there, who answers `EgressAsked` and `UserAsked`; without one the
-    model's questions meet `on_ask`.
+    model's questions meet `on_ask`. `fork` names a session that the new one starts from, where it
+    stands or after its turn `turn`.
     """
 
     directory: Path
@@ -69,6 +72,8 @@ class Options:
     needs_model: bool = True
     asks: bool = False
     on_ask: OnAsk = "deny"
+    fork: str | None = None
+    turn: int | None = None
 
 
 async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
@@ -77,6 +82,9 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
     `llm` takes the place of the one the settings name (tests and benchmarks). Raises `UserError`,
     `JournalError`, `LlmError` when a recording is unusable; then no session was made.
     """
+    if options.fork is not None:
+        rest = dataclasses.replace(options, fork=None)
+        return await fork_session(rest, options.fork, turn=options.turn, llm=llm)
     catalog = Catalog(options.state or env.state_dir())
     repository = await repository_at(options.directory, catalog.root)
     project = await repository.project_id()
@@ -100,6 +108,7 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
     try:
         started = state.started
         assert started is not None
+        await _stand(repository, options.settings, journal, state)
         if options.needs_model and not started.model:
             require_model(options.settings)
         parts = _parts(options, options.settings.model or started.model, llm)
@@ -110,6 +119,87 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
         raise
     await Door(session, journal.path.with_name(NAME)).unlock()
     return session
+
+
+async def fork_session(
+    options: Options,
+    wanted: str,
+    *,
+    turn: int | None = None,
+    source: Session | None = None,
+    fresh: bool = False,
+    llm: Llm | None = None,
+) -> Session:
+    """A new session that starts where the session `wanted` stands, or stood after `turn`.
+
+    It has the conversation (unless `fresh`) and the files, the work inside brought home first, and
+    a sandbox, a branch and costs of its own. `source` is that session where this process holds it;
+    it may be in the middle of a turn, of which the fork has the files. Raises as `open_session`.
+    """
+    catalog = Catalog(options.state or env.state_dir())
+    repository = await repository_at(options.directory, catalog.root)
+    project = await repository.project_id()
+    entry = catalog.find(project, wanted)
+    tip = await source.snapshot() if source is not None and turn is None else ""
+    place = catalog.journal(entry.id)
+    if source is None and turn is None:
+        await _bring_home(options, entry, place)
+    records, _ = read(place)
+    origin = folded(records).started
+    if origin is None:
+        raise UserError(f"session {entry.number} has no beginning", "start a new one")
+    model = options.settings.model or origin.model
+    began = SessionStarted("", 0, project, model, origin.sandbox, origin.network)
+    made = forked(records, began, turn=turn, tip=tip, running=in_use(place), fresh=fresh)
+    identity = await _write(catalog, repository, made)
+    resumed = dataclasses.replace(options, resume=identity, fork=None, turn=None)
+    return await open_session(resumed, llm=llm)
+
+
+async def _bring_home(options: Options, entry: Entry, place: Path) -> None:
+    """Have the branch of a session that is to be forked hold all of its work."""
+    if not folded(read(place)[0]).behind:
+        return
+    if in_use(place):
+        raise UserError(
+            f"session {entry.number} is running, and not all of its work is on its branch",
+            "type `/fork` there, or wait until it is idle",
+        )
+    resumed = dataclasses.replace(options, resume=entry.id, needs_model=False)
+    source = await open_session(resumed, llm=Absent())
+    try:
+        await source.snapshot()
+    finally:
+        await source.close()
+
+
+async def _write(catalog: Catalog, repository: Repository, records: list[Record]) -> str:
+    """Make a session of records, the first of which is its beginning; its id."""
+    began = records[0].event
+    assert isinstance(began, SessionStarted)
+    number = await allocate_number(repository, catalog.root)
+    identity = catalog.new_id()
+    event = msgspec.structs.replace(began, id=identity, number=number)
+    write(
+        catalog.journal(identity), [msgspec.structs.replace(records[0], event=event), *records[1:]]
+    )
+    catalog.record(began.project, number, identity)
+    return identity
+
+
+async def _stand(
+    repository: Repository, settings: Settings, journal: Journal, state: State
+) -> None:
+    """Have the branch of a fork be where it begins, if it is not yet."""
+    if state.forked is None or state.seeded is None or state.branch_value:
+        return
+    if not state.forked.tip:
+        return
+    assert state.started is not None
+    origin = Origin(state.seeded.base, state.seeded.tip, state.forked.tip)
+    finished = await _sync_of(repository, settings, state.started).branch_off(origin)
+    for event in (SyncStarted(), finished):
+        state.apply(journal.append(state.turn, event))
 
 
 async def session_folder(directory: Path, wanted: str) -> Path:
@@ -262,13 +352,7 @@ def _assemble(
         engine=made.settings.engine,
     )
     spec = _gated(spec, made, session, journal.path.with_name(AUDIT_FILE))
-    sync = Sync(
-        repository,
-        rules=_rules(made.settings),
-        name=started.id,
-        branch=f"glovebox/{started.number}",
-        author=_author(made.settings),
-    )
+    sync = _sync_of(repository, made.settings, started)
     place = Workplace(backend, spec, sync, state, session.emit, _trailer(made.settings))
     git = GitFacts(repository.branch, repository.head, mirror=f"glovebox/{started.number}")
     prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)
@@ -287,6 +371,16 @@ def _assemble(
     session.equip(parts, place)
     place.start()
     return session
+
+
+def _sync_of(repository: Repository, settings: Settings, started: SessionStarted) -> Sync:
+    return Sync(
+        repository,
+        rules=_rules(settings),
+        name=started.id,
+        branch=f"glovebox/{started.number}",
+        author=_author(settings),
+    )
 
 
 def _author(settings: Settings) -> Identity | None:

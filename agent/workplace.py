@@ -9,10 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from agent.core.errors import GloveboxError, SandboxError, ToolboxError
-from agent.core.events import AnyEvent, Notice, Pulled, SandboxState, SyncFinished, Undone
+from agent.core.events import (
+    AnyEvent,
+    Notice,
+    Pulled,
+    SandboxState,
+    Seeded,
+    SyncFinished,
+    Undone,
+)
 from agent.core.messages import ToolCall
+from agent.git.seed import Origin
 from agent.git.sync import Sync
-from agent.sandbox.protocol import Backend, Sandbox, SandboxSpec
+from agent.sandbox.protocol import Backend, Forks, Sandbox, SandboxSpec
 from agent.session.place import Chart
 from agent.session.state import State
 from agent.tools.base import ToolContext
@@ -61,7 +70,7 @@ class Workplace:
     async def _bring_up(self) -> Sandbox:
         name, ref = self._backend.name, self._state.sandbox_ref
         self._emit(SandboxState("creating", name))
-        if ref and self._state.seeded is not None:
+        if ref and self._state.planted:
             await self._replay()
             sandbox = await self._backend.attach(ref, self._spec)
         else:
@@ -83,7 +92,10 @@ class Workplace:
         """A new sandbox with the repository in it; what a killed attempt left is removed first."""
         for left in await self._backend.find(self._spec.labels):
             await self._backend.destroy(left)
-        async with self._sync.packing() as packing:
+        origin = self._origin()
+        if origin is not None and (copied := await self._copy()) is not None:
+            return copied
+        async with self._sync.packing(origin) as packing:
             sandbox = await self._backend.create(self._spec)
             try:
                 self._emit(SandboxState("creating", self._backend.name, sandbox.ref))
@@ -100,6 +112,39 @@ class Workplace:
         if seeded.included:
             text = f"{len(seeded.included)} ignored files carried into the sandbox"
             self._emit(Notice("info", text, "; ".join(seeded.included)))
+        return sandbox
+
+    def _origin(self) -> Origin | None:
+        """Where a fork begins; None for a session that begins by itself."""
+        forked, seeded = self._state.forked, self._state.seeded
+        if forked is None or seeded is None or not forked.tip:
+            return None
+        return Origin(seeded.base, seeded.tip, forked.tip)
+
+    async def _copy(self) -> Sandbox | None:
+        """A fork's sandbox as a copy of the other one, memory included; None where that cannot be.
+
+        Its branch inside gets the fork's own name.
+        """
+        forked, seeded = self._state.forked, self._state.seeded
+        assert forked is not None
+        assert seeded is not None
+        backend = self._backend
+        if not forked.ref or not backend.capabilities.fork or not isinstance(backend, Forks):
+            return None
+        try:
+            sandbox = await backend.fork(forked.ref, self._spec)
+        except SandboxError as error:
+            text = f"the fork has the files and not what ran: {error.message}"
+            self._emit(Notice("info", text, error.hint))
+            return None
+        try:
+            self._emit(SandboxState("creating", backend.name, sandbox.ref))
+            await self._sync.take_over(sandbox, f"glovebox/{forked.number}")
+        except BaseException:
+            await sandbox.close()
+            raise
+        self._emit(Seeded(seeded.base, seeded.tip))
         return sandbox
 
     async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:

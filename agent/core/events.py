@@ -51,6 +51,26 @@ class SessionStarted(Event, frozen=True, tag=True):
     network: str
 
 
+class Forked(Event, frozen=True, tag=True):
+    """What is before this is another session's, up to its turn `turn`; what follows is this one's.
+
+    `tip` is the commit its files were at, "" when it had none; `ref` its sandbox, where that is to
+    be copied with what runs in it. `session` is "" for a conversation that was read from a file.
+    """
+
+    session: str
+    number: int
+    turn: int
+    tip: str = ""
+    ref: str = ""
+
+
+class Renamed(Event, frozen=True, tag=True):
+    """A person gave the session a name; "" takes it away."""
+
+    name: str
+
+
 class TurnStarted(Event, frozen=True, tag=True):
     """A user message was accepted; the agent is busy until `TurnFinished`."""
 
@@ -338,6 +358,8 @@ class Result(Event, frozen=True, tag=True):
 
 AnyEvent = (
     SessionStarted
+    | Forked
+    | Renamed
     | TurnStarted
     | TurnFinished
     | StepStarted

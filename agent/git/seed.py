@@ -30,6 +30,7 @@ class Seed:
     files in which they differ. `pack` lies with its `.idx` in the temporary directory that was
     given, `size` bytes. `shallow` are the commits whose parents are not there. `left_out` is text
     for people. `extra` is a tree of files that lie there uncommitted, `included` are their names.
+    `start` is the commit that the work is counted from when that is older than `tip`.
     """
 
     base: str
@@ -45,6 +46,19 @@ class Seed:
     tags: tuple[Tag, ...] = ()
     extra: str = ""
     included: tuple[bytes, ...] = ()
+    start: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a mirror goes on that did not begin by itself: with what another had at `tip`.
+
+    That one was seeded with `start` on top of the user's `base`.
+    """
+
+    base: str
+    start: str
+    tip: str
 
 
 async def pack_seed(repository: Repository, tmp: Path, rules: Rules | None = None) -> Seed:
@@ -81,6 +95,46 @@ async def pack_seed(repository: Repository, tmp: Path, rules: Rules | None = Non
         tags=tags,
         extra=snapshot.extra,
         included=snapshot.included,
+    )
+
+
+async def pack_origin(
+    repository: Repository, tmp: Path, origin: Origin, rules: Rules | None = None
+) -> Seed:
+    """Pack what came home up to `origin.tip`, with as much of the history as a seed would have.
+
+    Ignored files that are carried come from the user's files as they are now.
+    """
+    rules = rules or Rules()
+    snapshot = await take_snapshot(repository, tmp / "seed.git", rules)
+    git = snapshot.private
+    await git.run("update-ref", CARRIED, origin.tip)
+    at_base = replace(repository, head=origin.base)
+    wanted = [origin.tip, *([snapshot.extra] if snapshot.extra else [])]
+    history = await history_of(git, at_base, rules)
+    tags = await tags_of(repository, history)
+    try:
+        pack = await _pack(git, history, [*wanted, *(tag.id for tag in tags)], tmp)
+    except GloveboxError:
+        if not repository.partial:
+            raise
+        history, tags = await history_of(git, at_base, replace(rules, history=1)), ()
+        pack = await _pack_of_partial(git, history, wanted, tmp)
+    return Seed(
+        base=origin.base,
+        tip=origin.tip,
+        branch=repository.branch,
+        pack=pack,
+        shallow=history.cuts,
+        left_out=(),
+        identity=repository.who,
+        dirty=0,
+        private=git,
+        size=disk.look(tmp, pack.name.encode()).size,
+        tags=tags,
+        extra=snapshot.extra,
+        included=snapshot.included,
+        start=origin.start,
     )
 
 

@@ -26,7 +26,7 @@ from agent.git.pull import pull
 from agent.git.quarantine import Change, measure, receive
 from agent.git.repository import Identity, Repository
 from agent.git.rules import Rules
-from agent.git.seed import Seed, pack_seed
+from agent.git.seed import Origin, Seed, pack_origin, pack_seed
 from agent.git.workspace import OUT, Reach, Words, Workspace, nested_note
 from agent.host import files
 from agent.host.files import temporary_dir
@@ -82,10 +82,18 @@ class Sync:
     # Seed.
 
     @asynccontextmanager
-    async def packing(self) -> AsyncGenerator[asyncio.Task[Seed]]:
-        """The repository being packed, for whoever has a sandbox to make meanwhile."""
+    async def packing(self, origin: Origin | None = None) -> AsyncGenerator[asyncio.Task[Seed]]:
+        """The repository being packed, for whoever has a sandbox to make meanwhile.
+
+        With an `origin` it is what another mirror brought home; `branch_off` comes before.
+        """
         with temporary_dir() as tmp:
-            task = asyncio.create_task(pack_seed(self._repository, tmp, self._rules))
+            packed = (
+                pack_origin(self._repository, tmp, origin, self._rules)
+                if origin
+                else pack_seed(self._repository, tmp, self._rules)
+            )
+            task = asyncio.create_task(packed)
             try:
                 yield task
             finally:
@@ -104,7 +112,11 @@ class Sync:
             return await self._seed(sandbox, await pack_seed(self._repository, tmp, self._rules))
 
     async def _seed(self, sandbox: Reach, packed: Seed) -> Seeded:
+        names = (one_line(n.decode("utf-8", "replace"), 200) for n in packed.included)
         async with self._held() as log:
+            if packed.start:
+                await Workspace(sandbox).plant(packed, self._goal(log.at))
+                return Seeded(packed.base, packed.start, packed.left_out, tuple(names))
             # The snapshot is pinned here first: it is what the first bundle builds on.
             await self._mirror.adopt(packed.private, packed.tip, "seed", replaces=True)
             old = await self._mirror.private("tip")
@@ -114,8 +126,35 @@ class Sync:
             wanted = self._branch or log.at.wanted
             log.note("clean", base=packed.tip, tip=packed.tip, wanted=wanted, since="", new="")
             await Workspace(sandbox).plant(packed, self._goal(log.at))
-        names = (one_line(n.decode("utf-8", "replace"), 200) for n in packed.included)
         return Seeded(packed.base, packed.tip, packed.left_out, tuple(names))
+
+    async def branch_off(self, origin: Origin) -> SyncFinished:
+        """Stand where another mirror stood, with that work on a branch of this one's.
+
+        May be repeated. Raises `SyncError` when the work is not in this repository any more.
+        """
+        async with self._held() as log:
+            for commit in (origin.start, origin.tip):
+                if not await self._mirror.has(commit):
+                    raise SyncError(
+                        f"the commit {commit} is not in this repository any more",
+                        "fetch it from where it still is, or start a new session",
+                    )
+            for name, commit in (("seed", origin.start), ("tip", origin.tip)):
+                await self._mirror.set_private(name, commit, await self._mirror.private(name))
+            log.note(
+                "verified",
+                base=origin.start,
+                tip=origin.tip,
+                wanted=self._branch,
+                since=origin.start,
+                new=origin.tip,
+            )
+            return await self._show(log, None)
+
+    async def take_over(self, sandbox: Reach, was: str) -> None:
+        """Have the branch inside a copied sandbox bear this mirror's name, and not `was`."""
+        await Workspace(sandbox).rename(was, self.branch)
 
     # Sync.
 

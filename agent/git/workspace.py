@@ -235,6 +235,12 @@ class Workspace:
         """Point a ref inside at `commit`, so that git inside does not collect it."""
         await self._inside.do("update-ref", ref, commit)
 
+    async def rename(self, old: str, new: str) -> None:
+        """Give the branch `old` inside the name `new`, where it still has the old one."""
+        done = await self._inside.ask("rev-parse", "--quiet", "--verify", f"refs/heads/{old}")
+        if old != new and done.exit_code == 0:
+            await self._inside.do("branch", "--quiet", "--force", "-m", old, new)
+
     async def reset(self, commit: str) -> None:
         """Put branch, index and files back to `commit`; ignored files are left alone."""
         await self._inside.ask("rebase", "--quit")  # one in progress would go on from here

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 OnOutput = Callable[[bytes], None]
 Sink = Callable[[bytes], None]
@@ -308,4 +308,13 @@ class Backend(Protocol):
 
     async def destroy(self, ref: str) -> None:
         """Free everything `ref` had: processes, files. Nothing to free is not an error."""
+        ...
+
+
+@runtime_checkable
+class Forks(Protocol):
+    """A backend that can copy a sandbox; it says so in its capabilities."""
+
+    async def fork(self, ref: str, spec: SandboxSpec) -> Sandbox:
+        """A copy for another session, memory included. Raises `SandboxError` where it cannot be."""
         ...

@@ -8,6 +8,7 @@ and cut off when the journal is opened for writing. Records of old versions load
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import msgspec
 
 from agent.core.errors import JournalError, UserError
 from agent.core.events import RECORD_VERSION, AnyEvent, Record
-from agent.host.files import AppendFile, FileLock, read_bytes
+from agent.host.files import AppendFile, FileLock, read_bytes, write_whole
 
 JOURNAL_MAX_BYTES = 2_000_000_000
 
@@ -70,6 +71,12 @@ def read(path: Path) -> tuple[list[Record], int]:
             ) from error
         end += len(line) + 1
     return records, end
+
+
+def write(path: Path, records: Sequence[Record]) -> None:
+    """Make a whole journal at once, its records numbered anew; a crash leaves none."""
+    numbered = (msgspec.structs.replace(one, seq=seq) for seq, one in enumerate(records))
+    write_whole(path, b"".join(map(encode, numbered)))
 
 
 def in_use(path: Path) -> bool:

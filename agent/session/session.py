@@ -17,31 +17,25 @@ from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError
 from agent.core.events import (
     PASSING,
     AnyEvent,
-    CallFinished,
-    CallStarted,
-    EgressAnswered,
     Entered,
     Outcome,
     Problem,
     Record,
-    StepFinished,
-    SyncFinished,
+    SyncStarted,
     TurnFinished,
     TurnStarted,
-    UserAnswered,
     problem_of,
 )
 from agent.core.limits import MAP_TOKENS
-from agent.core.messages import Message, ToolCall, ToolResult, Usage, UserMessage
-from agent.core.text import one_line
+from agent.core.messages import Message, ToolCall, Usage, UserMessage
 from agent.llm.protocol import Llm, ToolSchema
-from agent.loop import wording
 from agent.loop.history import last_text
 from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
 from agent.session.guide import Guide
 from agent.session.home import Home
 from agent.session.journal import Journal
+from agent.session.mend import mending
 from agent.session.place import Chart, Workplace
 from agent.session.questions import OnAsk, Questions
 from agent.session.state import State
@@ -111,7 +105,8 @@ class Session:
         self._home = Home(self.state, place, self.emit, parts.namer)
         self._guide = Guide(self.state, place, parts.map_tokens)
         self._questions.on_ask = parts.on_ask
-        self._mend()
+        for event in mending(self.state):
+            self.emit(event)
         self._used = self.state.behind
 
     def emit(self, event: AnyEvent) -> None:
@@ -122,30 +117,24 @@ class Session:
         for tell in tuple(self.listeners):
             tell(record)
 
-    def _mend(self) -> None:
-        """Close what a killed process left open, so that history and event pairs are whole."""
-        state = self.state
-        for call in state.history.waiting:
-            if call.id not in state.running:
-                self.emit(CallStarted(call, one_line(call.name)))
-            text = wording.host_died()
-            result = ToolResult(call.id, ok=False, text=text, details={"interrupted": True})
-            self.emit(CallFinished(result, 0.0))
-        for asked in list(state.asked.values()):
-            self.emit(EgressAnswered(asked.id, asked.host, asked.port, allowed=False))
-        for question in list(state.questions.values()):
-            self.emit(UserAnswered(question.id, "interrupted"))
-        if state.step:
-            self.emit(StepFinished(state.step, Usage(cost=None)))
-        if state.open:
-            self.emit(TurnFinished("interrupted", state.spent, state.steps))
-        if state.syncing:
-            stopped = SyncError("glovebox was stopped during the sync", "it is made up for now")
-            self.emit(SyncFinished(self.branch, problem=problem_of(stopped)))
-
     @property
     def branch(self) -> str:
         return self.state.mirror
+
+    async def snapshot(self, about: str = "Work before a fork") -> str:
+        """Bring home what is inside at this moment, also while a turn runs; its commit.
+
+        Raises `SandboxError`, `SyncError`.
+        """
+        _, place = self._equipped
+        await place.ready()
+        finished = await place.sync(self.state, about)
+        if not self.busy:  # the sync after the turn tells of it otherwise
+            self.emit(SyncStarted())
+            self.emit(finished)
+        if finished.problem is not None:
+            raise SyncError(finished.problem.message, finished.problem.hint)
+        return finished.commit
 
     @property
     def busy(self) -> bool:

@@ -14,10 +14,12 @@ from agent.core.events import (
     EgressAnswered,
     EgressAsked,
     Entered,
+    Forked,
     MessageFinished,
     Pulled,
     Record,
     Redone,
+    Renamed,
     SandboxState,
     Seeded,
     SessionStarted,
@@ -54,6 +56,8 @@ class State:
 
     def __init__(self) -> None:
         self.started: SessionStarted | None = None
+        self.name = ""
+        self.forked: Forked | None = None
         self.history = History()
         self.seen = Seen()
         self.todo = Todo()
@@ -65,12 +69,14 @@ class State:
         self.running: set[str] = set()
         self.syncing = False
         self.usage = Usage()
+        self.inherited = Usage()  # of the sessions that this one was forked from
         self.spent = Usage()
         self.steps = 0
         self.sandbox_ref = ""
         self.sandbox: str = "none"
         self.network = ""
         self.seeded: Seeded | None = None
+        self.planted = False  # a fork knows where its work began before it has a sandbox
         self.branch = ""
         self.branch_value = ""
         self.tips: list[str] = []
@@ -131,7 +137,11 @@ class State:
                 self.sandbox_ref = ref or self.sandbox_ref
                 self.network = event.network if state == "ready" else self.network
             case Seeded():
-                self.seeded = event
+                self.seeded, self.planted = event, True
+            case Forked():
+                self._fork(event)
+            case Renamed(name=name):
+                self.name = name
             case SyncStarted():
                 self.sync, self.syncing = "ahead", True
             case SyncFinished(branch=branch, commit=commit, problem=problem):
@@ -167,6 +177,16 @@ class State:
                 self.questions.pop(identity, None)
             case _:
                 pass
+
+    def _fork(self, event: Forked) -> None:
+        """Keep the conversation and where the work began; all the rest was the other's."""
+        self.forked, self.name, self.planted = event, "", False
+        self.inherited, self.usage = self.inherited + self.usage, Usage()
+        self.sandbox, self.sandbox_ref, self.network = "none", "", ""
+        self.branch, self.branch_value = "", ""
+        self.sync, self.problem = "none", ""
+        self.undone.clear()
+        self.allowed_hosts.clear()
 
     @property
     def behind(self) -> bool:
