@@ -17,7 +17,7 @@ class Rules:
 
     Files of uncommitted work larger than `file_max` bytes stay out, and those that would make it
     more than `total_max` together. `secrets` are patterns of paths that look like secrets and may
-    go in all the same.
+    go in all the same. With a commit as `base` it is that which goes in, and nothing uncommitted.
     """
 
     history: int | None = None
@@ -25,6 +25,7 @@ class Rules:
     file_max: int = SEED_FILE_MAX_BYTES
     total_max: int = SEED_TOTAL_MAX_BYTES
     secrets: tuple[str, ...] = ()
+    base: str = ""
 
     def lets_in(self, name: bytes) -> bool:
         """Whether the user said of a path that looks like a secret that it is none."""

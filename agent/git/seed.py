@@ -64,6 +64,9 @@ class Origin:
 async def pack_seed(repository: Repository, tmp: Path, rules: Rules | None = None) -> Seed:
     """Snapshot and pack `repository` into the directory `tmp`, leaving the repository as it is."""
     rules = rules or Rules()
+    if rules.base:
+        repository = replace(repository, head=rules.base, branch="")
+        rules = replace(rules, uncommitted=False)
     snapshot = await take_snapshot(repository, tmp / "seed.git", rules)
     git = snapshot.private
     tip = await _commit(git, repository, snapshot.tree)

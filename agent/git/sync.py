@@ -22,6 +22,7 @@ from agent.core.text import one_line
 from agent.git import journal
 from agent.git.journal import Journal, Position
 from agent.git.mirror import Mirror
+from agent.git.packing import Packing
 from agent.git.pull import pull
 from agent.git.quarantine import Change, measure, receive
 from agent.git.repository import Identity, Repository
@@ -63,9 +64,12 @@ class Sync:
         branch: str,
         author: Identity | None = None,
         rules: Rules | None = None,
+        shared: Packing | None = None,
     ) -> None:
+        """With `shared` it begins with the same snapshot as others do."""
         self._repository = repository
         self._rules = rules
+        self._shared = shared
         self._author = author or repository.who
         self._place = journal.place_of(repository.common_dir, name)
         self._mirror = Mirror(repository, name=name)
@@ -88,11 +92,12 @@ class Sync:
         With an `origin` it is what another mirror brought home; `branch_off` comes before.
         """
         with temporary_dir() as tmp:
-            packed = (
-                pack_origin(self._repository, tmp, origin, self._rules)
-                if origin
-                else pack_seed(self._repository, tmp, self._rules)
-            )
+            if origin:
+                packed = pack_origin(self._repository, tmp, origin, self._rules)
+            elif self._shared is not None:
+                packed = self._shared.seed(self._repository, self._rules)
+            else:
+                packed = pack_seed(self._repository, tmp, self._rules)
             task = asyncio.create_task(packed)
             try:
                 yield task
