@@ -35,6 +35,7 @@ from agent.core.messages import (
     ToolCall,
     ToolMessage,
     ToolResult,
+    Usage,
     UserMessage,
 )
 
@@ -224,6 +225,8 @@ class History:
         first = _first(self._all, fits)
         head = [UserMessage(f.how.text) for f in fits if isinstance(f.how, Compacted)][-1:]
         kept = self._all[first:end]
+        for at in range(min(end, max((fit.at for fit in fits), default=0)) - first):
+            kept[at] = _uncounted(kept[at])
         for fit in fits:
             if isinstance(fit.how, Pruned):
                 for at in range(min(fit.at, end) - first):
@@ -243,6 +246,13 @@ def _first(messages: Sequence[Message], fits: Sequence[Fit]) -> int:
             while first > 0 and isinstance(messages[first], ToolMessage):
                 first -= 1
     return first
+
+
+def _uncounted(message: Message) -> Message:
+    """`message` without the count of a request that was another than the next one will be."""
+    if isinstance(message, AssistantMessage) and message.usage.prompt:
+        return replace(message, usage=Usage())
+    return message
 
 
 def _less(message: Message, texts: Mapping[str, str]) -> Message:

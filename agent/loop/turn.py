@@ -31,7 +31,8 @@ class Turn:
     """Everything one turn needs.
 
     `context` waits for the sandbox and gives a call what it may touch; `history` is the
-    conversation so far, the new user message included; `emit` must not block.
+    conversation so far, the new user message included, made to fit and asked before each request;
+    `emit` must not block.
     """
 
     llm: Llm
@@ -40,7 +41,7 @@ class Turn:
     schemas: tuple[ToolSchema, ...]
     tools: Toolset
     context: Callable[[ToolCall, Callable[[str], None]], Awaitable[ToolContext]]
-    history: Callable[[], tuple[Message, ...]]
+    history: Callable[[], Awaitable[tuple[Message, ...]]]
     emit: Callable[[AnyEvent], None]
     steps_max: int
 
@@ -91,7 +92,7 @@ async def _ask(turn: Turn) -> AssistantMessage:
 
     answered = False
     try:
-        request = Request(turn.model, turn.system, turn.history(), turn.schemas)
+        request = Request(turn.model, turn.system, await turn.history(), turn.schemas)
         reply = await turn.llm.ask(request, on_delta)
         answered = True
     except LlmError as error:

@@ -363,7 +363,7 @@ class Session:
             steps_max=parts.steps_max,
         )
 
-    def _history(self) -> tuple[Message, ...]:
+    async def _history(self) -> tuple[Message, ...]:
         """The conversation for the next request, with the map if that is ready now."""
         mapped = self._guide.take()
         if mapped is not None:

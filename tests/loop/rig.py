@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from agent.core.events import AnyEvent, TextDelta, TurnStarted
-from agent.core.messages import AssistantMessage, ToolCall, ToolResult, UserMessage
+from agent.core.messages import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
 from agent.llm.protocol import Llm, OnDelta, Request
 from agent.loop.history import History
 from agent.loop.turn import Turn
@@ -107,7 +107,7 @@ class Rig:
             schemas=(),
             tools=Toolset(tools or (ECHO, LOOK, BROKEN)),
             context=self._context,
-            history=lambda: self.history.messages,
+            history=self._messages,
             emit=self.emit,
             steps_max=steps,
         )
@@ -116,6 +116,9 @@ class Rig:
     def emit(self, event: AnyEvent) -> None:
         self.events.append(event)
         self.history.apply(event)
+
+    async def _messages(self) -> tuple[Message, ...]:
+        return self.history.messages
 
     async def _context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         nothing = cast("Any", None)
