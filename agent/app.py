@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import msgspec
 
 from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, size_of
 from agent.core.errors import UserError
-from agent.core.events import Notice, Record, SessionStarted, SyncStarted
+from agent.core.events import RECORD_VERSION, Notice, Record, Renamed, SessionStarted, SyncStarted
 from agent.git.numbers import allocate_number
+from agent.git.packing import Packing, commit_of
 from agent.git.plain import repository_at
 from agent.git.repository import Identity, Repository
 from agent.git.rules import Rules
@@ -61,7 +62,8 @@ class Options:
     user's own state directory. Without `needs_model` a session that no model answers is fine.
     `asks` says that a person is there, who answers `EgressAsked` and `UserAsked`; without one the
     model's questions meet `on_ask`. `fork` names a session that the new one starts from, where it
-    stands or after its turn `turn`.
+    stands or after its turn `turn`. `base` is a commit, branch or tag that a new session begins at
+    instead of what the user has; new ones with the same `packing` begin alike.
     """
 
     directory: Path
@@ -74,6 +76,8 @@ class Options:
     on_ask: OnAsk = "deny"
     fork: str | None = None
     turn: int | None = None
+    base: str = ""
+    packing: Packing | None = None
 
 
 async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
@@ -92,17 +96,13 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
         if options.needs_model:
             require_model(options.settings)
         parts = _parts(options, options.settings.model, llm)
-        name, notice = await _backend_of(options, catalog.root)
-        backend = open_backend(name, env.sandbox_dir(options.state))
-        network, missing = _network_of(options.settings, backend)
-        _limits(options.settings, backend)
-        began = SessionStarted("", 0, project, options.settings.model, name, network)
+        began, notices = await _beginning(options, catalog, repository)
+        backend = open_backend(began.sandbox, env.sandbox_dir(options.state))
         journal, state = await _begin(catalog, repository, began)
         session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
         await Door(session, journal.path.with_name(NAME)).unlock()
-        for said in (notice, missing):
-            if said is not None:
-                session.emit(said)
+        for said in notices:
+            session.emit(said)
         return session
     journal, state = _resume(catalog, catalog.find(project, options.resume).id)
     try:
@@ -200,6 +200,39 @@ async def _stand(
     finished = await _sync_of(repository, settings, state.started).branch_off(origin)
     for event in (SyncStarted(), finished):
         state.apply(journal.append(state.turn, event))
+
+
+async def new_sessions(options: Options, models: Sequence[str], name: str = "") -> list[Entry]:
+    """New sessions, one for each model, that nobody holds yet: `resume` opens them.
+
+    Raises as `open_session`.
+    """
+    require_model(options.settings)
+    catalog = Catalog(options.state or env.state_dir())
+    repository = await repository_at(options.directory, catalog.root)
+    began, notices = await _beginning(options, catalog, repository)
+    named = [Renamed(name)] if name else []
+    made: list[str] = []
+    for model in models:
+        events = (msgspec.structs.replace(began, model=model), *notices, *named)
+        now = round(time.time(), 3)
+        records = [Record(RECORD_VERSION, 0, now, 0, event) for event in events]
+        made.append(await _write(catalog, repository, records))
+    return [catalog.find(began.project, identity) for identity in made]
+
+
+async def _beginning(
+    options: Options, catalog: Catalog, repository: Repository
+) -> tuple[SessionStarted, list[Notice]]:
+    """How a new session begins, and what there is to say about it."""
+    name, notice = await _backend_of(options, catalog.root)
+    backend = open_backend(name, env.sandbox_dir(options.state))
+    network, missing = _network_of(options.settings, backend)
+    _limits(options.settings, backend)
+    project, model = await repository.project_id(), options.settings.model
+    base = await commit_of(repository, options.base) if options.base else ""
+    began = SessionStarted("", 0, project, model, name, network, base)
+    return began, [said for said in (notice, missing) if said is not None]
 
 
 async def session_folder(directory: Path, wanted: str) -> Path:
@@ -305,6 +338,7 @@ class _Made:
     asks: bool
     on_ask: OnAsk
     namer: Namer | None
+    packing: Packing | None = None
 
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
@@ -323,6 +357,7 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
         options.asks,
         on_ask,
         _namer(options.settings, texts["commit.md"]),
+        options.packing,
     )
 
 
@@ -352,9 +387,10 @@ def _assemble(
         engine=made.settings.engine,
     )
     spec = _gated(spec, made, session, journal.path.with_name(AUDIT_FILE))
-    sync = _sync_of(repository, made.settings, started)
+    sync = _sync_of(repository, made.settings, started, made.packing)
     place = Workplace(backend, spec, sync, state, session.emit, _trailer(made.settings))
-    git = GitFacts(repository.branch, repository.head, mirror=f"glovebox/{started.number}")
+    branch, head = ("", started.base) if started.base else (repository.branch, repository.head)
+    git = GitFacts(branch, head, mirror=f"glovebox/{started.number}")
     prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)
     parts = Parts(
         llm=made.llm,
@@ -373,13 +409,19 @@ def _assemble(
     return session
 
 
-def _sync_of(repository: Repository, settings: Settings, started: SessionStarted) -> Sync:
+def _sync_of(
+    repository: Repository,
+    settings: Settings,
+    started: SessionStarted,
+    packing: Packing | None = None,
+) -> Sync:
     return Sync(
         repository,
-        rules=_rules(settings),
+        rules=dataclasses.replace(_rules(settings), base=started.base),
         name=started.id,
         branch=f"glovebox/{started.number}",
         author=_author(settings),
+        shared=packing,
     )
 
 

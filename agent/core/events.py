@@ -41,7 +41,10 @@ class Event(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 class SessionStarted(Event, frozen=True, tag=True):
-    """First record of a journal: which session, which repository, which model."""
+    """First record of a journal: which session, which repository, which model.
+
+    `base` is the commit it begins at when that is not what the user had.
+    """
 
     id: str
     number: int
@@ -49,6 +52,7 @@ class SessionStarted(Event, frozen=True, tag=True):
     model: str
     sandbox: str
     network: str
+    base: str = ""
 
 
 class Forked(Event, frozen=True, tag=True):

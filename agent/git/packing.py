@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from agent.core.errors import UserError
 from agent.git.repository import Repository
 from agent.git.rules import Rules
 from agent.git.seed import Seed, pack_seed
@@ -31,3 +32,12 @@ class Packing:
             self._made.cancel()
             await asyncio.wait({self._made})
         self._folders.close()
+
+
+async def commit_of(repository: Repository, name: str) -> str:
+    """The commit that a branch, a tag or a beginning of an id means. Raises `UserError`."""
+    words = ("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    found = await repository.git.line(*words, ok=(0, 1, 128))
+    if not found:
+        raise UserError(f"`{name}` is no commit of this repository", "`git log --all` lists them")
+    return found
