@@ -121,6 +121,10 @@ MAP_FILES_LEAST = 3
 
 # loop
 STEPS_MAX = 200
+IMAGE_TOKENS = 5_000  # more than any provider counts for one of IMAGE_MAX_BYTES
+REPLY_TOKENS_LEAST = 1_000  # a shorter reply is of no use
+REPLY_TOKENS_USUAL = 8_000
+REPLY_TOKENS_MOST = 32_000  # where nobody knows what the model can
 PARALLEL_CALLS_MAX = 8
 NAMING_SECONDS = 20.0  # for a commit's message by the weak model
 NAMING_DIFF_CHARS = 24_000

@@ -19,8 +19,8 @@ from agent.core.messages import AssistantMessage, Message
 from agent.host import env
 from agent.llm.assemble import Assembler, tokens
 from agent.llm.failure import Failure, failure_of, slow
-from agent.llm.known import cost_of, provider_of, question_facts, sees, window_of
-from agent.llm.protocol import Delta, OnDelta, Request
+from agent.llm.known import cost_of, price_of, provider_of, question_facts, sees, window_of
+from agent.llm.protocol import Delta, OnDelta, Price, Request
 from agent.llm.retry import Retry, TransientError
 from agent.llm.wire import encode_messages, encode_tools
 
@@ -69,6 +69,11 @@ def warm() -> None:
 async def window(model: str) -> int:
     """How many tokens a question to `model` may have; 0 when that is not known."""
     return window_of(await asyncio.to_thread(_library), model)
+
+
+async def price(model: str) -> Price | None:
+    """What a token costs at most at `model`; None when that is not known."""
+    return price_of(await asyncio.to_thread(_library), model)
 
 
 async def close() -> None:
@@ -187,9 +192,15 @@ class LitellmClient:
             "max_retries": 0,
             "timeout": WHOLE_SECONDS,
             **self._options,
+            **self._bound(request.reply_max),
             "stream": stream,
             **counted,
         }
+
+    def _bound(self, reply_max: int) -> dict[str, Any]:
+        """How long the reply may be, where somebody says so: the user, or what may be spent."""
+        wanted = self._options.get("max_tokens", reply_max)
+        return {"max_tokens": min(int(wanted), reply_max)} if reply_max else {}
 
 
 async def _open(library: Any, arguments: dict[str, Any]) -> Any:

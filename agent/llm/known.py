@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 from agent.host import env
 from agent.llm.failure import Asked
+from agent.llm.protocol import Price
 from agent.llm.redact import secrets_in
 
 _ASKED = ("ollama", "ollama_chat")
@@ -57,6 +59,25 @@ def window_of(library: Any, model: str) -> int:
     """How many tokens a question to `model` may have; 0 when that is not known."""
     facts = listed(library, model)
     return int(facts.get("max_input_tokens") or facts.get("max_tokens") or 0)
+
+
+_PROMPT = re.compile(r"(input_cost_per_token|cache_creation_input_token_cost)(_above_\d+k_tokens)?")
+_COMPLETION = re.compile(r"output_cost_per_(reasoning_)?token(_above_\d+k_tokens)?")
+
+
+def price_of(library: Any, model: str) -> Price | None:
+    """What a token costs at most, writing to a cache and long questions included; None: unknown."""
+    facts = listed(library, model)
+    if "key" in facts:  # a price that is not known is 0 in there
+        facts = library.model_cost.get(facts["key"], {})
+    if "input_cost_per_token" not in facts:
+        return None
+    most = int(facts.get("max_output_tokens") or 0)
+    return Price(_dearest(facts, _PROMPT), _dearest(facts, _COMPLETION), most)
+
+
+def _dearest(facts: Mapping[str, Any], keys: re.Pattern[str]) -> float:
+    return max((float(v or 0) for k, v in facts.items() if keys.fullmatch(k)), default=0.0)
 
 
 def sees(library: Any, model: str) -> bool:

@@ -25,12 +25,27 @@ class ToolSchema(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One question to a model. `messages` is well formed: every call has its result."""
+    """One question to a model. `messages` is well formed: every call has its result.
+
+    `reply_max` is how many tokens the reply may have at most, 0 what the model does by itself.
+    """
 
     model: str
     system: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSchema, ...] = ()
+    reply_max: int = 0
+
+
+class Price(msgspec.Struct, frozen=True):
+    """The most that a token of a question and one of a reply can cost, in US dollars.
+
+    `reply_max` is how many tokens a reply can have, 0 where that is not known.
+    """
+
+    prompt: float
+    completion: float
+    reply_max: int = 0
 
 
 class Llm(Protocol):

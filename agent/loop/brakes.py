@@ -58,6 +58,10 @@ def spent_by(usage: Usage) -> Spent:
     return Spent(usage.cost or 0.0, usage.prompt + usage.completion, 1, unpriced=unpriced)
 
 
+def _with_cost(usage: Usage, cost: float | None) -> Usage:
+    return Usage(usage.prompt, usage.cached, usage.completion, cost)
+
+
 def _timed(kind: Time, amount: float) -> Spent:
     return Spent(seconds=amount) if kind == "seconds" else Spent(sandbox_seconds=amount)
 
@@ -134,17 +138,18 @@ class Budget:
         for level in self._levels:
             level._spent += spent
 
-    def end(self, hold: Hold, usage: Usage | None, *, guessed: bool) -> None:
+    def end(self, hold: Hold, usage: Usage | None, guess: Usage | None) -> None:
         """Give back what `hold` has, and charge what was used of it. Called by the hold."""
         for level in self._levels:
             level._held -= hold.most
         if usage is None:
             return
-        self.charge(spent_by(usage))
-        if guessed or not self.recorded:
-            for level in self._levels:
-                if level._tell is not None:
-                    level._tell(usage, self.name)
+        took = usage if guess is None else _with_cost(usage + guess, guess.cost)
+        self.charge(spent_by(took))
+        untold = guess if self.recorded else took
+        for level in self._levels:
+            if level._tell is not None and untold is not None:
+                level._tell(untold, self.name)
 
     @contextlib.contextmanager
     def running(self, kind: Time) -> Generator[None]:
@@ -173,17 +178,17 @@ class Hold:
         self.most = most
         self._budget: Budget | None = budget
 
-    def settle(self, usage: Usage, *, guessed: bool = False) -> None:
-        """Charge what the request took; `guessed` when nobody has said so."""
+    def settle(self, usage: Usage, guess: Usage | None = None) -> None:
+        """Charge what the request took; with a `guess` of what the provider does not say of it."""
         budget, self._budget = self._budget, None
         if budget is not None:
-            budget.end(self, usage, guessed=guessed)
+            budget.end(self, usage, guess)
 
     def let_go(self) -> None:
         """The request took nothing."""
         budget, self._budget = self._budget, None
         if budget is not None:
-            budget.end(self, None, guessed=False)
+            budget.end(self, None, None)
 
 
 class Reached(BudgetError):

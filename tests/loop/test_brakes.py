@@ -123,10 +123,11 @@ def test_what_is_not_on_record_is_told():
     turn.hold(Spent()).settle(used(1.0))
     turn.hold(Spent()).let_go()
     assert told == []
-    turn.hold(Spent()).settle(used(2.0), guessed=True)
+    turn.hold(Spent()).settle(used(None), Usage(cost=2.0))
     turn.child("task").hold(Spent()).settle(used(3.0))
-    assert told == [(used(2.0), "turn"), (used(3.0), "task")]
-    assert session.spent.money == 6.0
+    turn.child("task").hold(Spent()).settle(used(None), Usage(prompt=5, cost=4.0))
+    assert told == [(Usage(cost=2.0), "turn"), (used(3.0), "task"), (used(4.0, 15), "task")]
+    assert (session.spent.money, session.spent.unpriced) == (10.0, 0)
 
 
 def test_a_price_nobody_knows_is_counted_as_such():
