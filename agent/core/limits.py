@@ -121,6 +121,8 @@ MAP_FILES_LEAST = 3
 
 # loop
 STEPS_MAX = 200
+EMPTY_REPLIES_MAX = 1  # in a row, after which the model is asked to go on
+CUT_REPLIES_MAX = 3
 IMAGE_TOKENS = 5_000  # more than any provider counts for one of IMAGE_MAX_BYTES
 REPLY_TOKENS_LEAST = 1_000  # a shorter reply is of no use
 REPLY_TOKENS_USUAL = 8_000

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from agent.core.events import ReasoningDelta, TextDelta
 from agent.core.messages import AssistantMessage, StopReason, ToolCall, Usage
+from agent.llm.protocol import ToolSchema
+from agent.llm.repair import repaired
 from agent.llm.wire import valid_text
+from agent.llm.written import take_calls
 
 _DEPTH_MAX = 100
 
@@ -73,11 +76,18 @@ class Assembler:
                 self._text.append(text)
                 yield TextDelta(valid_text(text))
 
-    def message(self, model: str, usage: Usage) -> AssistantMessage:
-        """All that was added, as one message."""
-        calls = tuple(self._calls())
+    def message(
+        self, model: str, usage: Usage, tools: Sequence[ToolSchema] = ()
+    ) -> AssistantMessage:
+        """All that was added, as one message. Calls of `tools` are found in the text as well."""
+        cut = _STOPS.get(self._finish) == "length"
+        text, slots = self.text, list(self._slots)
+        if not slots and not cut:
+            text, written = take_calls(text, tools)
+            slots = [_Slot(name=each.name, arguments=[each.raw]) for each in written]
+        calls = tuple(self._calls(slots, cut))
         return AssistantMessage(
-            text=self.text,
+            text=text,
             reasoning=valid_text("".join(self._reasoning)),
             calls=calls,
             stop=_STOPS.get(self._finish, "calls" if calls else "done"),
@@ -110,13 +120,22 @@ class Assembler:
     def _last(self) -> _Slot | None:
         return self._slots[-1] if self._slots else None
 
-    def _calls(self) -> Iterator[ToolCall]:
+    def _calls(self, slots: list[_Slot], cut: bool) -> Iterator[ToolCall]:
         taken = set(self._taken)
-        for slot in self._slots:
+        for slot in slots:
             call_id = slot.id if slot.id and slot.id not in taken else _free_id(taken)
             taken.add(call_id)
             raw = valid_text("".join(slot.arguments))
-            yield ToolCall(id=call_id, name=slot.name or "unknown", arguments=decode(raw), raw=raw)
+            arguments = _arguments(raw, cut=cut and slot is slots[-1])
+            yield ToolCall(id=call_id, name=slot.name or "unknown", arguments=arguments, raw=raw)
+
+
+def _arguments(raw: str, *, cut: bool) -> dict[str, Any] | None:
+    """What `raw` says, or can only mean. A call that was `cut` before its arguments has none."""
+    arguments = None if cut and not raw.strip() else decode(raw)
+    if arguments is None and (mended := repaired(raw, cut=cut)) is not None:
+        return decode(json.dumps(mended))
+    return arguments
 
 
 def decode(raw: str) -> dict[str, Any] | None:

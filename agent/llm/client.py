@@ -133,7 +133,7 @@ class LitellmClient:
             error = LlmDownError(f"`{request.model}` gave an empty answer", "try again")
             raise TransientError(error, "provider gave an empty answer")
         usage = tokens(reply.usage, cost_of(library, request.model, reply.usage))
-        return reply.message(request.model, usage)
+        return reply.message(request.model, usage, request.tools)
 
     async def _receive(
         self, library: Any, request: Request, on_delta: OnDelta, *, stream: bool

@@ -1,7 +1,8 @@
 """Our messages as the dicts a chat-completions provider takes.
 
 A pure function of the request: the same prefix of a conversation always gives the same bytes, so
-that the provider's prompt cache can recognise it. Every call is followed by exactly its results.
+that the provider's prompt cache can recognise it. Every call is followed by exactly its results,
+nothing is blank, and user and assistant take turns: servers of open models refuse the rest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from agent.core.messages import AssistantMessage, Message, ToolCall, ToolMessage
 from agent.llm.protocol import Request, ToolSchema
 
 IMAGES_OF = "Images from the results above:"
+NOTHING = "(nothing)"
 UNSEEN = "[images left out here: {count}; as far as is known this model cannot see them]"
 
 MALFORMED = "malformed_arguments"
@@ -36,7 +38,8 @@ def encode_messages(request: Request, *, sees: bool = True) -> list[dict[str, An
     for message in request.messages:
         if bool(open_calls) != isinstance(message, ToolMessage):
             raise ValueError("a tool call in the history has no result, or a result no call")
-        encoded.extend(_encode(message, open_calls, sees))
+        for each in _encode(message, open_calls, sees):
+            _append(encoded, each)
         open_calls = message.calls if isinstance(message, AssistantMessage) else ()
     if open_calls:
         raise ValueError("the history ends with a call that has no result")
@@ -58,29 +61,55 @@ def encode_tools(tools: Sequence[ToolSchema]) -> list[dict[str, Any]]:
     ]
 
 
+def _append(encoded: list[dict[str, Any]], message: dict[str, Any]) -> None:
+    """Add a message; what the same speaker says twice in a row becomes one.
+
+    Two in a row come of a turn that failed, and of images after the results of its last calls.
+    """
+    before = encoded[-1] if encoded else {}
+    role = message["role"]
+    if before.get("role") != role or role == "tool" or "tool_calls" in before:
+        encoded.append(message)
+        return
+    joined = _joined(before["content"], message["content"])
+    encoded[-1] = before | message | {"content": joined}
+
+
+def _joined(one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return one or other
+    if isinstance(one, str) and isinstance(other, str):
+        return f"{one}\n\n{other}"
+    return [part for each in (one, other) for part in _parts(each)]
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
 def _encode(message: Message, calls: Sequence[ToolCall], sees: bool) -> Iterator[dict[str, Any]]:
     match message:
         case UserMessage():
-            # Providers refuse empty content; a message without any says nothing anyway.
-            if message.text or message.images:
-                content = _content(message.text, message.images, sees)
-                yield {"role": "user", "content": content}
+            blank = not (message.text.strip() or message.images)
+            content = NOTHING if blank else _content(message.text, message.images, sees)
+            yield {"role": "user", "content": content}
         case AssistantMessage():
             if message.calls:
                 encoded = [_call(call) for call in message.calls]
                 yield {
                     "role": "assistant",
-                    "content": valid_text(message.text) or None,
+                    "content": valid_text(message.text) if message.text.strip() else None,
                     "tool_calls": encoded,
                 }
-            elif message.text:
+            elif message.text.strip():
                 yield {"role": "assistant", "content": valid_text(message.text)}
         case ToolMessage():
             results = {result.call_id: result for result in message.results}
             if len(message.results) != len(calls) or results.keys() != {c.id for c in calls}:
                 raise ValueError("the results do not answer the calls before them one to one")
             for call in calls:
-                content = valid_text(results[call.id].text)
+                text = results[call.id].text
+                content = valid_text(text) if text.strip() else NOTHING
                 yield {"role": "tool", "tool_call_id": call.id, "content": content}
             images = [image for call in calls for image in results[call.id].images]
             if images:
@@ -90,11 +119,13 @@ def _encode(message: Message, calls: Sequence[ToolCall], sees: bool) -> Iterator
 
 def _content(text: str, images: Sequence[str], sees: bool) -> str | list[dict[str, Any]]:
     if images and not sees:
-        return "\n".join([*([valid_text(text)] if text else []), UNSEEN.format(count=len(images))])
+        return "\n".join(
+            [*([valid_text(text)] if text.strip() else []), UNSEEN.format(count=len(images))]
+        )
     if not images:
         return valid_text(text)
     parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": i}} for i in images]
-    return [{"type": "text", "text": valid_text(text)}, *parts] if text else parts
+    return [{"type": "text", "text": valid_text(text)}, *parts] if text.strip() else parts
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

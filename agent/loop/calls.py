@@ -27,14 +27,21 @@ Emit = Callable[[AnyEvent], None]
 
 
 async def run_calls(
-    tools: Toolset, context: Context, emit: Emit, calls: Sequence[ToolCall]
+    tools: Toolset,
+    context: Context,
+    emit: Emit,
+    calls: Sequence[ToolCall],
+    *,
+    cut: bool = False,
 ) -> None:
     """Run `calls`; each ends in one `CallFinished`, those never begun included.
+
+    With `cut` the reply ended at the limit of its length, perhaps within the last of them.
 
     Raises `SandboxError` when there is no sandbox to run them in and `AnswerNeeded` when nobody
     answers who must; cancellation passes through.
     """
-    batch = _Batch(tools, context, emit)
+    batch = _Batch(tools, context, emit, calls[-1] if cut and calls else None)
     try:
         for alone, group in groupby(calls, key=lambda call: not _reads_only(tools, call)):
             if alone:
@@ -71,8 +78,11 @@ async def _together(jobs: Iterable[Awaitable[None]]) -> None:
 class _Batch:
     """The calls of one reply under way: which have begun, which are answered."""
 
-    def __init__(self, tools: Toolset, context: Context, emit: Emit) -> None:
+    def __init__(
+        self, tools: Toolset, context: Context, emit: Emit, cut: ToolCall | None
+    ) -> None:
         self._tools = tools
+        self._cut = cut
         self._context = context
         self._emit = emit
         self._begun: dict[str, float] = {}
@@ -84,6 +94,8 @@ class _Batch:
         arguments = refusal = None
         if tool is None:
             refusal = wording.unknown_tool(call.name, self._tools.names)
+        elif call is self._cut and call.arguments is None:
+            refusal = wording.call_cut(tool.name)
         else:
             arguments, refusal = _parsed(tool, call)
         self._begin(call, tool.title(arguments) if tool and refusal is None else call.name)

@@ -19,10 +19,12 @@ from agent.core.events import (
     StepFinished,
     StepStarted,
     TextDelta,
+    Told,
 )
 from agent.core.messages import AssistantMessage, Message, StopReason, ToolCall, Usage
 from agent.llm.protocol import Delta, Llm, Request, ToolSchema
 from agent.loop.calls import run_calls
+from agent.loop.replies import Patience
 from agent.tools.base import ToolContext, Toolset
 
 
@@ -52,26 +54,31 @@ async def run_turn(turn: Turn) -> int:
     Raises `LlmError`, `SandboxError` and `BudgetError` after closing what was open; a cancelled
     turn is left well formed.
     """
+    patience = Patience()
     for step in count(1):
         if step > turn.steps_max:
             raise BudgetError(
                 f"the turn stopped after {turn.steps_max} steps",
                 "say `go on` to continue, or raise `steps` in the configuration",
             )
-        if not await _step(turn, step):
+        if not await _step(turn, step, patience):
             return step
     raise AssertionError("count() does not end")
 
 
-async def _step(turn: Turn, step: int) -> bool:
+async def _step(turn: Turn, step: int, patience: Patience) -> bool:
     turn.emit(StepStarted(step))
     usage = Usage(cost=None)
     try:
         reply = await _ask(turn)
         usage = reply.usage
         if reply.calls:
-            await run_calls(turn.tools, turn.context, turn.emit, reply.calls)
-        return bool(reply.calls)
+            cut = reply.stop == "length"
+            await run_calls(turn.tools, turn.context, turn.emit, reply.calls, cut=cut)
+        said = patience.after(reply)
+        if said is not None:
+            turn.emit(said)
+        return bool(reply.calls) or isinstance(said, Told)
     finally:
         turn.emit(StepFinished(step, usage))
 

@@ -25,6 +25,35 @@ def not_json(name: str, raw: str, schema: Mapping[str, Any]) -> str:
     )
 
 
+def call_cut(name: str) -> str:
+    return (
+        f"Your reply reached the limit of its length within this call of `{name}`; nothing was run."
+        " Make it again and shorter: a long file in parts, the first with `write` and each next one"
+        " added to its end with `edit`."
+    )
+
+
+def reply_cut() -> str:
+    return (
+        "[Your reply was cut: it had reached the limit of its length. Go on exactly where it ended,"
+        " or make your next call.]"
+    )
+
+
+def thoughts_cut() -> str:
+    return (
+        "[Your reply was cut within your thoughts, before you had said or called anything: it had"
+        " reached the limit of its length. Think less, and say or call something.]"
+    )
+
+
+def reply_empty() -> str:
+    return (
+        "[Your reply was empty. If the work is done, say what you did and how it ended; else make"
+        " your next call.]"
+    )
+
+
 def bad_arguments(name: str, problem: str, schema: Mapping[str, Any]) -> str:
     return (
         f"The arguments of `{name}` do not fit; nothing was run. {model_safe(problem)}\n"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agent.core.events import ReasoningDelta, TextDelta
 from agent.core.messages import AssistantMessage, ToolCall, Usage
 from agent.llm.assemble import Assembler, decode, tokens
+from agent.llm.protocol import ToolSchema
 from tests.llm.conversations import objects, streams
 
 readable = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -181,3 +182,54 @@ def test_a_reply_without_anything_is_known_as_empty() -> None:
 
     list(assembler.add({"choices": [], "usage": {"prompt_tokens": 1}}))
     assert not assembler.empty
+
+
+@pytest.mark.parametrize(
+    ("raw", "finish", "arguments"),
+    [
+        ('{"command": "ls",}', "tool_calls", {"command": "ls"}),
+        ('{"command": "ls"', "tool_calls", {"command": "ls"}),
+        ('{"command": "ls"', "length", None),
+        ('{"command": "ls"}', "length", {"command": "ls"}),
+        ("", "tool_calls", {}),
+        ("", "length", None),
+        ("{'a': " + "{'a': " * 150 + "1" + "}" * 151, "tool_calls", None),
+    ],
+)
+def test_arguments_are_mended_unless_they_were_cut(
+    raw: str, finish: str, arguments: dict[str, Any] | None
+) -> None:
+    call = _calls(_fragment(raw, id="x", name="bash"), finish=finish).calls[0]
+
+    assert (call.arguments, call.raw) == (arguments, raw)
+
+
+WRITTEN = 'Look: <tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
+BASH = ToolSchema("bash", "", {"properties": {"command": {"type": "string"}}})
+
+
+def _saying(text: str, *fragments: dict[str, Any], finish: str = "stop") -> AssistantMessage:
+    assembler = Assembler(("call_1",))
+    delta = {"content": text, "tool_calls": list(fragments)}
+    list(assembler.add({"choices": [{"delta": delta, "finish_reason": finish}]}))
+    return assembler.message("m", Usage(), (BASH,))
+
+
+def test_a_call_in_the_text_is_a_call() -> None:
+    message = _saying(WRITTEN)
+
+    assert (message.text, message.stop) == ("Look:", "calls")
+    assert [(c.id, c.name, c.arguments) for c in message.calls] == [
+        ("call_2", "bash", {"command": "ls"})
+    ]
+
+
+def test_text_beside_calls_of_the_wire_is_only_text() -> None:
+    message = _saying(WRITTEN, _fragment(id="x", name="bash"))
+
+    assert message.text == WRITTEN
+    assert [call.id for call in message.calls] == ["x"]
+
+
+def test_a_text_that_was_cut_calls_nothing() -> None:
+    assert _saying(WRITTEN, finish="length").calls == ()

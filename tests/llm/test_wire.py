@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.core.messages import (
     AssistantMessage,
@@ -39,13 +40,45 @@ def test_any_conversation_is_legal_to_a_strict_provider(messages: tuple[Message,
 def test_a_prefix_of_a_conversation_gives_a_prefix_of_its_bytes(
     messages: tuple[Message, ...], data: st.DataObject
 ) -> None:
-    ends = [n for n, m in enumerate(messages, 1) if not getattr(m, "calls", ())]
-    end = data.draw(st.sampled_from(ends))
+    # A request ends with what the model has to answer, and then its answer follows.
+    ends = [
+        n
+        for n, m in enumerate(messages, 1)
+        if not isinstance(m, AssistantMessage) and _answers(messages[n : n + 1])
+    ]
+    end = data.draw(st.sampled_from(ends or [len(messages)]))
 
     shorter = json.dumps(encode_messages(question(*messages[:end])))
     longer = json.dumps(encode_messages(question(*messages)))
 
     assert longer.startswith(shorter.removesuffix("]"))
+
+
+def _answers(messages: tuple[Message, ...]) -> bool:
+    return not messages or (
+        isinstance(messages[0], AssistantMessage)
+        and bool(messages[0].calls or messages[0].text.strip())
+    )
+
+
+def test_who_speaks_twice_is_sent_once() -> None:
+    image = UserMessage("see", images=(PNG,))
+    history = (UserMessage("a"), AssistantMessage(" "), UserMessage("b"), image, UserMessage(" "))
+
+    sent = encode_messages(question(*history, AssistantMessage("c"), AssistantMessage("d")))
+
+    assert [m["role"] for m in sent] == ["system", "user", "assistant"]
+    assert [part.get("text") for part in sent[1]["content"]] == ["a\n\nb", "see", None, "(nothing)"]
+    assert sent[2]["content"] == "c\n\nd"
+
+
+def test_what_is_blank_is_named() -> None:
+    reply = calling("a")
+    blank = ToolMessage((ToolResult("a", True, "\n"),))
+
+    sent = encode_messages(question(UserMessage(""), replace(reply, text=" "), blank))
+
+    assert [m["content"] for m in sent[1:]] == ["(nothing)", None, "(nothing)"]
 
 
 @given(objects)
@@ -151,7 +184,7 @@ def test_a_model_that_cannot_see_is_told_that_there_were_images() -> None:
     assert "base64" not in json.dumps(sent)
     assert [m["content"] for m in sent if m["role"] == "user"] == [
         "hi\n[images left out here: 1; as far as is known this model cannot see them]",
-        "[images left out here: 2; as far as is known this model cannot see them]",
+        "[images left out here: 2; as far as is known this model cannot see them]\n\n"
         "[images left out here: 1; as far as is known this model cannot see them]",
     ]
 

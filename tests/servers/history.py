@@ -17,6 +17,7 @@ def history_problem(request: dict[str, Any]) -> str:
         return "no messages"
     known: set[str] = set()
     expected: list[str] = []
+    before = ""
     for at, message in enumerate(messages):
         role = message.get("role")
         if role not in _ROLES:
@@ -24,26 +25,41 @@ def history_problem(request: dict[str, Any]) -> str:
         if role == "tool":
             if not expected or message.get("tool_call_id") != expected.pop(0):
                 return f"message {at} answers a call that was not made, or out of order"
-            if not isinstance(message.get("content"), str):
+            if not isinstance(message.get("content"), str) or not message["content"].strip():
                 return f"message {at}: a tool's content must be text"
+            before = role
             continue
         if expected:
             return f"call {expected[0]} has no result before message {at}"
+        if role == "system" and at:
+            return f"message {at}: a system message that is not the first"
+        if role == before or (role == "assistant" and before not in ("user", "tool")):
+            return f"message {at} ({role}) comes after one of {before or 'nobody'}"
+        before = role
         if role == "assistant":
             if problem := _calls_problem(message, known):
                 return f"message {at}: {problem}"
             expected = [c["id"] for c in message.get("tool_calls") or []]
-        elif not message.get("content"):
+        elif _blank(message.get("content")):
             return f"message {at} ({role}) is empty"
     if expected:
         return f"call {expected[0]} has no result"
     return _tools_problem(request.get("tools"))
 
 
+def _blank(content: Any) -> bool:
+    """Whether there is nothing to read, or a part of it is nothing."""
+    if isinstance(content, list):
+        texts = [part.get("text", "x") for part in content]
+        return not texts or not all(text.strip() for text in texts)
+    return not (content or "").strip()
+
+
 def _calls_problem(message: dict[str, Any], known: set[str]) -> str:
     calls = message.get("tool_calls")
     if calls is None:
-        return "" if message.get("content") else "an assistant message with neither text nor calls"
+        blank = _blank(message.get("content"))
+        return "an assistant message with neither text nor calls" if blank else ""
     if not calls:
         return "an empty list of tool calls"
     for call in calls:

@@ -15,6 +15,7 @@ from tests.servers.history import history_problem
 from tests.servers.openai import Drop, Fault, OpenAIServer, Raw, call, reply, say
 from tests.servers.scripts import parse_answer
 
+SYSTEM = {"role": "system", "content": "be brief"}
 USER = {"role": "user", "content": "hi"}
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +104,13 @@ def _result(id: str) -> dict[str, Any]:
     [
         ([USER, _assistant(_call("a"), _call("b")), _result("a"), _result("b")], ""),
         ([USER, _assistant(content="x"), USER], ""),
+        ([SYSTEM, USER, _assistant(_call("a")), _result("a"), USER], ""),
+        ([USER, USER], "comes after one of user"),
+        ([USER, _assistant(content="x"), _assistant(content="y")], "comes after one of assistant"),
+        ([_assistant(content="x"), USER], "comes after one of nobody"),
+        ([USER, SYSTEM], "not the first"),
+        ([{"role": "user", "content": [{"type": "text", "text": " "}]}], "empty"),
+        ([USER, _assistant(_call("a")), _result("a") | {"content": " "}], "must be text"),
         ([], "no messages"),
         ([{"role": "developer", "content": "x"}], "role"),
         ([{"role": "user", "content": ""}], "empty"),
