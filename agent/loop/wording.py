@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,10 @@ _RAW_SHOWN = 300
 
 def unknown_tool(name: str, names: Sequence[str]) -> str:
     known = ", ".join(f"`{n}`" for n in names)
-    return f"There is no tool `{model_safe(name)[:80]}`; nothing was run. The tools are: {known}."
+    close = difflib.get_close_matches(name.lower(), names, n=1)
+    meant = f" Did you mean `{close[0]}`?" if close else ""
+    shown = model_safe(name)[:80]
+    return f"There is no tool `{shown}`; nothing was run.{meant} The tools are: {known}."
 
 
 def not_json(name: str, raw: str, schema: Mapping[str, Any]) -> str:
