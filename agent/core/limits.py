@@ -124,6 +124,7 @@ STEPS_MAX = 200
 EMPTY_REPLIES_MAX = 1  # in a row, after which the model is asked to go on
 CUT_REPLIES_MAX = 3
 IMAGE_TOKENS = 5_000  # more than any provider counts for one of IMAGE_MAX_BYTES
+REPEATS_TELL, REPEATS_STOP = 3, 5  # the same step so often, with the same result
 REPLY_TOKENS_LEAST = 1_000  # a shorter reply is of no use
 REPLY_TOKENS_USUAL = 8_000
 REPLY_TOKENS_MOST = 32_000  # where nobody knows what the model can

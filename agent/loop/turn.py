@@ -9,7 +9,7 @@ at which this code does not run.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from agent.core.errors import BudgetError, LlmError
@@ -24,6 +24,7 @@ from agent.core.events import (
 from agent.core.messages import AssistantMessage, Message, StopReason, ToolCall, Usage
 from agent.llm.protocol import Delta, Llm, Request, ToolSchema
 from agent.loop.calls import run_calls
+from agent.loop.repeats import Repeats
 from agent.loop.replies import Patience
 from agent.tools.base import ToolContext, Toolset
 
@@ -54,6 +55,8 @@ async def run_turn(turn: Turn) -> int:
     Raises `LlmError`, `SandboxError` and `BudgetError` after closing what was open; a cancelled
     turn is left well formed.
     """
+    repeats = Repeats(turn.emit)
+    turn = replace(turn, emit=repeats.hear)
     patience = Patience()
     for step in count(1):
         if step > turn.steps_max:
@@ -63,6 +66,7 @@ async def run_turn(turn: Turn) -> int:
             )
         if not await _step(turn, step, patience):
             return step
+        repeats.judge()
     raise AssertionError("count() does not end")
 
 

@@ -86,6 +86,15 @@ def host_died() -> str:
     )
 
 
+def repeating(times: int, steps: int) -> str:
+    what = "call" if steps == 1 else f"{steps} steps"
+    return (
+        f"[glovebox: the same {what} came {times} times now, with the same result each time. Once"
+        " more will give the same. Find out why, try something else, or say what stands in the way:"
+        " if it goes on like this the turn is stopped.]"
+    )
+
+
 def repository_map(text: str) -> str:
     return (
         "[Repository map, made for this request without being asked: files that may matter and what"

@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.core.limits import (
     CALL_GRACE_SECONDS,
@@ -177,7 +178,9 @@ async def _look(arguments: Jobs, ctx: ToolContext) -> ToolResult:
         return _shown(ctx, seen, "", ok=True)
     wanted = "text" if arguments.text else "port" if arguments.port else "end"
     note = _met(seen, wanted, arguments)
-    return _shown(ctx, seen, note, ok=seen.met in ("text", "port") or seen.met == wanted)
+    result = _shown(ctx, seen, note, ok=seen.met in ("text", "port") or seen.met == wanted)
+    # That time has passed is something: a model that waits again does not go round in circles.
+    return replace(result, details=result.details | {"waited": True})
 
 
 def _met(seen: Look, wanted: str, arguments: Jobs) -> str:
