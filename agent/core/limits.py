@@ -119,6 +119,14 @@ MAP_TOKENS = 1_000
 MAP_REPOSITORY_LEAST = 25  # files of code; a smaller repository is seen with one `ls`
 MAP_FILES_LEAST = 3
 
+# the context of a model
+WINDOW_TOKENS = 128_000  # of a model of which it is not known
+COMPACT_AT = 0.8  # of the window: from here on old results are left out, then all but the newest
+NOTES_MAX_BYTES = 32_000  # of the repository's notes at a time
+ATTACHED_MAX_BYTES = 100_000  # of the files that a message mentions
+ATTACHED_MAX = 20
+PATHS_MAX = 50_000  # that are completed
+
 # loop
 STEPS_MAX = 200
 EMPTY_REPLIES_MAX = 1  # in a row, after which the model is asked to go on

@@ -19,7 +19,7 @@ Arguments = msgspec.Struct
 
 @dataclass(slots=True)
 class Seen:
-    """Which content of each file the model has seen: path inside to content hash.
+    """Which content of each file the model has seen: path inside to content hash, newest last.
 
     The guard against editing a file that changed since it was read. A session keeps one; `resume`
     rebuilds it from the details of earlier results. `failures` counts the edits that found no
@@ -42,10 +42,9 @@ class Seen:
             self.failures[path] = self.failures.get(path, 0) + 1
         if isinstance(digest, str):
             self.failures.pop(path, None)
+            self.hashes.pop(path, None)
             if digest:
                 self.hashes[path] = digest
-            else:
-                self.hashes.pop(path, None)
 
 
 def _several(details: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
@@ -61,6 +60,10 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     text: str
     state: Literal["open", "doing", "done"] = "open"
+
+
+MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]"}
+"""What stands before an item in a list of text."""
 
 
 @dataclass(slots=True)

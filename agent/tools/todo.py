@@ -9,9 +9,7 @@ import msgspec
 from agent.core.limits import TODO_ITEMS_MAX
 from agent.core.messages import ToolResult
 from agent.tools import wording
-from agent.tools.base import Item, Tool, ToolContext
-
-_MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]"}
+from agent.tools.base import MARKS, Item, Tool, ToolContext
 
 
 class TodoList(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,5 +36,5 @@ async def _run(arguments: TodoList, ctx: ToolContext) -> ToolResult:
 
 def listed(items: tuple[Item, ...]) -> str:
     """The list as text, an item a line."""
-    rows = [f"{_MARKS[item.state]} {' '.join(item.text.split())}" for item in items]
+    rows = [f"{MARKS[item.state]} {' '.join(item.text.split())}" for item in items]
     return "\n".join(rows) or wording.NOTHING_TO_DO
