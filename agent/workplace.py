@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,13 +19,28 @@ from agent.core.events import (
     SyncFinished,
     Undone,
 )
+from agent.core.limits import PATHS_MAX
 from agent.core.messages import ToolCall
 from agent.git.seed import Origin
 from agent.git.sync import Sync
 from agent.sandbox.protocol import Backend, Forks, Sandbox, SandboxSpec
-from agent.session.place import Chart
+from agent.session.place import Chart, Note
 from agent.session.state import State
 from agent.tools.base import ToolContext
+
+
+NOTES = ("AGENTS.md", "CLAUDE.md", "CONVENTIONS.md")
+"""Files in which a repository says how to work on it."""
+
+Answer = TypeVar("Answer", bound=msgspec.Struct)
+
+
+class _Notes(msgspec.Struct, frozen=True):
+    notes: list[Note] = msgspec.field(default_factory=list[Note])
+
+
+class _Paths(msgspec.Struct, frozen=True):
+    paths: list[str] = msgspec.field(default_factory=list[str])
 
 
 class Workplace:
@@ -191,15 +207,27 @@ class Workplace:
     async def map(
         self, words: str, *, tokens: int, touched: Sequence[str], hidden: Sequence[str]
     ) -> Chart:
-        sandbox = await self._sandbox()
-        answer = await sandbox.toolbox.call(
-            "map", words=words, tokens=tokens, touched=list(touched), hidden=list(hidden)
+        return await self._ask(
+            Chart, "map", words=words, tokens=tokens, touched=list(touched), hidden=list(hidden)
         )
+
+    async def notes(
+        self, files: Sequence[str], *, known: Sequence[str], most: int
+    ) -> Sequence[Note]:
+        asked = {"files": list(files), "known": list(known), "bytes": most}
+        return (await self._ask(_Notes, "notes", names=list(NOTES), **asked)).notes
+
+    async def paths(self) -> Sequence[str]:
+        return (await self._ask(_Paths, "paths", most=PATHS_MAX)).paths
+
+    async def _ask(self, kind: type[Answer], op: str, **arguments: Any) -> Answer:
+        """What the toolbox says; nothing where it cannot do that."""
+        answer = await (await self._sandbox()).toolbox.call(op, **arguments)
         try:
-            return msgspec.convert(answer, Chart) if answer.get("ok") is True else Chart()
+            return msgspec.convert(answer if answer.get("ok") is True else {}, kind)
         except msgspec.ValidationError as error:
             raise ToolboxError(
-                f"the toolbox answered `map` with something else: {error}"
+                f"the toolbox answered `{op}` with something else: {error}"
             ) from error
 
     async def settle(self, *, take: bool) -> int:

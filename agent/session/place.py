@@ -22,6 +22,14 @@ class Chart(msgspec.Struct, frozen=True):
     code_files: int = 0
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What one file of the repository says to those who work on it; `cut` when it says more."""
+
+    path: str
+    text: str
+    cut: bool = False
+
+
 class Workplace(Protocol):
     """The session's sandbox with the repository in it, as far as a session needs it."""
 
@@ -59,6 +67,19 @@ class Workplace(Protocol):
 
         Those `touched` or `hidden` are not in it. Raises `SandboxError`, `ToolboxError`.
         """
+        ...
+
+    async def notes(
+        self, files: Sequence[str], *, known: Sequence[str], most: int
+    ) -> Sequence[Note]:
+        """The repository's notes at its root and on the way to `files`, but for those `known`.
+
+        At most so many bytes. Raises `SandboxError`, `ToolboxError`.
+        """
+        ...
+
+    async def paths(self) -> Sequence[str]:
+        """The files in the work directory. Raises `SandboxError`, `ToolboxError`."""
         ...
 
     async def settle(self, *, take: bool) -> int:

@@ -17,7 +17,7 @@ from agent.core.errors import SandboxError, SandboxLacks
 from agent.sandbox.plain import search
 from agent.sandbox.plain.shell import Shell, told
 
-BEHIND = frozenset({"map", "index", "grammars"})
+BEHIND = frozenset({"map", "index", "grammars", "notes", "paths"})
 """What is asked for behind everything else, by nobody who could be told."""
 REASONS = {3: "absent", 4: "directory", 5: "special", 6: "denied", 7: "too_large"}
 

@@ -12,6 +12,7 @@ from agent.toolbox.channel import frames, later
 from agent.toolbox.channel.frames import BadFrame, Outgoing
 from agent.toolbox.channel.jobs import Call, Job, Reply
 from agent.toolbox.code import parsing
+from agent.toolbox.files import notes
 from agent.toolbox.files import read as files
 from agent.toolbox.files.transfer import Get, Put
 from agent.toolbox.network.dial import Dial
@@ -29,6 +30,8 @@ OPERATIONS = {
     "patch": patches.patch,
     "glob": listing.glob,
     "ls": listing.ls,
+    "paths": listing.everything,
+    "notes": notes.notes,
     "grep": grep.grep,
     "lsp": later.lsp,
     "rename": later.rename,
@@ -45,7 +48,7 @@ OPERATIONS = {
     "ports": ports.ports,
 }
 WAITING = frozenset(
-    ("fetch", "grammars", "job_look", "port", "glob", "ls", "grep", "lsp", "map", "index")
+    ("fetch", "grammars", "job_look", "port", "glob", "ls", "paths", "grep", "lsp", "map", "index")
 )
 """Those that change nothing and may take long: they must not keep anybody from changing files."""
 

@@ -120,6 +120,12 @@ class _Entry(NamedTuple):
     more: int = 0  # entries of this folder that are left out
 
 
+def everything(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
+    """The paths of all files of the work directory, at most `most` of them."""
+    found = tree.scan(limits["workdir"], most=arguments["most"])
+    return {"ok": True, "paths": found.paths}
+
+
 def ls(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """What is in a folder, `depth` levels deep: folders first, each with its number of files.
 
