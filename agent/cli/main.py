@@ -346,6 +346,75 @@ def remove(obj: Any, session: str, force: bool, no_rescue: bool, at: Path | None
     return _run(remove(at or obj[0], session, force=force, rescue=not no_rescue))
 
 
+@main.command()
+@click.argument("tasks", metavar="TASK…", nargs=-1, required=True)
+@click.option("--model", help="PROVIDER/NAME as litellm spells it, or replay:FILE.")
+@click.option("--sandbox", help="Where the tools run: auto, local, docker, daytona.")
+@click.option("--network", help="What the sandboxes may reach.")
+@click.option("--steps", type=int, help="Stop each after this many model requests.")
+@click.option("--base", default="", metavar="REF", help="Begin at REF instead of what you have.")
+@click.option("--name", default="", help="What to call the session, if it is one.")
+@_AT
+@click.pass_obj
+def spawn(obj: Any, tasks: tuple[str, ...], at: Path | None, **flags: Any) -> Any:
+    """Start a session in the background for each TASK, all from one base.
+
+    They run on when the terminal is closed: `ps` lists them, `watch` shows them, `attach` joins
+    one, `stop` ends one.
+    """
+    from agent.cli.background import spawn
+
+    base, name = flags.pop("base"), flags.pop("name")
+    if name and len(tasks) > 1:
+        raise click.UsageError("--name is for one task; `glovebox rename N NAME` names the others")
+    directory = at or obj[0]
+    options = Options(directory, _settings((directory, obj[1]), flags), base=base)
+    return _run(spawn(options, tasks, name))
+
+
+@main.command(hidden=True)
+@click.argument("sessions", nargs=-1, required=True)
+def host(sessions: tuple[str, ...]) -> Any:
+    """Do what `spawn` left to be done."""
+    from agent.cli.background import host
+
+    return _run(host(sessions))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+@click.option("--all", "every", is_flag=True, help="Older than a day, too.")
+@_AT
+@click.pass_obj
+def ps(obj: Any, as_json: bool, every: bool, at: Path | None) -> Any:
+    """Say how the sessions of this repository stand, and what each does now."""
+    from agent.cli.background import ps
+
+    return _run(ps(at or obj[0], as_json=as_json, every=every))
+
+
+@main.command()
+@click.argument("sessions", metavar="[N…]", nargs=-1)
+@_AT
+@click.pass_obj
+def watch(obj: Any, sessions: tuple[str, ...], at: Path | None) -> Any:
+    """Show sessions N…, or all that run, until they are done. Ctrl-C leaves them running."""
+    from agent.cli.background import watch
+
+    return _run(watch(at or obj[0], sessions))
+
+
+@main.command()
+@click.argument("sessions", metavar="N…", nargs=-1, required=True)
+@_AT
+@click.pass_obj
+def stop(obj: Any, sessions: tuple[str, ...], at: Path | None) -> Any:
+    """Interrupt what sessions N… do, wherever they run; their work is brought home."""
+    from agent.cli.background import stop
+
+    return _run(stop(at or obj[0], sessions))
+
+
 @main.group()
 @click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
 @click.pass_obj

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,21 @@ def kill_group(pid: int) -> None:
     """SIGKILL the process group led by `pid`; one that is already gone is fine."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def ourselves(*words: str) -> list[str]:
+    """The command line of this glovebox, for a process that may start in any directory."""
+    # Not `-m`: it would look for our package in the directory it starts in first.
+    root = Path(__file__).resolve().parents[2]
+    return [sys.executable, "-P", "-c", _OURSELVES, str(root), *words]
+
+
+_OURSELVES = """
+import sys
+sys.path.append(sys.argv.pop(1))
+from agent.__main__ import main
+main()
+"""
 
 
 def detach(

@@ -111,6 +111,16 @@ ROOMS = (
     ),
     Room("agent.app", (*_LOWER, "agent.workplace"), (PATHS,)),
     Room(
+        "agent.overview",
+        ("agent.core", "agent.git", "agent.host", "agent.session"),
+        (PATHS,),
+    ),
+    Room(
+        "agent.background",
+        ("agent.app", "agent.config", "agent.core", "agent.git", "agent.host", "agent.session"),
+        (PATHS,),
+    ),
+    Room(
         "agent.cli",
         (
             "agent",
@@ -123,6 +133,8 @@ ROOMS = (
             "agent.sandbox.protocol",
             "agent.outcome",
             "agent.mirrors",
+            "agent.background",
+            "agent.overview",
             "agent.upkeep",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),

@@ -1,0 +1,109 @@
+"""Sessions that run without a terminal: made here, run by one process that outlives its starter."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.app import Options, new_sessions, open_session
+from agent.config import Settings
+from agent.core.errors import GloveboxError, UserError
+from agent.core.events import Problem, TurnFinished, TurnStarted, problem_of
+from agent.core.messages import Usage, UserMessage
+from agent.git.packing import Packing
+from agent.host import env, process
+from agent.session import errand
+from agent.session.catalog import Catalog, Entry
+from agent.session.errand import Errand
+from agent.session.journal import Journal
+from agent.session.session import Session
+
+COMMAND = "host"
+
+
+async def spawn(options: Options, texts: Sequence[str], name: str = "") -> list[Entry]:
+    """Make a session for each text, and one process for all of them, which runs on by itself.
+
+    Returns when their numbers are known, before anything of it has begun. Raises as `open_session`.
+    """
+    catalog = Catalog(options.state or env.state_dir())
+    entries = await new_sessions(options, [options.settings.model] * len(texts), name)
+    folders = [catalog.journal(entry.id).parent for entry in entries]
+    settings = msgspec.to_builtins(options.settings)
+    for folder, text in zip(folders, texts, strict=True):
+        Errand(str(options.directory), text, str(folders[0]), settings).keep(folder)
+    lock = errand.lock_of(folders[0])
+    if not lock.acquire():
+        raise AssertionError("a new session has a host already")
+    argv = process.ourselves(COMMAND, *(entry.id for entry in entries))
+    # The child holds the lock from its first moment on, as long as it lives.
+    log = folders[0] / errand.LOG
+    process.detach(argv, env=env.variables(), log=log, pass_fds=[lock.fileno()])
+    lock.release()
+    return entries
+
+
+class Host:
+    """Runs the errands of sessions side by side, each to its end. What breaks one is its own."""
+
+    def __init__(self) -> None:
+        self._catalog = Catalog(env.state_dir())
+        self._packing = Packing()
+        self._open: set[Session] = set()
+        self._stopping = False
+
+    async def run(self, identities: Sequence[str]) -> list[tuple[str, BaseException]]:
+        """Do them all; what was a defect of ours, with the session's id."""
+        tasks = [asyncio.create_task(self._one(one), name=one) for one in identities]
+        await asyncio.wait(tasks)
+        await self._packing.close()
+        return [(task.get_name(), error) for task in tasks if (error := task.exception())]
+
+    def stop(self) -> None:
+        """End every turn; its work is brought home. What has not begun does not begin."""
+        self._stopping = True
+        for session in self._open:
+            session.interrupt()
+
+    async def _one(self, identity: str) -> None:
+        folder = self._catalog.journal(identity).parent
+        task = errand.read(folder)
+        if task is None or self._stopping:
+            return
+        settings = msgspec.convert(task.settings, Settings)
+        options = Options(Path(task.directory), settings, resume=identity, on_ask="person")
+        try:
+            session = await open_session(dataclasses.replace(options, packing=self._packing))
+        except GloveboxError as error:
+            self._refused(identity, task.text, problem_of(error))
+            return
+        self._open.add(session)
+        try:
+            if not self._stopping:
+                async for _ in session.send(task.text):
+                    pass  # who wants to see it asks its door, or reads its journal
+        finally:
+            self._open.discard(session)
+            await session.close()
+
+    def _refused(self, identity: str, text: str, problem: Problem) -> None:
+        """Put on record why a session could not be opened: nobody else is here to be told."""
+        try:
+            journal = Journal(self._catalog.journal(identity))
+        except GloveboxError:
+            return  # somebody else has it, and will see for themselves
+        turn = (journal.records[-1].turn if journal.records else 0) + 1
+        journal.append(turn, TurnStarted(UserMessage(text)))
+        journal.append(turn, TurnFinished("failed", Usage(), 0, problem))
+        journal.flush()
+        journal.close()
+
+
+def require_tasks(texts: Sequence[str]) -> None:
+    """Raise `UserError` for a task without a word in it."""
+    if not all(text.strip() for text in texts):
+        raise UserError("a task is empty", 'say what is to be done: `glovebox spawn "…"`')

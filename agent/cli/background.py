@@ -1,0 +1,175 @@
+"""`glovebox spawn, ps, watch, stop`: sessions that run without a terminal, and looking at them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.app import Options
+from agent.background import Host, require_tasks
+from agent.background import spawn as spawn_sessions
+from agent.cli.exits import Exit
+from agent.cli.lines import cost_text
+from agent.core.text import one_line, terminal_safe
+from agent.host import terminal
+from agent.overview import Overview, Sight
+
+LOOK_SECONDS = 0.3
+_MARKS = {"failed": "✗", "limit": "✗", "interrupted": "!", "waiting": "?", "done": "✓"}
+
+
+async def spawn(options: Options, texts: Sequence[str], name: str) -> Exit:
+    """Start a session for each task and say how to look at them; they go on by themselves."""
+    require_tasks(texts)
+    for entry, text in zip(await spawn_sessions(options, texts, name), texts, strict=True):
+        print(terminal_safe(f"{entry.number:>4}  {one_line(text, 80)}"))
+    print(
+        "· they run in the background: `glovebox watch` shows them, `glovebox attach N` joins one",
+        file=sys.stderr,
+    )
+    return Exit.DONE
+
+
+async def host(identities: Sequence[str]) -> Exit:
+    """Run the errands of sessions; what `spawn` starts. Survives its terminal."""
+    one = Host()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, one.stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    failed = await one.run(identities)
+    for identity, error in failed:
+        print(f"session {identity}:", file=sys.stderr)
+        traceback.print_exception(error)
+    return Exit.OURS if failed else Exit.DONE
+
+
+async def ps(directory: Path, *, as_json: bool, every: bool) -> Exit:
+    """One line a session: how it stands, and what it does now."""
+    overview = await Overview.of(directory)
+    sights, problems = overview.look(every=every)
+    if as_json:
+        for sight in sights:
+            print(json.dumps(sight.facts(), ensure_ascii=True))
+    else:
+        for row in rows(sights):
+            print(row)
+        if not sights and not problems:
+            print("no session ran in the last day; `--all` lists older ones")
+    for problem in problems:
+        print(terminal_safe(f"! {problem}"), file=sys.stderr)
+    return Exit.OURS if problems else Exit.DONE
+
+
+def rows(sights: Sequence[Sight], columns: int = 0) -> list[str]:
+    """A table with a head; no line is longer than `columns`, unless that is 0."""
+    if not sights:
+        return []
+    cells = [("N", "STATE", "STEP", "SPENT", "AGE", "SYNC", "TITLE", "NOW"), *map(_cells, sights)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]) - 1)]
+    lines: list[str] = []
+    for *row, last in cells:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = terminal_safe(f"{text}  {last}").rstrip()
+        lines.append(line[: columns - 1] if columns else line)
+    return lines
+
+
+def _cells(sight: Sight) -> tuple[str, ...]:
+    state = sight.glance.state
+    cost = sight.glance.usage.cost
+    return (
+        str(sight.number),
+        sight.standing,
+        str(state.step or state.steps or "-"),
+        "?" if cost is None else f"${cost:.2f}",
+        age_text(sight.facts()["age"]),
+        sight.sync,
+        one_line(sight.glance.title, 32),
+        one_line(sight.now, 100),
+    )
+
+
+def age_text(seconds: float) -> str:
+    """A time in its largest unit."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds)}s"
+
+
+async def watch(directory: Path, wanted: Sequence[str]) -> Exit:
+    """Show sessions until none of them runs any more, or until Ctrl-C, which ends none of them.
+
+    Without numbers all that run, those that are started meanwhile included. At a terminal the
+    table is drawn anew; anywhere else each change is a line.
+    """
+    overview = await Overview.of(directory)
+    screen = _Drawn() if sys.stdout.isatty() else _Printed()
+    seen: dict[str, Sight] = {}
+    while True:
+        found = (
+            [overview.find(one) for one in wanted]
+            if wanted
+            else [s for s in overview.look()[0] if s.live or s.entry.id in seen]
+        )
+        seen = {sight.entry.id: sight for sight in found}
+        screen.show(found)
+        if not any(sight.standing in ("starting", "running", "waiting") for sight in found):
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    if not seen:
+        print("no session is running")
+    bad = any(sight.standing == "failed" for sight in seen.values())
+    return Exit.OURS if bad else Exit.DONE
+
+
+class _Drawn:
+    """A table that replaces itself."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def show(self, sights: Sequence[Sight]) -> None:
+        height, columns = terminal.size()
+        lines = rows(sights, columns)
+        if len(lines) >= height:
+            lines = [*lines[: height - 2], f"… {len(lines) - height + 2} more"]
+        if lines == self._lines:
+            return
+        back = f"\x1b[{len(self._lines)}F" if self._lines else ""
+        sys.stdout.write(back + "\x1b[J" + "".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+        self._lines = lines
+
+
+class _Printed:
+    """A line for everything that changed."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def show(self, sights: Sequence[Sight]) -> None:
+        for sight in sights:
+            mark = _MARKS.get(sight.standing, "·")
+            text = terminal_safe(f"{mark} {sight.number} {sight.standing} {one_line(sight.now)}")
+            if self._said.get(sight.entry.id) != text:
+                self._said[sight.entry.id] = text
+                print(text.rstrip(), flush=True)
+
+
+async def stop(directory: Path, wanted: Sequence[str]) -> Exit:
+    """End what sessions do now, wherever they run; what they did is brought home."""
+    overview = await Overview.of(directory)
+    for sight in await overview.stop(wanted):
+        state, spent = sight.glance.state, cost_text(sight.glance.usage)
+        where = f"its work is on {state.branch}" if state.branch else "it has changed nothing"
+        if state.behind:
+            where = "not all of its work is on its branch"
+        print(terminal_safe(f"✓ session {sight.number} is stopped; {where} ({spent})"))
+    return Exit.DONE
