@@ -28,7 +28,6 @@ from agent.session.place import Chart, Note
 from agent.session.state import State
 from agent.tools.base import ToolContext
 
-
 NOTES = ("AGENTS.md", "CLAUDE.md", "CONVENTIONS.md")
 """Files in which a repository says how to work on it."""
 
