@@ -46,6 +46,7 @@ from agent.session.session import Parts, Session
 from agent.session.state import State
 from agent.tools.base import Toolset, schema_of
 from agent.tools.builtin import builtin
+from agent.whereabouts import remember
 from agent.workplace import Workplace
 
 REPLAY_PREFIX = "replay:"
@@ -92,6 +93,7 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
     catalog = Catalog(options.state or env.state_dir())
     repository = await repository_at(options.directory, catalog.root)
     project = await repository.project_id()
+    await remember(catalog, repository, project)
     if options.resume is None:
         if options.needs_model:
             require_model(options.settings)

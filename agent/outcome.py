@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.errors import JournalError, UserError
+from agent.core.events import Renamed
 from agent.core.messages import UserMessage
 from agent.core.text import one_line
 from agent.git import export
@@ -21,11 +22,27 @@ from agent.git.replay import Conflict
 from agent.git.repository import Repository
 from agent.git.view import FileChange, View, viewing
 from agent.host import env
+from agent.session import about
 from agent.session.catalog import Catalog, Entry
-from agent.session.journal import in_use, read
+from agent.session.fork import folded
+from agent.session.journal import Journal, in_use, read
+from agent.session.names import checked
+from agent.session.search import Hit, search
 from agent.session.state import State
 
-__all__ = ["Attempt", "Conflict", "How", "Outcomes", "Proposal", "Session", "message_of"]
+__all__ = [
+    "Attempt",
+    "Conflict",
+    "Hit",
+    "How",
+    "Outcomes",
+    "Proposal",
+    "Session",
+    "everywhere",
+    "message_of",
+    "session_of",
+    "words_in",
+]
 
 TITLE_CHARS = 72
 
@@ -41,6 +58,10 @@ class Session:
     @property
     def number(self) -> int:
         return self.entry.number
+
+    @property
+    def name(self) -> str:
+        return self.state.name
 
     @property
     def title(self) -> str:
@@ -103,15 +124,28 @@ class Outcomes:
         return found, problems
 
     def find(self, wanted: str) -> Session:
-        """By number, id or beginning of an id; "" is the one used last."""
+        """By number, name, id or beginning of an id; "" is the one used last."""
         return self._read(self._catalog.find(self._project, wanted))
 
+    def rename(self, wanted: str, name: str) -> int:
+        """Call a session `name`, "" for its number alone; the number.
+
+        Raises `UserError` for a name that cannot be, `JournalError` while a process holds it.
+        """
+        entry = self._catalog.find(self._project, wanted)
+        name = checked(name)
+        self._catalog.require_free(self._project, name, entry.id)
+        journal = Journal(self._catalog.journal(entry.id))
+        try:
+            turn = journal.records[-1].turn if journal.records else 0
+            journal.append(turn, Renamed(name))
+            journal.flush()
+        finally:
+            journal.close()
+        return entry.number
+
     def _read(self, entry: Entry) -> Session:
-        place = self._catalog.journal(entry.id)
-        state = State()
-        for record in read(place)[0]:
-            state.apply(record)
-        return Session(entry, state, in_use(place))
+        return session_of(self._catalog, entry)
 
     @asynccontextmanager
     async def look(self, session: Session) -> AsyncGenerator[tuple[View, Work]]:
@@ -146,6 +180,32 @@ class Outcomes:
     async def accept(self, proposal: Proposal, message: str, *, hooks: bool) -> str:
         """Do it, with the user's own git; the commit their branch is at then."""
         return await accept(self.repository, proposal, message, hooks=hooks)
+
+
+def everywhere() -> tuple[list[tuple[str, Session]], list[str]]:
+    """All sessions of all repositories, with where each repository was seen last; and problems."""
+    catalog = Catalog(env.state_dir())
+    found: list[tuple[str, Session]] = []
+    problems: list[str] = []
+    for project in catalog.projects():
+        known = about.read(catalog.root, project)
+        for entry in catalog.entries(project):
+            try:
+                found.append((known.path if known else "", session_of(catalog, entry)))
+            except JournalError as error:
+                problems.append(f"session {entry.number} ({entry.id}): {error.message}")
+    return sorted(found, key=lambda one: one[1].entry.used), problems
+
+
+def words_in(session: Session, words: Sequence[str]) -> list[Hit] | None:
+    """Where the words are in all that was said and done; None unless each is somewhere."""
+    return search(read(Catalog(env.state_dir()).journal(session.entry.id))[0], words)
+
+
+def session_of(catalog: Catalog, entry: Entry) -> Session:
+    """What is known of a session. Raises `JournalError`."""
+    place = catalog.journal(entry.id)
+    return Session(entry, folded(read(place)[0]), in_use(place))
 
 
 async def message_of(session: Session, proposal: Proposal) -> str:

@@ -39,6 +39,7 @@ _AT = click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
 @click.option("--steps", type=int, help="Stop a turn after this many model requests.")
 @click.option("--continue", "latest", is_flag=True, help="Go on with the session used last.")
 @click.option("--resume", metavar="ID", help="Go on with session ID (its number or its id).")
+@click.option("--fork", metavar="ID", help="Start where session ID stands, beside it.")
 @click.option("--record", type=_FILE, help="Record the model's replies for replay:FILE.")
 @click.option(
     "--on-ask",
@@ -183,13 +184,56 @@ def reap(dry: bool) -> Any:
 
 
 @main.command()
+@click.option("--search", default="", metavar="WORDS", help="Those in which all of WORDS are.")
+@click.option("--all", "all_of_them", is_flag=True, help="Of all repositories.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 @_AT
 @click.pass_obj
-def sessions(obj: Any, at: Path | None) -> Any:
+def sessions(obj: Any, at: Path | None, **flags: Any) -> Any:
     """List the sessions of this repository, the one used last at the end."""
-    from agent.cli import outcome
+    from agent.cli.sessions import run
 
-    return _run(outcome.sessions(at or obj[0]))
+    return _run(run(at or obj[0], **flags))
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@click.argument("name", metavar="NAME")
+@_AT
+@click.pass_obj
+def rename(obj: Any, session: str, name: str, at: Path | None) -> Any:
+    """Call session N by a NAME, which can stand wherever N can; "" takes it away."""
+    from agent.cli.sessions import rename
+
+    return _run(rename(at or obj[0], session, name))
+
+
+@main.command()
+@click.argument("session", metavar="N")
+@click.option("--turn", type=click.IntRange(min=0), help="Where it stood after this turn.")
+@_AT
+@click.pass_obj
+def fork(obj: Any, session: str, turn: int | None, at: Path | None) -> Any:
+    """Make a session that starts where session N stands, with a sandbox and a branch of its own.
+
+    `--fork N` before -m or alone does the same and goes on in it.
+    """
+    from agent.cli.sessions import fork
+
+    directory = at or obj[0]
+    options = Options(directory, _settings((directory, obj[1]), {}), needs_model=False)
+    return _run(fork(options, session, turn), tidy=True)
+
+
+@main.command()
+@click.argument("sessions", metavar="[N…]", nargs=-1)
+@_AT
+@click.pass_obj
+def adopt(obj: Any, sessions: tuple[str, ...], at: Path | None) -> Any:
+    """Take over the sessions of a clone of this repository that is gone, all or those named."""
+    from agent.cli.sessions import take_over
+
+    return _run(take_over(at or obj[0], sessions))
 
 
 @main.command()
@@ -506,9 +550,12 @@ def _reopened(obj: Any, session: str, at: Path | None) -> Options:
 
 def _options(directory: Path, flags: dict[str, Any]) -> Options:
     settings = config.load(directory, {key: flags.get(key) for key in config.KEYS})
+    fork = flags["fork"]
+    if fork is not None and (flags["resume"] is not None or flags["latest"]):
+        raise click.UsageError("--fork begins a session, --resume and --continue go on with one")
     resume = flags["resume"] if flags["resume"] is not None else ("" if flags["latest"] else None)
     record, on_ask = flags["record"], flags["on_ask"]
-    return Options(directory, settings, record=record, resume=resume, on_ask=on_ask)
+    return Options(directory, settings, record, resume, on_ask=on_ask, fork=fork)
 
 
 def _run(job: Coroutine[Any, Any, int], *, tidy: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""`glovebox sessions, log, show, diff, compare, merge`: what sessions did, and taking it over."""
+"""`glovebox log, show, diff, compare, merge`: what sessions did, and taking it over."""
 
 from __future__ import annotations
 
@@ -20,26 +20,6 @@ from agent.outcome import Attempt, Conflict, How, Outcomes, Proposal, Session, m
 
 _KEPT_PATHS = 40
 CHECK_SECONDS = 600.0
-
-
-async def sessions(directory: Path) -> Exit:
-    """One line a session, the one used last at the end."""
-    outcomes = await Outcomes.of(directory)
-    found, problems = outcomes.sessions()
-    for one in found:
-        print(_row(one))
-    for problem in problems:
-        print(terminal_safe(f"! {problem}"), file=sys.stderr)
-    if not found and not problems:
-        print("this repository has no session yet")
-    return Exit.OURS if problems else Exit.DONE
-
-
-def _row(one: Session) -> str:
-    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.entry.used))
-    state = "running" if one.running else one.state.sync
-    branch = one.state.branch or "-"
-    return terminal_safe(f"{one.number:>4}  {used}  {state:<7}  {branch:<14}  {one.title}")
 
 
 async def log(directory: Path, wanted: str) -> Exit:

@@ -58,7 +58,7 @@ class Repl:
 
     async def run(self) -> Exit:
         """Converse until the person leaves. Raises what kept the session from being opened."""
-        if self._options.resume is None:
+        if self._options.resume is None and self._options.fork is None:
             require_model(self._options.settings)
         if not sys.stdin.isatty():
             raise UserError("there is no terminal to talk at", "give a message with `-m TEXT`")

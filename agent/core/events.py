@@ -69,6 +69,13 @@ class Forked(Event, frozen=True, tag=True):
     ref: str = ""
 
 
+class Adopted(Event, frozen=True, tag=True):
+    """The session belongs to another clone of its repository now, with this number there."""
+
+    project: str
+    number: int
+
+
 class Renamed(Event, frozen=True, tag=True):
     """A person gave the session a name; "" takes it away."""
 
@@ -363,6 +370,7 @@ class Result(Event, frozen=True, tag=True):
 AnyEvent = (
     SessionStarted
     | Forked
+    | Adopted
     | Renamed
     | TurnStarted
     | TurnFinished

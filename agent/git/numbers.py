@@ -11,9 +11,10 @@ from agent.host import disk
 from agent.host.files import claim_dir, make_private_dir
 
 
-async def allocate_number(repository: Repository, state_root: Path) -> int:
+async def allocate_number(repository: Repository, state_root: Path, *, wanted: int = 0) -> int:
     """A number for a new session of `repository`, claimed for good: no two processes get the same.
 
+    It is `wanted` where nobody has that one.
     Makes `<state_root>/projects/<project id>/<number>/`. Raises `UserError` when the repository has
     a branch `glovebox`, beside which git cannot have `glovebox/1`.
     """
@@ -27,7 +28,7 @@ async def allocate_number(repository: Repository, state_root: Path) -> int:
     listed = await git.run("for-each-ref", "--format=%(refname)", "refs/heads/glovebox/")
     branches = re.findall(r"^refs/heads/glovebox/(\d+)(?:-\d+)?$", listed.text, re.MULTILINE)
     used = [int(name) for name in (*branches, *disk.names_in(place)) if name.isdecimal()]
-    number = max(used, default=0) + 1
+    number = wanted if wanted and wanted not in used else max(used, default=0) + 1
     while not claim_dir(place / str(number)):
         number += 1
     return number

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agent.core.errors import UserError
 from agent.host import files
+from agent.session.names import name_in
 
 _ID = re.compile(r"[a-z0-9]{4,32}")
 _SHORTEST_BEGINNING = 4
@@ -61,6 +62,23 @@ class Catalog:
         files.remove_tree(self.root / "projects" / project / str(number))
         files.remove_tree(self.root / "sessions" / session)
 
+    def require_free(self, project: str, name: str, session: str) -> None:
+        """Raise `UserError` when another session of `project` than `session` is called `name`."""
+        for entry in self.entries(project):
+            if name and entry.id != session and name_in(self.journal(entry.id)) == name:
+                raise UserError(
+                    f"session {entry.number} is called `{name}` already",
+                    f"choose another name, or rename that one: `glovebox rename {entry.number} …`",
+                )
+
+    def projects(self) -> tuple[str, ...]:
+        """The ids of all repositories that had a session."""
+        return tuple(folder.name for folder in files.children(self.root / "projects"))
+
+    def leave(self, project: str, number: int) -> None:
+        """Forget that there is a session `number` of `project`; it is another's now."""
+        files.remove_tree(self.root / "projects" / project / str(number))
+
     def entries(self, project: str) -> list[Entry]:
         """The sessions of a repository, the one used last at the end."""
         found = [
@@ -80,7 +98,7 @@ class Catalog:
         return Entry(int(folder.name), session, files.modified(self.journal(session)))
 
     def find(self, project: str, wanted: str) -> Entry:
-        """By number, by id or a beginning of it; an empty `wanted` is the one used last.
+        """By number, name, id or its beginning; an empty `wanted` is the one used last.
 
         Raises `UserError` with what there is when nothing or more than one fits.
         """
@@ -90,6 +108,7 @@ class Catalog:
         if not wanted:
             return entries[-1]
         exact = [e for e in entries if wanted in (str(e.number), e.id)]
+        exact = exact or [e for e in entries if name_in(self.journal(e.id)) == wanted]
         # A short number that no session has must not fit one whose random id happens to begin so.
         number = wanted.isdigit() and len(wanted) < _SHORTEST_BEGINNING
         fits = exact or [e for e in entries if e.id.startswith(wanted) and not number]

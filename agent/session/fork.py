@@ -13,6 +13,7 @@ from itertools import takewhile
 from agent.core.errors import UserError
 from agent.core.events import (
     RECORD_VERSION,
+    Adopted,
     AnyEvent,
     EgressAnswered,
     EgressAsked,
@@ -32,7 +33,7 @@ from agent.core.events import (
 from agent.session.mend import mending
 from agent.session.state import State
 
-_LEFT = (SessionStarted, SandboxState, EgressAsked, EgressAnswered, Renamed)
+_LEFT = (SessionStarted, Adopted, Renamed, SandboxState, EgressAsked, EgressAnswered)
 _AFTERWARDS = (TurnStarted, Undone, Redone, Pulled, Entered)
 
 
@@ -79,20 +80,21 @@ def forked(
         kept = []
     made = [one for one in kept if not isinstance(one.event, _LEFT)]
     if whole.seeded is not None and not any(isinstance(one.event, Seeded) for one in made):
-        made.append(_record(0 if not made else made[-1].turn, whole.seeded))
-    return closed([_record(0, begins), *made], last)
+        made.append(record_of(0 if not made else made[-1].turn, whole.seeded))
+    return closed([record_of(0, begins), *made], last)
 
 
 def closed(records: list[Record], last: Forked) -> list[Record]:
     """Records of an earlier session made whole, with `last` as their end."""
     state = folded(records)
     for event in mending(state):
-        records.append(_record(state.turn, event))
+        records.append(record_of(state.turn, event))
         state.apply(records[-1])
-    return [*records, _record(state.turn, last)]
+    return [*records, record_of(state.turn, last)]
 
 
-def _record(turn: int, event: AnyEvent) -> Record:
+def record_of(turn: int, event: AnyEvent) -> Record:
+    """A record made now, to be numbered when it is written."""
     return Record(RECORD_VERSION, 0, round(time.time(), 3), turn, event)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec.structs import replace
+
 from agent.core.events import (
+    Adopted,
     AnyEvent,
     Attached,
     CallFinished,
@@ -140,6 +143,11 @@ class State:
                 self.seeded, self.planted = event, True
             case Forked():
                 self._fork(event)
+            case Adopted(project=project, number=number) if self.started is not None:
+                self.started = replace(self.started, project=project, number=number)
+                # Where the work was put there says nothing about here; the next sync puts it anew.
+                self.branch = ""
+                self.sync = "ahead" if self.seeded is not None else self.sync
             case Renamed(name=name):
                 self.name = name
             case SyncStarted():

@@ -100,6 +100,11 @@ ROOMS = (
         (PATHS,),
     ),
     Room(
+        "agent.whereabouts",
+        ("agent.core", "agent.git", "agent.host", "agent.session"),
+        (PATHS,),
+    ),
+    Room(
         "agent.outcome",
         ("agent.core", "agent.git", "agent.host", "agent.session"),
         (PATHS,),
@@ -109,7 +114,7 @@ ROOMS = (
         ("agent.core", "agent.git", "agent.host", "agent.sandbox", "agent.sandbox.protocol"),
         (PATHS,),
     ),
-    Room("agent.app", (*_LOWER, "agent.workplace"), (PATHS,)),
+    Room("agent.app", (*_LOWER, "agent.whereabouts", "agent.workplace"), (PATHS,)),
     Room(
         "agent.overview",
         ("agent.core", "agent.git", "agent.host", "agent.session"),
@@ -136,6 +141,7 @@ ROOMS = (
             "agent.background",
             "agent.overview",
             "agent.upkeep",
+            "agent.whereabouts",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
     ),

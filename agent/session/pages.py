@@ -1,0 +1,135 @@
+"""A transcript for people: Markdown, or one HTML page that loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+
+from agent.core.messages import AssistantMessage, ToolCall, ToolMessage, ToolResult, UserMessage
+from agent.core.text import one_line, terminal_safe
+from agent.session.transcript import Transcript
+
+_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]*={0,2}")
+_STYLE = """\
+body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;
+color:#1c1e21;background:#fff}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0;
+font:13px/1.45 ui-monospace,monospace}.said{white-space:pre-wrap;overflow-wrap:anywhere}
+section{margin:1.2rem 0;padding-left:.9rem;border-left:3px solid #d0d7de}
+section.user{border-color:#0969da}details{margin:.5rem 0;background:#f6f8fa;padding:.4rem .7rem;
+border-radius:6px}summary{cursor:pointer;font:13px/1.5 ui-monospace,monospace}.failed summary{
+color:#b35900}.dim{color:#656d76;font-size:.85rem}img{max-width:100%}
+@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}details{background:#161b22}
+section{border-color:#30363d}.dim{color:#8d96a0}}"""
+_HEAD = """\
+<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width"><meta name="referrer" content="no-referrer">
+<title>{title}</title><style>{style}</style></head><body>
+"""
+
+
+def markdown(found: Transcript) -> str:
+    """The conversation as Markdown; what tools printed is code in it."""
+    parts = [f"# {_plain(title(found))}", _plain(_about(found))]
+    for message in found.messages:
+        match message:
+            case UserMessage(text=text):
+                quoted = "\n".join(f"> {line}" for line in terminal_safe(text).splitlines())
+                parts += ["## User", quoted or ">"]
+            case AssistantMessage(text=text, calls=calls):
+                if text.strip():
+                    parts += ["## Assistant", terminal_safe(text)]
+                parts += [
+                    f"**→ {_plain(call.name)}**\n\n{_fenced(arguments(call))}" for call in calls
+                ]
+            case ToolMessage(results=results):
+                parts += [_result(result) for result in results]
+    return "\n\n".join(parts) + "\n"
+
+
+def _result(result: ToolResult) -> str:
+    mark = "✓" if result.ok else "✗"
+    images = f" (and {len(result.images)} images)" if result.images else ""
+    return f"{mark}{images}\n\n{_fenced(result.text)}"
+
+
+def _fenced(text: str) -> str:
+    """A block of code that its own text cannot end."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{terminal_safe(text)}\n{fence}"
+
+
+def _plain(text: str) -> str:
+    """One line of Markdown that is only text."""
+    return re.sub(r"([\\`*_\[\]<>#!|~&])", r"\\\1", one_line(text, 300))
+
+
+def page(found: Transcript) -> str:
+    """The conversation as one HTML page."""
+    parts = [_HEAD.format(title=_escaped(title(found)), style=_STYLE)]
+    parts.append(f"<h1>{_escaped(title(found))}</h1><p class=dim>{_escaped(_about(found))}</p>")
+    for place, message in enumerate(found.messages):
+        match message:
+            case UserMessage(text=text, images=images):
+                parts.append(f"<section class=user><div class=said>{_escaped(text)}</div>")
+                parts.append(f"{_shown(images)}</section>")
+            case AssistantMessage(text=text, calls=calls):
+                parts.append(f"<section><div class=said>{_escaped(text)}</div>")
+                answers = _answers(found, place)
+                parts += [_call(call, answers.get(call.id)) for call in calls]
+                parts.append("</section>")
+            case ToolMessage():
+                pass  # each result stands with its call
+    return "".join(parts) + "</body></html>\n"
+
+
+def _answers(found: Transcript, place: int) -> dict[str, ToolResult]:
+    after = found.messages[place + 1 : place + 2]
+    return {r.call_id: r for m in after if isinstance(m, ToolMessage) for r in m.results}
+
+
+def _call(call: ToolCall, result: ToolResult | None) -> str:
+    failed = " class=failed" if result is not None and not result.ok else ""
+    said = arguments(call)
+    head = f"<details{failed}><summary>{_escaped(one_line(f'{call.name} {said}', 120))}</summary>"
+    body = f"<pre>{_escaped(said)}</pre>"
+    if result is not None:
+        body += f"<pre>{_escaped(result.text)}</pre>{_shown(result.images)}"
+    return f"{head}{body}</details>"
+
+
+def _shown(images: tuple[str, ...]) -> str:
+    good = (image for image in images if _IMAGE.fullmatch(image))
+    return "".join(f'<img alt="" src="{image}">' for image in good)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(terminal_safe(text))
+
+
+def title(found: Transcript) -> str:
+    """What the conversation is called: its name, or what was asked first."""
+    asked = (m.text for m in found.messages if isinstance(m, UserMessage))
+    return found.name or one_line(next(asked, ""), 72) or f"Session {found.number}"
+
+
+def _about(found: Transcript) -> str:
+    cost = "" if found.usage.cost is None else f", ${found.usage.cost:.4f}"
+    tokens = found.usage.prompt + found.usage.completion
+    at = f", at commit {found.tip[:10]}" if found.tip else ""
+    return (
+        f"glovebox session {found.number}, {found.model or 'no model'}, {tokens:,} tokens{cost}{at}"
+    )
+
+
+def arguments(call: ToolCall) -> str:
+    """What a call was given, as text."""
+    if call.arguments is None:
+        return call.raw
+    if set(call.arguments) <= {"command", "seconds", "description"} and "command" in call.arguments:
+        return str(call.arguments["command"])
+    return json.dumps(call.arguments, ensure_ascii=False, indent=1)

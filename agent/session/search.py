@@ -1,0 +1,81 @@
+"""Words found in what was said and done: the whole of a session, what was taken back included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.core.events import (
+    AnyEvent,
+    CallFinished,
+    CallStarted,
+    Entered,
+    MessageFinished,
+    Record,
+    Renamed,
+    TurnStarted,
+    Worded,
+)
+from agent.core.text import one_line
+
+HITS_MAX = 3
+_BEFORE, _CHARS = 30, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A place where one of the words is; `text` is one line around it."""
+
+    turn: int
+    text: str
+
+
+def search(records: Iterable[Record], words: Sequence[str]) -> list[Hit] | None:
+    """Where the words are, those with the most of them first; None unless each is somewhere.
+
+    Case does not count.
+    """
+    wanted = [word.casefold() for word in words if word]
+    missing = set(wanted)
+    hits: list[tuple[int, Hit]] = []
+    for record in records:
+        text = _text(record.event)
+        folded = text.casefold()
+        there = [word for word in wanted if word in folded]
+        if there:
+            missing -= set(there)
+            hits.append((len(there), Hit(record.turn, _around(text, folded, there[0]))))
+    if missing:
+        return None
+    hits.sort(key=lambda one: -one[0])
+    return [hit for _, hit in hits[:HITS_MAX]]
+
+
+def _text(event: AnyEvent) -> str:
+    match event:
+        case TurnStarted(message=message):
+            return message.text
+        case MessageFinished(message=message):
+            return f"{message.text}\n{message.reasoning}" if message.reasoning else message.text
+        case CallStarted(call=call):
+            arguments = call.arguments
+            return call.raw if arguments is None else msgspec.json.encode(arguments).decode()
+        case CallFinished(result=result):
+            return result.text
+        case Entered(command=command):
+            return command
+        case Worded(message=message):
+            return message
+        case Renamed(name=name):
+            return name
+        case _:
+            return ""
+
+
+def _around(text: str, folded: str, word: str) -> str:
+    # Folding may change how long a text is; then the place is near and not exact.
+    at = folded.find(word)
+    start = max(0, min(at, len(text)) - _BEFORE)
+    return ("…" if start else "") + one_line(text[start : start + 2 * _CHARS], _CHARS)
