@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agent.core.channel import Channel
 from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError, UserError
@@ -28,11 +28,14 @@ from agent.core.events import (
 )
 from agent.core.limits import MAP_TOKENS
 from agent.core.messages import Message, ToolCall, Usage, UserMessage
-from agent.llm.protocol import Llm, ToolSchema
+from agent.llm.protocol import Llm, Request, ToolSchema
+from agent.loop.context import Context, Window
 from agent.loop.history import last_text
 from agent.loop.naming import Namer
+from agent.loop.tokens import Item
 from agent.loop.turn import Turn, run_turn
-from agent.session.guide import Guide
+from agent.session.beside import Beside
+from agent.session.fitting import Fitting
 from agent.session.home import Home
 from agent.session.journal import Journal
 from agent.session.mend import mending
@@ -48,7 +51,8 @@ class Parts:
 
     `on_ask` says what becomes of the model's questions: a person answers, or what was declared.
     `namer` words the commits; without one they say what was asked. `map_tokens` is how long a map
-    of the repository may be that the model is given; 0 is none.
+    of the repository may be that the model is given; 0 is none. `notes` are those that the
+    repository keeps; `fitting` is how a conversation is kept within what the model takes.
     """
 
     llm: Llm
@@ -60,6 +64,8 @@ class Parts:
     on_ask: OnAsk = "deny"
     namer: Namer | None = None
     map_tokens: int = 0
+    notes: bool = False
+    fitting: Fitting = field(default_factory=Fitting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ class Session:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
         self._parts, self._place = parts, place
         self._home = Home(self.state, place, self.emit, parts.namer)
-        self._guide = Guide(self.state, place, parts.map_tokens)
+        self._beside = Beside(self.state, place, self.emit, parts)
         self._questions.on_ask = parts.on_ask
         for event in mending(self.state):
             self.emit(event)
@@ -244,6 +250,29 @@ class Session:
         touched = () if words else tuple(self.state.seen.hashes)
         return await self._equipped[1].map(words, tokens=tokens, touched=touched, hidden=())
 
+    def compact(self, focus: str = "") -> AsyncGenerator[Record]:
+        """Have a summary take the place of all but the newest steps, with an eye on `focus`.
+
+        The transcript is kept. Raises `UserError` when there is nothing to sum up.
+        """
+
+        async def summed() -> None:
+            self._loop = asyncio.create_task(self._fitted().compact(focus))
+            await asyncio.wait({self._loop})
+            if not self._loop.cancelled() and not self._loop.result():
+                raise UserError("there is nothing to sum up yet")
+
+        return self._run(summed)
+
+    async def weigh(self) -> tuple[Window, tuple[Item, ...]]:
+        """What the model takes, and the parts of what it is sent next."""
+        context = self._fitted()
+        return await context.windows.of(context.head.model), context.items()
+
+    async def paths(self) -> Sequence[str]:
+        """The files inside. Raises `SandboxError`, `ToolboxError`."""
+        return await self._equipped[1].paths()
+
     def interrupt(self) -> None:
         """End the running turn; what it did is kept and its history completed."""
         if self._loop is not None and not self._loop.done():
@@ -264,7 +293,7 @@ class Session:
             await asyncio.wait({self._turn})
         try:
             if self._place is not None:
-                self._guide.end()
+                self._beside.end()
                 await self._place.close()
         finally:
             self._journal.flush()
@@ -304,7 +333,7 @@ class Session:
     async def _take_turn(self, text: str) -> None:
         self.state.turn += 1
         self.emit(TurnStarted(UserMessage(text, at=round(time.time(), 3))))
-        self._guide.begin()
+        self._beside.begin(text)
         outcome: Outcome = "failed"
         problem: Problem | None = None
         try:
@@ -350,25 +379,29 @@ class Session:
         return "done", None
 
     def _as_turn(self) -> Turn:
-        parts, _ = self._equipped
+        parts, context = self._equipped[0], self._fitted()
         return Turn(
-            llm=parts.llm,
+            llm=context,
             model=parts.model,
-            system=parts.system(),
+            system=context.head.system,
             schemas=parts.schemas,
             tools=parts.tools,
             context=self._context,
-            history=self._history,
+            history=lambda: self._history(context),
             emit=self.emit,
             steps_max=parts.steps_max,
         )
 
-    async def _history(self) -> tuple[Message, ...]:
-        """The conversation for the next request, with the map if that is ready now."""
-        mapped = self._guide.take()
-        if mapped is not None:
-            self.emit(mapped)
-        return self.state.history.messages
+    def _fitted(self) -> Context:
+        """The conversation as the model is to be asked with it."""
+        parts, _ = self._equipped
+        head = Request(parts.model, parts.system(), (), parts.schemas)
+        return parts.fitting.context(parts.llm, head, self.state, self.emit)
+
+    async def _history(self, context: Context) -> tuple[Message, ...]:
+        """The conversation for the next request, with what came to go with it, made to fit."""
+        await self._beside.add(await context.windows.tokens(context.head.model))
+        return await context.messages()
 
     async def _context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         context = await self._equipped[1].context(call, on_output)
