@@ -83,18 +83,27 @@ class Renamed(Event, frozen=True, tag=True):
 
 
 class TurnStarted(Event, frozen=True, tag=True):
-    """A user message was accepted; the agent is busy until `TurnFinished`."""
+    """A user message was accepted; the agent is busy until `TurnFinished`.
+
+    `by` is who wrote it: a person, or glovebox about a check that failed.
+    """
 
     message: UserMessage
+    by: Literal["person", "check"] = "person"
 
 
 class TurnFinished(Event, frozen=True, tag=True):
-    """The agent is idle again. `problem` is set when `outcome` is failed or limit."""
+    """The agent is idle again. `problem` is set when `outcome` is failed or limit.
+
+    `seconds` and `sandbox_seconds` are what the session has used since that was told last.
+    """
 
     outcome: Outcome
     usage: Usage
     steps: int
     problem: Problem | None = None
+    seconds: float = 0.0
+    sandbox_seconds: float = 0.0
 
 
 class StepStarted(Event, frozen=True, tag=True):
@@ -297,6 +306,41 @@ class Worded(Event, frozen=True, tag=True):
     usage: Usage
 
 
+class Charged(Event, frozen=True, tag=True):
+    """Something was spent that no other record tells of; `what` names the budget, such as `task`.
+
+    `guessed`: nobody has said what it took, so the most it can have been counts for the budget.
+    """
+
+    usage: Usage
+    what: str = ""
+    guessed: bool = False
+    seconds: float = 0.0
+    sandbox_seconds: float = 0.0
+
+
+class Granted(Event, frozen=True, tag=True):
+    """A limit on money was reached, and so many US dollars more were allowed."""
+
+    money: float
+
+
+class Checked(Event, frozen=True, tag=True):
+    """A command that is to succeed was run in the sandbox after a turn; `output` is its end.
+
+    `exit_code` is None when it was ended at its deadline. This was run `attempt` of at most
+    `tries`; a failure before the last is told to the model, whose next turn begins then.
+    """
+
+    kind: Literal["lint", "test", "until"]
+    command: str
+    exit_code: int | None
+    output: str
+    attempt: int
+    tries: int
+    seconds: float = 0.0
+
+
 class Notice(Event, frozen=True, tag=True):
     """Something a person should know; `hint` is the next step."""
 
@@ -397,6 +441,9 @@ AnyEvent = (
     | Told
     | Pulled
     | Worded
+    | Charged
+    | Granted
+    | Checked
     | Notice
     | EgressAsked
     | EgressAnswered

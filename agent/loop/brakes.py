@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -21,6 +21,10 @@ Kind = Literal["money", "tokens", "steps", "seconds", "sandbox_seconds"]
 Time = Literal["seconds", "sandbox_seconds"]
 KINDS: tuple[Kind, ...] = ("money", "tokens", "steps", "seconds", "sandbox_seconds")
 TIMES: tuple[Time, ...] = ("seconds", "sandbox_seconds")
+
+
+Tell = Callable[[Usage, str, bool], None]
+"""Called with what was taken, the name of the level, and whether that is a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Budget:
         over: Budget | None = None,
         spent: Spent = Spent(),
         recorded: bool = False,
-        tell: Callable[[Usage, str], None] | None = None,
+        tell: Tell | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -116,11 +120,15 @@ class Budget:
         ]
         return max(0.0, min(rooms)) if rooms else None
 
-    def check(self, most: Spent = Spent()) -> None:
+    def limits(self, *kinds: Kind) -> bool:
+        """Whether some level has a limit of one of these kinds."""
+        return any(getattr(b.caps, kind) is not None for b in self._levels for kind in kinds)
+
+    def check(self, most: Spent = Spent(), *, kinds: Sequence[Kind] = KINDS) -> None:
         """Raises `Reached` when `most` does not fit into what some level has left."""
         for level in self._levels:
             before = level.spent + level._held
-            for kind in KINDS:
+            for kind in kinds:
                 cap, had, more = (getattr(of, kind) for of in (level.caps, before, most))
                 # Nothing more is asked of what is used up: time, or a lower limit than before.
                 if cap is not None and (had + more > cap or (had >= cap and kind in TIMES)):
@@ -149,7 +157,7 @@ class Budget:
         untold = guess if self.recorded else took
         for level in self._levels:
             if level._tell is not None and untold is not None:
-                level._tell(untold, self.name)
+                level._tell(untold, self.name, guess is not None)
 
     @contextlib.contextmanager
     def running(self, kind: Time) -> Generator[None]:

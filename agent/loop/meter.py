@@ -62,24 +62,26 @@ class Metered:
             heard += 0 if isinstance(delta, Notice) else _size(delta.text)
             on_delta(delta)
 
+        matters = self._budget.limits("money", "tokens")
         try:
             reply = await self._llm.ask(replace(request, reply_max=reply_max), hear)
-            hold.settle(reply.usage, self._guess(reply, prompt, price))
+            hold.settle(reply.usage, _guess(reply, prompt, price) if matters else None)
             return reply
         except LlmError as error:
             heard = max(heard, _size(error.partial))
-            if heard:
-                hold.settle(*_cut(prompt, heard, price))
+            if heard and matters:
+                hold.settle(Usage(), _taken(prompt, heard, price))
             raise
         except asyncio.CancelledError:
-            hold.settle(*_cut(prompt, heard, price))
+            if matters:
+                hold.settle(Usage(), _taken(prompt, heard, price))
             raise
         finally:
             hold.let_go()
 
     async def _price(self, model: str) -> Price | None:
         """What a token costs, where that matters. Raises `UserError` when nobody knows."""
-        if self._budget.left("money") is None:
+        if not self._budget.limits("money"):
             return None
         price = await self._price_of(model)
         if price is None:
@@ -121,18 +123,15 @@ class Metered:
         bounded = 0 if reply == each.reply_max else reply
         return bounded, Spent(money=money_most, tokens=prompt + reply, steps=1)
 
-    def _guess(self, reply: AssistantMessage, prompt: int, price: Price | None) -> Usage | None:
-        """What is to be counted besides what the provider says, where it says too little."""
-        usage = reply.usage
-        if usage.prompt or usage.completion:
-            if usage.cost is not None or price is None:
-                return None
-            return Usage(cost=usage.prompt * price.prompt + usage.completion * price.completion)
+
+def _guess(reply: AssistantMessage, prompt: int, price: Price | None) -> Usage | None:
+    """What is to be counted besides what the provider says, where it says too little."""
+    usage = reply.usage
+    if not (usage.prompt or usage.completion):
         return _taken(prompt, _bytes(reply), price)
-
-
-def _cut(prompt: int, heard: int, price: Price | None) -> tuple[Usage, Usage]:
-    return Usage(), _taken(prompt, heard, price)
+    if usage.cost is not None or price is None:
+        return None
+    return Usage(cost=usage.prompt * price.prompt + usage.completion * price.completion)
 
 
 def _taken(prompt: int, heard: int, price: Price | None) -> Usage:

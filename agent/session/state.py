@@ -13,6 +13,7 @@ from agent.core.events import (
     Attached,
     CallFinished,
     CallStarted,
+    Charged,
     Compacted,
     EgressAnswered,
     EgressAsked,
@@ -39,6 +40,7 @@ from agent.core.events import (
 )
 from agent.core.messages import Usage
 from agent.loop.history import History
+from agent.session.ledger import Ledger
 from agent.tools.base import Item, Seen, Todo
 
 SyncState = Literal["none", "synced", "ahead", "failed"]
@@ -74,6 +76,7 @@ class State:
         self.usage = Usage()
         self.inherited = Usage()  # of the sessions that this one was forked from
         self.spent = Usage()
+        self.ledger = Ledger()
         self.steps = 0
         self.sandbox_ref = ""
         self.sandbox: str = "none"
@@ -93,6 +96,7 @@ class State:
     def apply(self, record: Record) -> None:
         self.turn = record.turn
         self.history.apply(record.event)
+        self.ledger.apply(record.event)
         self._apply(record.event)
 
     def _apply(self, event: AnyEvent) -> None:
@@ -133,7 +137,9 @@ class State:
                 self.spent += usage
             case Compacted(usage=usage):
                 self.usage += usage
-            case Worded(usage=usage):
+            case Charged(usage=usage, guessed=False) if self.open:
+                self.spent += usage
+            case Worded(usage=usage) | Charged(usage=usage, guessed=False):
                 self.usage += usage
             case SandboxState(state=state, ref=ref):
                 self.sandbox = state

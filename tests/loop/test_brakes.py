@@ -117,8 +117,8 @@ def test_more_money_can_be_given():
 
 
 def test_what_is_not_on_record_is_told():
-    told: list[tuple[Usage, str]] = []
-    session = Budget("session", tell=lambda usage, what: told.append((usage, what)))
+    told: list[tuple[Usage, str, bool]] = []
+    session = Budget("session", tell=lambda *heard: told.append(heard))
     turn = session.child("turn", recorded=True)
     turn.hold(Spent()).settle(used(1.0))
     turn.hold(Spent()).let_go()
@@ -126,7 +126,11 @@ def test_what_is_not_on_record_is_told():
     turn.hold(Spent()).settle(used(None), Usage(cost=2.0))
     turn.child("task").hold(Spent()).settle(used(3.0))
     turn.child("task").hold(Spent()).settle(used(None), Usage(prompt=5, cost=4.0))
-    assert told == [(Usage(cost=2.0), "turn"), (used(3.0), "task"), (used(4.0, 15), "task")]
+    assert told == [
+        (Usage(cost=2.0), "turn", True),
+        (used(3.0), "task", False),
+        (used(4.0, 15), "task", True),
+    ]
     assert (session.spent.money, session.spent.unpriced) == (10.0, 0)
 
 

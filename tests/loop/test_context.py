@@ -326,7 +326,9 @@ def _looking(sizes: Sequence[int]) -> list[Callable[[Request], AssistantMessage]
             if request.system == PROMPT:
                 return SUMMARY
             at = sum(isinstance(m, AssistantMessage) for m in request.messages)
-            call = ToolCall(f"n{number}-{at}", "look", {"text": "x" * 40, "times": sizes[number]})
+            call = ToolCall(
+                f"n{number}-{at}", "look", {"text": f"{number:040}", "times": sizes[number]}
+            )
             usage = Usage(of_request(request) * 5 // 4)
             return AssistantMessage("", calls=(call,), usage=usage, model="m")
 

@@ -38,7 +38,7 @@ class Rig:
         self, caps: Caps, *lines: Line, price: Price | None = PRICE, more: Any = None
     ) -> None:
         self.told: list[Usage] = []
-        self.session = Budget("session", caps, tell=lambda usage, _: self.told.append(usage))
+        self.session = Budget("session", caps, tell=lambda usage, *_: self.told.append(usage))
         self.turn = self.session.child("turn", recorded=True)
         self.model = Scripted(lines)
         self.price = price
