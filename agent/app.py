@@ -27,6 +27,7 @@ from agent.host.owner import owner_id
 from agent.llm.absent import Absent
 from agent.llm.protocol import Llm, ToolSchema
 from agent.llm.replay import Recorder, Replay
+from agent.loop.compact import Writer
 from agent.loop.naming import Namer
 from agent.prompting.builder import GitFacts, system_prompt
 from agent.sandbox.auto import AUTO, choose
@@ -39,6 +40,7 @@ from agent.sandbox.protocol import Backend, Facts, Limits, SandboxSpec
 from agent.sandbox.registry import open_backend
 from agent.session.catalog import Catalog, Entry
 from agent.session.door import NAME, Door
+from agent.session.fitting import Fitting, unknown_window
 from agent.session.fork import folded, forked
 from agent.session.journal import Journal, in_use, read, write
 from agent.session.questions import OnAsk
@@ -340,6 +342,7 @@ class _Made:
     asks: bool
     on_ask: OnAsk
     namer: Namer | None
+    fitting: Fitting
     packing: Packing | None = None
 
 
@@ -358,7 +361,8 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
         options.settings,
         options.asks,
         on_ask,
-        _namer(options.settings, texts["commit.md"]),
+        namer := _namer(options.settings, texts["commit.md"]),
+        _fitting(options.settings, texts["compact.md"], namer, asks_provider=llm is None),
         options.packing,
     )
 
@@ -368,6 +372,28 @@ def _namer(settings: Settings, prompt: str) -> Namer | None:
     if not settings.weak_model:
         return None
     return Namer(_llm(settings.weak_model, settings), settings.weak_model, prompt)
+
+
+def _fitting(
+    settings: Settings, prompt: str, namer: Namer | None, *, asks_provider: bool
+) -> Fitting:
+    """How conversations are kept within what a model takes."""
+    return Fitting(
+        prompt,
+        known=_window if asks_provider else unknown_window,
+        window=settings.window,
+        share=settings.compact_at,
+        weak=namer and Writer(namer.llm, namer.model),
+    )
+
+
+async def _window(model: str) -> int:
+    """How many tokens the model takes, 0 when that is not known."""
+    if not model or model.startswith(REPLAY_PREFIX):
+        return 0
+    from agent.llm import client
+
+    return await client.window(model)
 
 
 def _assemble(
@@ -403,6 +429,8 @@ def _assemble(
         steps_max=made.settings.steps,
         on_ask=made.on_ask,
         map_tokens=made.settings.map_tokens,
+        notes=made.settings.notes,
+        fitting=made.fitting,
         namer=made.namer
         and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
     )

@@ -10,12 +10,12 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
 from agent.core.errors import ConfigError, UserError
-from agent.core.limits import MAP_TOKENS, SEED_FILE_MAX_BYTES, STEPS_MAX
+from agent.core.limits import COMPACT_AT, MAP_TOKENS, SEED_FILE_MAX_BYTES, STEPS_MAX
 from agent.host import env, files
 
 USER_FILE = "config.yml"
@@ -63,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_secret: tuple[str, ...] = ()
     limits: Allowance = msgspec.field(default_factory=Allowance)
     map_tokens: int = MAP_TOKENS
+    notes: bool = True
+    window: Annotated[int, msgspec.Meta(ge=0)] = 0
+    compact_at: Annotated[float, msgspec.Meta(ge=0.3, le=0.95)] = COMPACT_AT
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
@@ -70,6 +73,9 @@ _VALUES = {
     "network": ", ".join(NETWORKS),
     "steps": "a whole number from 1 on",
     "map_tokens": "a whole number; 0 gives the model no map of the repository",
+    "notes": "true or false: whether the model is given AGENTS.md and the like",
+    "window": "how many tokens the model takes; 0 for what is known of it",
+    "compact_at": "a share of the window from 0.3 to 0.95",
     "commit_author": "`Name <address>`",
     "commit_trailer": "a line such as `Co-authored-by: Name <address>`",
     "allow_hosts": "a list of hosts",
