@@ -46,6 +46,7 @@ from agent.session.journal import Journal, in_use, read, write
 from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
 from agent.session.state import State
+from agent.session.transcript import Transcript, records_of
 from agent.tools.base import Toolset, schema_of
 from agent.tools.builtin import builtin
 from agent.whereabouts import remember
@@ -158,6 +159,23 @@ async def fork_session(
     identity = await _write(catalog, repository, made)
     resumed = dataclasses.replace(options, resume=identity, fork=None, turn=None)
     return await open_session(resumed, llm=llm)
+
+
+async def import_session(options: Options, found: Transcript) -> tuple[Session, bool]:
+    """A new session that begins with a conversation from elsewhere, and whether with its files too.
+
+    It has them where their commits are in this repository. It is made as a new one of `options`.
+    """
+    catalog = Catalog(options.state or env.state_dir())
+    repository = await repository_at(options.directory, catalog.root)
+    project = await repository.project_id()
+    settings = options.settings
+    name, _ = await _backend_of(options, catalog.root)
+    network, _ = _network_of(settings, open_backend(name, env.sandbox_dir(options.state)))
+    began = SessionStarted("", 0, project, settings.model, name, network)
+    there = bool(found.tip) and await repository.descends(found.base, found.start, found.tip)
+    identity = await _write(catalog, repository, records_of(found, began, files=there))
+    return await open_session(dataclasses.replace(options, resume=identity)), there
 
 
 async def _bring_home(options: Options, entry: Entry, place: Path) -> None:

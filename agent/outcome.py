@@ -10,18 +10,23 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
+
+import msgspec
 
 from agent.core.errors import JournalError, UserError
 from agent.core.events import Renamed
 from agent.core.messages import UserMessage
 from agent.core.text import one_line
 from agent.git import export
+from agent.git.keys import masked
 from agent.git.merging import How, Proposal, Work, accept, proposing
 from agent.git.plain import repository_at
 from agent.git.replay import Conflict
 from agent.git.repository import Repository
 from agent.git.view import FileChange, View, viewing
 from agent.host import env
+from agent.llm.redact import secrets_in
 from agent.session import about
 from agent.session.catalog import Catalog, Entry
 from agent.session.fork import folded
@@ -29,6 +34,7 @@ from agent.session.journal import Journal, in_use, read
 from agent.session.names import checked
 from agent.session.search import Hit, search
 from agent.session.state import State
+from agent.session.transcript import Transcript, is_image, transcript_of
 
 __all__ = [
     "Attempt",
@@ -41,6 +47,7 @@ __all__ = [
     "everywhere",
     "message_of",
     "session_of",
+    "transcript",
     "words_in",
 ]
 
@@ -200,6 +207,28 @@ def everywhere() -> tuple[list[tuple[str, Session]], list[str]]:
 def words_in(session: Session, words: Sequence[str]) -> list[Hit] | None:
     """Where the words are in all that was said and done; None unless each is somewhere."""
     return search(read(Catalog(env.state_dir()).journal(session.entry.id))[0], words)
+
+
+def transcript(session: Session) -> Transcript:
+    """The conversation of a session, without what opens doors: keys, tokens, passwords."""
+    place = Catalog(env.state_dir()).journal(session.entry.id)
+    secrets = secrets_in(env.variables())
+    found = transcript_of(read(place)[0])
+    return msgspec.convert(_masked(msgspec.to_builtins(found), secrets), Transcript)
+
+
+def _masked(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        if is_image(value):
+            return value
+        for secret in secrets:
+            value = value.replace(secret, "[secret]")
+        return masked(value)
+    if isinstance(value, list | tuple):
+        return [_masked(item, secrets) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {k: _masked(v, secrets) for k, v in cast("dict[str, Any]", value).items()}
+    return value
 
 
 def session_of(catalog: Catalog, entry: Entry) -> Session:

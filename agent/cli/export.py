@@ -1,4 +1,4 @@
-"""`glovebox export N`: the work of a session as a patch or a folder, without git."""
+"""`glovebox export N`: the work of a session as a patch or a folder, or what was said in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from agent.core.errors import UserError
 from agent.core.text import terminal_safe
 from agent.host import disk
 from agent.host.terminal import STDOUT, is_terminal, write_all
-from agent.outcome import Outcomes
+from agent.outcome import Outcomes, transcript
+from agent.session.pages import document
 
 STREAM = "-"
 
@@ -43,4 +44,19 @@ async def run(directory: Path, wanted: str, *, here: Path, patch: str, folder: P
     if not disk.write_once(target, data):
         raise UserError(f"`{target}` exists", "name another file with `--patch FILE`")
     print(terminal_safe(f"{target}: `git apply` or `patch -p1` takes it"))
+    return Exit.DONE
+
+
+async def write_transcript(directory: Path, wanted: str, target: Path) -> Exit:
+    """Write a session's conversation, secrets masked; what it is written as, the ending says.
+
+    Raises `UserError` where something is already.
+    """
+    outcomes = await Outcomes.of(directory)
+    session = outcomes.find(wanted)
+    data = document(transcript(session), target.suffix)
+    if not disk.write_once(target, data):
+        raise UserError(f"`{target}` exists", "name another file")
+    print(terminal_safe(f"{target}: {len(session.state.history.messages)} messages"))
+    print("· what looks like a key was masked; look through it before you give it to others")
     return Exit.DONE

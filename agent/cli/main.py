@@ -225,6 +225,24 @@ def fork(obj: Any, session: str, turn: int | None, at: Path | None) -> Any:
     return _run(fork(options, session, turn), tidy=True)
 
 
+@main.command("import")
+@click.argument("file", type=_FILE)
+@click.option("--sandbox", help="Where its sandbox is: auto, or a backend.")
+@click.option("--network", help="What its sandbox may reach.")
+@_AT
+@click.pass_obj
+def read_in(obj: Any, file: Path, at: Path | None, **flags: Any) -> Any:
+    """Make a session of FILE, a transcript in JSON: the conversation, and files that are here.
+
+    `export N --transcript FILE.json` writes one.
+    """
+    from agent.cli.sessions import read_in
+
+    directory = at or obj[0]
+    options = Options(directory, _settings((directory, obj[1]), flags), needs_model=False)
+    return _run(read_in(options, file), tidy=True)
+
+
 @main.command()
 @click.argument("sessions", metavar="[N…]", nargs=-1)
 @_AT
@@ -287,12 +305,24 @@ def compare(obj: Any, sessions: tuple[str, ...], check: str | None, at: Path | N
 @click.argument("session", metavar="N")
 @click.option("--patch", default="", metavar="FILE", help="The file to write, `-` for the output.")
 @click.option("--folder", type=_NEW, help="A folder with all files instead of a patch.")
-@click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
+@click.option("--transcript", type=_NEW, metavar="FILE", help="The conversation: .md .html .json")
+@_AT
 @click.pass_obj
-def export(obj: Any, session: str, patch: str, folder: Path | None, at: Path | None) -> Any:
-    """Write the work of session N as a patch or into a new folder."""
-    from agent.cli.export import run
+def export(
+    obj: Any,
+    session: str,
+    patch: str,
+    folder: Path | None,
+    transcript: Path | None,
+    at: Path | None,
+) -> Any:
+    """Write the work of session N as a patch or into a new folder, or what was said in it."""
+    from agent.cli.export import run, write_transcript
 
+    if transcript is not None:
+        if patch or folder is not None:
+            raise click.UsageError("--transcript is written alone")
+        return _run(write_transcript(at or obj[0], session, transcript))
     here = Path().resolve()
     return _run(run(at or obj[0], session, here=here, patch=patch, folder=folder))
 

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.app import Options, fork_session
+from agent.app import Options, fork_session, import_session
 from agent.cli.exits import Exit
 from agent.cli.lines import problem_text
 from agent.core.errors import GloveboxError
 from agent.core.events import problem_of
 from agent.core.text import one_line, terminal_safe
+from agent.host import files
 from agent.outcome import Hit, Outcomes, Session, everywhere, words_in
 from agent.session.session import Session as Live
+from agent.session.transcript import TRANSCRIPT_MAX_BYTES, decoded
 from agent.whereabouts import Stray, adopt, strays
 
 _NAME_CHARS = 30
@@ -140,6 +142,24 @@ def forked(session: Live) -> list[str]:
         f"✓ session {number} starts where session {origin.number} stood{after}",
         f"· its work arrives on {session.branch}; `glovebox --resume {number}` goes on with it",
     ]
+
+
+async def read_in(options: Options, file: Path) -> Exit:
+    """Make a session of a transcript."""
+    name = str(file)
+    found = decoded(files.read_bytes(file, limit=TRANSCRIPT_MAX_BYTES), name)
+    session, there = await import_session(options, found)
+    await session.close()
+    print(terminal_safe(f"✓ session {session.number} begins with {len(found.messages)} messages"))
+    if there:
+        print(f"· and with the files of {found.tip[:10]}, on {session.branch}")
+    elif found.tip:
+        print(f"! its commit {found.tip[:10]} is not here: it begins with your files as they are")
+    print(
+        f"· `glovebox --resume {session.number}` goes on with it; the model will take what is in"
+        " the file for what was said and done"
+    )
+    return Exit.DONE
 
 
 async def take_over(directory: Path, wanted: tuple[str, ...]) -> Exit:

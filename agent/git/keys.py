@@ -21,6 +21,17 @@ PATTERN = (
     "|npm_[A-Za-z0-9]{36}|pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{20}"
 )
 _FORM = re.compile(PATTERN.encode())
+_BLOCK = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*KEY-----|\Z)"
+_WHOLE = re.compile(
+    f"{_BLOCK}|(?:{PATTERN})[A-Za-z0-9_-]*"
+    r"|\bsk-[A-Za-z0-9]{20,}"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"
+    r"|(?<=Bearer )[A-Za-z0-9_.~+/=-]{16,}"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+)
+_ASSIGNED = re.compile(
+    r"""(\b[A-Z][A-Z0-9_]*(?:KEY|SECRET|TOKEN|PASSWORD|PASSWD)[A-Z0-9_]*=["']?)[^\s"'$<]{8,}"""
+)
 LOOK_BYTES = 2_000_000
 """Only the beginning of a file is looked at, and of one with NULs nothing."""
 
@@ -28,3 +39,12 @@ LOOK_BYTES = 2_000_000
 def holds_key(head: bytes) -> bool:
     """Whether the beginning of a file has something in it that opens a door."""
     return b"\0" not in head[:8_000] and _FORM.search(head) is not None
+
+
+def masked(text: str) -> str:
+    """`text` with every key in it replaced, a private key with all of its lines.
+
+    So is what a URL has for a password, what follows `Bearer`, and what is assigned to a variable
+    whose name says what it is. Here a word too many is better than one too few.
+    """
+    return _ASSIGNED.sub(r"\1[secret]", _WHOLE.sub("[secret]", text))

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,6 +118,14 @@ class Repository:
         if not re.fullmatch(r"[0-9a-f]{16}", found):
             raise UserError(f"`{path}` is damaged", "delete it; its old sessions lose their tie")
         return found
+
+    async def descends(self, *commits: str) -> bool:
+        """Whether all these commits are here, each an ancestor of the next."""
+        for old, new in pairwise(commits):
+            words = ("merge-base", "--is-ancestor", old, new)
+            if (await self.git.run(*words, ok=(0, 1, 128))).exit_code:
+                return False
+        return True
 
     @property
     def who(self) -> Identity:

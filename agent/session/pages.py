@@ -6,11 +6,13 @@ import html
 import json
 import re
 
+import msgspec
+
+from agent.core.errors import UserError
 from agent.core.messages import AssistantMessage, ToolCall, ToolMessage, ToolResult, UserMessage
 from agent.core.text import one_line, terminal_safe
-from agent.session.transcript import Transcript
+from agent.session.transcript import Transcript, is_image
 
-_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]*={0,2}")
 _STYLE = """\
 body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;
 color:#1c1e21;background:#fff}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0;
@@ -29,6 +31,19 @@ _HEAD = """\
 <meta name="viewport" content="width=device-width"><meta name="referrer" content="no-referrer">
 <title>{title}</title><style>{style}</style></head><body>
 """
+
+
+def document(found: Transcript, suffix: str) -> bytes:
+    """The conversation in the format of a file's ending. Raises `UserError` for another."""
+    if suffix == ".json":
+        return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+    writers = {".md": markdown, ".html": page}
+    if suffix not in writers:
+        raise UserError(
+            f"a transcript cannot be written as `{suffix or 'a file without an ending'}`",
+            "name a file that ends in .md, .html or .json",
+        )
+    return writers[suffix](found).encode("utf-8", "replace")
 
 
 def markdown(found: Transcript) -> str:
@@ -103,7 +118,7 @@ def _call(call: ToolCall, result: ToolResult | None) -> str:
 
 
 def _shown(images: tuple[str, ...]) -> str:
-    good = (image for image in images if _IMAGE.fullmatch(image))
+    good = filter(is_image, images)
     return "".join(f'<img alt="" src="{image}">' for image in good)
 
 

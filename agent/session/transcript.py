@@ -73,6 +73,11 @@ class Transcript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usage: Usage = Usage()
 
 
+def is_image(text: str) -> bool:
+    """Whether `text` is a whole picture, as messages carry it."""
+    return _IMAGE.fullmatch(text) is not None
+
+
 def transcript_of(records: Sequence[Record]) -> Transcript:
     """What a journal tells; of calls that have no result yet nothing."""
     state, history = folded(records), History()
@@ -164,7 +169,7 @@ def _check_images(place: int, message: Message) -> None:
         images = message.images
     elif isinstance(message, ToolMessage):
         images = tuple(image for result in message.results for image in result.images)
-    if not all(map(_IMAGE.fullmatch, images)):
+    if not all(map(is_image, images)):
         raise ValueError(f"an image of message {place} is not in the file itself")
 
 

@@ -58,7 +58,12 @@ ROOMS = (
     Room("agent.host", ("agent.core",), (HOST, TERMINAL, PATHS, SIGNALS)),
     Room("agent.llm.protocol", ("agent.core",)),
     Room("agent.sandbox.protocol", ("agent.core",)),
-    Room("agent.llm", ("agent.core", "agent.host", "agent.llm.protocol"), (PATHS,)),
+    Room("agent.llm.redact", ("agent.core",)),
+    Room(
+        "agent.llm",
+        ("agent.core", "agent.host", "agent.llm.protocol", "agent.llm.redact"),
+        (PATHS,),
+    ),
     Room("agent.sandbox", ("agent.core", "agent.host", "agent.sandbox.protocol"), (PATHS,)),
     Room("agent.tools.base", ("agent.core", "agent.sandbox.protocol")),
     Room("agent.tools", ("agent.core", "agent.sandbox.protocol", "agent.tools.base")),
@@ -106,7 +111,7 @@ ROOMS = (
     ),
     Room(
         "agent.outcome",
-        ("agent.core", "agent.git", "agent.host", "agent.session"),
+        ("agent.core", "agent.git", "agent.host", "agent.llm.redact", "agent.session"),
         (PATHS,),
     ),
     Room(

@@ -131,3 +131,36 @@ def test_a_new_clone_takes_over_the_sessions_of_the_lost_one(user: User) -> None
     assert user.git("show", "glovebox/2:b") == "2\n4"
     assert "+1" in user.glovebox("diff", "3").out
     user.git("fsck", "--strict", "--no-dangling")
+
+
+def test_a_conversation_goes_out_without_keys_and_comes_in_with_its_files(user: User) -> None:
+    user.start()
+    key = "AKIA" + "ABCDEFGHIJ234567"
+    with OpenAIServer([bash(f"echo {key}; echo made >a"), say("done")]) as server:
+        text = "use sk-canary-key of https://me:hunter22@example.org"
+        ran = user.glovebox("-m", text, "--model", MODEL, server=server)
+        assert ran.code == 0, ran.err
+    for name in ("t.json", "t.md", "t.html"):
+        ran = user.glovebox("export", "1", "--transcript", name)
+        assert ran.code == 0, ran.err
+        written = (user.repo / name).read_text()
+        assert "[secret]" in written
+        assert not any(word in written for word in (key, "sk-canary-key", "hunter22"))
+    twice = user.glovebox("export", "1", "--transcript", "t.md")
+    assert (twice.code, "exists" in twice.err) == (2, True)
+    ran = user.glovebox("import", "t.json", "--network", "none", "--sandbox", "local")
+    assert ran.code == 0, ran.err
+    assert "session 2 begins with 4 messages" in ran.out and "on glovebox/2" in ran.out
+    with OpenAIServer([bash("cat a >b"), say("done")]) as server:
+        ran = user.glovebox("--resume", "2", "-m", "go on", "--model", MODEL, server=server)
+        assert ran.code == 0, ran.err
+        said = [m["content"] for m in server.requests[-1]["messages"] if m["role"] == "user"]
+        assert said == ["use [secret] of https://[secret]@example.org", "go on"]
+    assert user.git("show", "glovebox/2:b") == "made"
+    other = user.home / "other"
+    user.git("init", "-q", "-b", "main", str(other), at=user.home)
+    ran = user.glovebox("import", str(user.repo / "t.json"), "--sandbox", "local", at=other)
+    assert ran.code == 0 and "is not here" in ran.out, ran.err
+    (user.repo / "bad.json").write_text('{"messages": [{"type": "tool", "results": []}]}')
+    ran = user.glovebox("import", "bad.json")
+    assert (ran.code, "no transcript that can be read" in ran.err) == (2, True)
