@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from agent.cli.context import context_lines
 from agent.cli.lines import cost_text
 from agent.cli.live import Line, marked, plain
 from agent.cli.ports import port_lines, shown_text
@@ -177,6 +178,28 @@ async def _todo(talk: Talk) -> None:
 _TODO_MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]"}
 
 
+async def _context(talk: Talk) -> None:
+    talk.show(context_lines(await talk.session.weigh()))
+
+
+async def _compact(focus: str, talk: Talk) -> None:
+    await talk.follow(talk.session.compact(focus))
+
+
+async def _search(words: str, talk: Talk) -> None:
+    hits = talk.session.search(words)
+    rows = [f"{hit.turn:>4}  {hit.who:<10}  {hit.text}" for hit in hits[-_HITS_SHOWN:]]
+    if not rows:
+        talk.show(marked("· not found in this session"))
+        return
+    more = len(hits) - len(rows)
+    before = marked(f"· {more:,} more before these") if more else []
+    talk.show([*before, *plain("\n".join(rows))])
+
+
+_HITS_SHOWN = 20
+
+
 async def _quit(talk: Talk) -> None:
     talk.leave()
 
@@ -192,6 +215,9 @@ COMMANDS = (
     Command("sync", "bring home what has not reached the branch", _sync),
     Command("status", "sandbox, branch, model and what was spent", _status),
     Command("todo", "what the model has to do", _todo),
+    Command("context", "what the model is sent, part by part, in tokens", _context),
+    Command("compact", "put a summary in the place of what was said", _compact, "[FOCUS]"),
+    Command("search", "find words in all of this session's transcript", _search, "WORDS"),
     Command("map", "files that matter for some words, or for what was touched", _map, "[WORDS]"),
     Command("jobs", "programs in the background of the sandbox", _jobs),
     Command("ports", "ports that programs in the sandbox listen on", _ports),

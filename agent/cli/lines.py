@@ -9,13 +9,17 @@ from collections.abc import Sequence
 
 from agent.core.events import (
     AnyEvent,
+    Attached,
     CallFinished,
     CallStarted,
+    Compacted,
     EgressAnswered,
     EgressAsked,
     Mapped,
+    Noted,
     Notice,
     Problem,
+    Pruned,
     Pulled,
     Redone,
     SandboxState,
@@ -58,6 +62,14 @@ def line_of(event: AnyEvent) -> str | None:
             return f"✓ redone; the branch is at {commit[:10] or 'its start'}" + _notes(notes)
         case Mapped(files=files):
             return f"· the model has a map of the repository: {len(files)} files"
+        case Noted(files=files):
+            return f"· the model has the notes in {', '.join(map(one_line, files))}"
+        case Attached(files=files):
+            return f"· the model has {', '.join(map(one_line, files))}"
+        case Pruned(texts=texts):
+            return f"· old output left out of what the model is sent: {len(texts)}, {_less(event)}"
+        case Compacted():
+            return f"· the conversation is summed up for the model, {_less(event)}"
         case Pulled():
             return pulled(event)
         case Undone(commit=commit, notes=notes):
@@ -76,6 +88,10 @@ def line_of(event: AnyEvent) -> str | None:
             return "! interrupted"
         case _:
             return None
+
+
+def _less(event: Pruned | Compacted) -> str:
+    return f"about {event.before:,} → {event.after:,} tokens"
 
 
 def pulled(event: Pulled) -> str:

@@ -10,12 +10,33 @@ from agent.core.limits import COMPACT_AT
 from agent.llm.protocol import Llm, Request
 from agent.loop.compact import Pins, Summing, Writer
 from agent.loop.context import Context, Windows
+from agent.loop.tokens import Item
 from agent.session.state import State
 
 
 async def unknown_window(model: str) -> int:
     """For a model of which nobody knows how much it takes."""
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What the next request consists of. `window` is what the model takes; a guess if not `known`.
+
+    From `mark` tokens on something is left out.
+    """
+
+    parts: tuple[Item, ...]
+    window: int
+    known: bool
+    mark: int
+
+
+async def weight_of(context: Context) -> Weight:
+    """What the next request of a conversation consists of."""
+    window = await context.windows.of(context.head.model)
+    mark = round(window.tokens * context.share)
+    return Weight(context.items(), window.tokens, window.known, mark)
 
 
 @dataclass(frozen=True, slots=True)

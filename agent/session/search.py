@@ -12,6 +12,7 @@ from agent.core.events import (
     CallFinished,
     CallStarted,
     Entered,
+    Event,
     MessageFinished,
     Record,
     Renamed,
@@ -26,10 +27,11 @@ _BEFORE, _CHARS = 30, 100
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A place where one of the words is; `text` is one line around it."""
+    """A place where one of the words is; `text` is one line around it, `who` said it."""
 
     turn: int
     text: str
+    who: str = ""
 
 
 def search(records: Iterable[Record], words: Sequence[str]) -> list[Hit] | None:
@@ -51,6 +53,28 @@ def search(records: Iterable[Record], words: Sequence[str]) -> list[Hit] | None:
         return None
     hits.sort(key=lambda one: -one[0])
     return [hit for _, hit in hits[:HITS_MAX]]
+
+
+def passages(records: Iterable[Record], words: Sequence[str]) -> list[Hit]:
+    """Every place that has all the words in it, oldest first. Case does not count."""
+    wanted = [word.casefold() for word in words if word]
+    hits: list[Hit] = []
+    for record in records:
+        text = _text(record.event)
+        folded = text.casefold()
+        if wanted and all(word in folded for word in wanted):
+            who = _WHO.get(type(record.event), "")
+            hits.append(Hit(record.turn, _around(text, folded, wanted[0]), who))
+    return hits
+
+
+_WHO: dict[type[Event], str] = {
+    TurnStarted: "you",
+    MessageFinished: "model",
+    CallStarted: "call",
+    CallFinished: "result",
+    Entered: "your shell",
+}
 
 
 def _text(event: AnyEvent) -> str:

@@ -29,18 +29,18 @@ from agent.core.events import (
 from agent.core.limits import MAP_TOKENS
 from agent.core.messages import Message, ToolCall, Usage, UserMessage
 from agent.llm.protocol import Llm, Request, ToolSchema
-from agent.loop.context import Context, Window
+from agent.loop.context import Context
 from agent.loop.history import last_text
 from agent.loop.naming import Namer
-from agent.loop.tokens import Item
 from agent.loop.turn import Turn, run_turn
 from agent.session.beside import Beside
-from agent.session.fitting import Fitting
+from agent.session.fitting import Fitting, Weight, weight_of
 from agent.session.home import Home
-from agent.session.journal import Journal
+from agent.session.journal import Journal, read
 from agent.session.mend import mending
 from agent.session.place import Chart, Workplace
 from agent.session.questions import OnAsk, Questions
+from agent.session.search import Hit, passages
 from agent.session.state import State
 from agent.tools.base import ToolContext, Toolset
 
@@ -264,10 +264,13 @@ class Session:
 
         return self._run(summed)
 
-    async def weigh(self) -> tuple[Window, tuple[Item, ...]]:
-        """What the model takes, and the parts of what it is sent next."""
-        context = self._fitted()
-        return await context.windows.of(context.head.model), context.items()
+    async def weigh(self) -> Weight:
+        """What the model is sent next, part by part."""
+        return await weight_of(self._fitted())
+
+    def search(self, words: str) -> list[Hit]:
+        """Where all the words are in the transcript: all of it, what was undone included."""
+        return passages(read(self._journal.path)[0], words.split())
 
     async def paths(self) -> Sequence[str]:
         """The files inside. Raises `SandboxError`, `ToolboxError`."""
