@@ -328,8 +328,8 @@ class Granted(Event, frozen=True, tag=True):
 class Checked(Event, frozen=True, tag=True):
     """A command that is to succeed was run in the sandbox after a turn; `output` is its end.
 
-    `exit_code` is None when it was ended at its deadline. This was run `attempt` of at most
-    `tries`; a failure before the last is told to the model, whose next turn begins then.
+    `exit_code` is None when it was ended at its deadline. This was run number `attempt`; a failure
+    is told to the model, whose next turn begins then, as long as some are `left`.
     """
 
     kind: Literal["lint", "test", "until"]
@@ -337,7 +337,7 @@ class Checked(Event, frozen=True, tag=True):
     exit_code: int | None
     output: str
     attempt: int
-    tries: int
+    left: int
     seconds: float = 0.0
 
 

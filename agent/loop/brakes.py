@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, replace
+from operator import add, sub
 from typing import Literal
 
 from agent.core.errors import BudgetError
@@ -37,6 +38,9 @@ class Caps:
     seconds: float | None = None
     sandbox_seconds: float | None = None
 
+    def of(self, kind: Kind) -> float | None:
+        return asdict(self)[kind]
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -50,10 +54,13 @@ class Spent:
     unpriced: int = 0
 
     def __add__(self, other: Spent) -> Spent:
-        return Spent(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Spent)))
+        return Spent(*(map(add, astuple(self), astuple(other))))
 
     def __sub__(self, other: Spent) -> Spent:
-        return Spent(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(Spent)))
+        return Spent(*(map(sub, astuple(self), astuple(other))))
+
+    def of(self, kind: Kind) -> float:
+        return asdict(self)[kind]
 
 
 def spent_by(usage: Usage) -> Spent:
@@ -114,22 +121,22 @@ class Budget:
     def left(self, kind: Kind) -> float | None:
         """How much the tightest level still allows of `kind` beside what is held; None: any."""
         rooms = [
-            cap - getattr(level.spent + level._held, kind)
+            cap - (level.spent + level._held).of(kind)
             for level in self._levels
-            if (cap := getattr(level.caps, kind)) is not None
+            if (cap := level.caps.of(kind)) is not None
         ]
         return max(0.0, min(rooms)) if rooms else None
 
     def limits(self, *kinds: Kind) -> bool:
         """Whether some level has a limit of one of these kinds."""
-        return any(getattr(b.caps, kind) is not None for b in self._levels for kind in kinds)
+        return any(b.caps.of(kind) is not None for b in self._levels for kind in kinds)
 
     def check(self, most: Spent = Spent(), *, kinds: Sequence[Kind] = KINDS) -> None:
         """Raises `Reached` when `most` does not fit into what some level has left."""
         for level in self._levels:
             before = level.spent + level._held
             for kind in kinds:
-                cap, had, more = (getattr(of, kind) for of in (level.caps, before, most))
+                cap, had, more = level.caps.of(kind), before.of(kind), most.of(kind)
                 # Nothing more is asked of what is used up: time, or a lower limit than before.
                 if cap is not None and (had + more > cap or (had >= cap and kind in TIMES)):
                     raise Reached(kind, level, cap, had, more)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agent.core.errors import LlmError
+from agent.core.errors import GloveboxError
 from agent.core.limits import NAMING_DIFF_CHARS, NAMING_SECONDS
 from agent.core.messages import Usage, UserMessage
 from agent.core.text import terminal_safe
@@ -47,14 +47,14 @@ class Namer:
     seconds: float = NAMING_SECONDS
 
     async def name(self, request: str, diff: str) -> Named | None:
-        """A message for `diff`; None when the model fails, is too slow or says nothing usable."""
+        """A message for `diff`; None when the model fails, is slow or dear, or says nothing."""
         recent = await self.recent() if self.recent else ()
         asked = UserMessage(_question(request, diff, recent))
         question = Request(self.model, self.prompt, (asked,))
         try:
             async with asyncio.timeout(self.seconds):
                 reply = await self.llm.ask(question, lambda _: None)
-        except (LlmError, TimeoutError):
+        except (GloveboxError, TimeoutError):
             return None
         message = cleaned(reply.text)
         return Named(message, reply.usage) if message else None

@@ -95,6 +95,15 @@ def repeating(times: int, steps: int) -> str:
     )
 
 
+def check_failed(command: str, exit_code: int | None, output: str) -> str:
+    how = "was ended at its deadline" if exit_code is None else f"failed with exit code {exit_code}"
+    said = f"It said:\n{model_safe(output).strip()}" if output.strip() else "It said nothing."
+    return (
+        f"[glovebox: after your turn `{one_line(command, 500)}` was run in the sandbox and {how}."
+        f" Mend what is wrong; it will be run again when you are done. {said}]"
+    )
+
+
 def repository_map(text: str) -> str:
     return (
         "[Repository map, made for this request without being asked: files that may matter and what"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.core.events import AnyEvent
 from agent.core.limits import COMPACT_AT
@@ -53,6 +53,10 @@ class Fitting:
     share: float = COMPACT_AT
     weak: Writer | None = None
     learned: dict[str, int] = field(default_factory=dict[str, int])
+
+    def drawing(self, on: Callable[[Llm], Llm]) -> Fitting:
+        """The same, with the model that sums up drawing on a budget."""
+        return replace(self, weak=self.weak and replace(self.weak, llm=on(self.weak.llm)))
 
     def context(
         self, llm: Llm, head: Request, state: State, emit: Callable[[AnyEvent], None]

@@ -103,12 +103,12 @@ class Purse:
         finally:
             self.budget = outer
 
-    async def within(self, work: Coroutine[Any, Any, T]) -> T:
+    async def within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do `work` as long as there is time. Raises `Reached` when that is over."""
         budget = self.budget
         if not budget.limits(*TIMES):
-            return await work
-        doing = asyncio.create_task(work)
+            return await work()
+        doing = asyncio.create_task(work())
         waiting = asyncio.create_task(_time_up(budget))
         try:
             await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)

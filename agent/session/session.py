@@ -8,9 +8,11 @@ order; events between turns (the sandbox comes up) are delivered at the start of
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agent.core.channel import Channel
 from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError, UserError
@@ -34,11 +36,13 @@ from agent.loop.history import last_text
 from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
 from agent.session.beside import Beside
+from agent.session.checks import By, Checks, Commands, interruptible
 from agent.session.fitting import Fitting, Weight, weight_of
 from agent.session.home import Home
 from agent.session.journal import Journal, read
 from agent.session.mend import mending
 from agent.session.place import Chart, Workplace
+from agent.session.purse import Allowed, Purse
 from agent.session.questions import OnAsk, Questions
 from agent.session.search import Hit, passages
 from agent.session.state import State
@@ -53,6 +57,7 @@ class Parts:
     `namer` words the commits; without one they say what was asked. `map_tokens` is how long a map
     of the repository may be that the model is given; 0 is none. `notes` are those that the
     repository keeps; `fitting` is how a conversation is kept within what the model takes.
+    `allowed` is what may be spent, `checks` what is to succeed after a turn.
     """
 
     llm: Llm
@@ -66,6 +71,8 @@ class Parts:
     map_tokens: int = 0
     notes: bool = False
     fitting: Fitting = field(default_factory=Fitting)
+    allowed: Allowed = field(default_factory=Allowed)
+    checks: Commands = field(default_factory=Commands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +105,10 @@ class Session:
         self._parts: Parts | None = None
         self._place: Workplace | None = None
         self._turn: asyncio.Task[None] | None = None
-        self._loop: asyncio.Task[int] | None = None
+        self._loop: asyncio.Task[Any] | None = None
+        self._why: GloveboxError | None = None
         self._questions = Questions(self.emit)
+        self.purse = Purse(Allowed(), state.ledger, self._questions, self.emit)
         self._at_close: list[Callable[[], None]] = []
         self._used = False
         self.listeners: list[Callable[[Record], None]] = []
@@ -108,11 +117,14 @@ class Session:
     def equip(self, parts: Parts, place: Workplace) -> None:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
         self._parts, self._place = parts, place
-        self._home = Home(self.state, place, self.emit, parts.namer)
-        self._beside = Beside(self.state, place, self.emit, parts)
         self._questions.on_ask = parts.on_ask
         for event in mending(self.state):
             self.emit(event)
+        self.purse = Purse(parts.allowed, self.state.ledger, self._questions, self.emit)
+        namer = parts.namer and replace(parts.namer, llm=self.purse.metered(parts.namer.llm))
+        self._home = Home(self.state, place, self.emit, namer)
+        self._beside = Beside(self.state, place, self.emit, parts)
+        self._checks = Checks(parts.checks, place, self.emit, self._held)
         self._used = self.state.behind
 
     def emit(self, event: AnyEvent) -> None:
@@ -122,6 +134,7 @@ class Session:
         self._events.send(record)
         for tell in tuple(self.listeners):
             tell(record)
+        self.purse.hear(event)
 
     @property
     def branch(self) -> str:
@@ -171,9 +184,14 @@ class Session:
     def send(self, text: str) -> AsyncGenerator[Record]:
         """Run one turn and yield its records, the sync that follows it included.
 
-        Leaving the iteration early interrupts the turn. Raises `UserError` while one is running.
+        Checks that fail after it add turns. Leaving the iteration early interrupts the turn. Raises
+        `UserError` while one is running, and `BudgetError` when there may be no more of them.
         """
-        return self._run(lambda: self._take_turn(text))
+        if self._turns_left() <= 0:
+            raise BudgetError(
+                f"the session has had its {self.state.turn} turns", "give more with `--max-turns`"
+            )
+        return self._run(lambda: self._rounds(text))
 
     def sync(self, about: str = "Work of an interrupted turn") -> AsyncGenerator[Record]:
         """Bring home what is only inside, and yield the records of it."""
@@ -276,9 +294,13 @@ class Session:
         """The files inside. Raises `SandboxError`, `ToolboxError`."""
         return await self._equipped[1].paths()
 
-    def interrupt(self) -> None:
-        """End the running turn; what it did is kept and its history completed."""
+    def interrupt(self, why: GloveboxError | None = None) -> None:
+        """End the running turn; what it did is kept and its history completed.
+
+        With a reason the turn counts as failed by that.
+        """
         if self._loop is not None and not self._loop.done():
+            self._why = why
             self._loop.cancel()
 
     def at_close(self, end: Callable[[], None]) -> None:
@@ -333,24 +355,51 @@ class Session:
             self._events, events = Channel(), self._events
             events.close()
 
-    async def _take_turn(self, text: str) -> None:
+    async def _rounds(self, text: str) -> None:
+        """A turn, what has to succeed after it, and the turns that this adds."""
+
+        async def sync() -> bool:
+            used = self._used
+            if used:
+                await self._sync(text)
+            return used
+
+        turns = self._turns_left
+        with self.purse.opened("run"):
+            await self._checks.rounds(text, self._take_turn, sync, turns, lambda: self.state.last)
+
+    def _turns_left(self) -> int:
+        most = self._equipped[0].allowed.turns
+        return sys.maxsize if most is None else most - self.state.turn
+
+    async def _held(self, work: Callable[[], Coroutine[Any, Any, str]]) -> str:
+        """Run a check so that it can be interrupted, and as long as there is time."""
+
+        def begun(task: asyncio.Task[Any]) -> None:
+            self._loop = task
+
+        return await interruptible(self.purse.within(work), begun)
+
+    async def _take_turn(self, text: str, by: By) -> bool:
         self.state.turn += 1
-        self.emit(TurnStarted(UserMessage(text, at=round(time.time(), 3))))
+        self.emit(TurnStarted(UserMessage(text, at=round(time.time(), 3)), by))
         self._beside.begin(text)
         outcome: Outcome = "failed"
         problem: Problem | None = None
         try:
-            outcome, problem = await self._answer()
+            with self.purse.opened("turn"):
+                outcome, problem = await self._answer()
         finally:
-            self.emit(TurnFinished(outcome, self.state.spent, self.state.steps, problem))
-        if self._used:
-            await self._sync(text)
+            spent, steps = self.state.spent, self.state.steps
+            self.emit(TurnFinished(outcome, spent, steps, problem, *self.purse.times()))
+        return outcome == "done"
 
     async def _answer(self) -> tuple[Outcome, Problem | None]:
         """Run the loop, and end it early when it turns out that there will be no sandbox."""
         _, place = self._equipped
         ready = asyncio.create_task(place.ready())
-        self._loop = asyncio.create_task(run_turn(self._as_turn()))
+        turn, self._why = self._as_turn(), None
+        self._loop = asyncio.create_task(self.purse.within(lambda: run_turn(turn)))
         try:
             await asyncio.wait({ready, self._loop}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done() and ready.exception() is not None:
@@ -366,7 +415,7 @@ class Session:
         try:
             await loop
         except asyncio.CancelledError:
-            missing = ready.exception() if ready.done() else None
+            missing = self._why or (ready.exception() if ready.done() else None)
             if missing is None:
                 return "interrupted", None
             if not isinstance(missing, GloveboxError):
@@ -399,7 +448,8 @@ class Session:
         """The conversation as the model is to be asked with it."""
         parts, _ = self._equipped
         head = Request(parts.model, parts.system(), (), parts.schemas)
-        return parts.fitting.context(parts.llm, head, self.state, self.emit)
+        fitting, llm = parts.fitting.drawing(self.purse.metered), self.purse.metered(parts.llm)
+        return fitting.context(llm, head, self.state, self.emit)
 
     async def _history(self, context: Context) -> tuple[Message, ...]:
         """The conversation for the next request, with what came to go with it, made to fit."""
