@@ -56,6 +56,11 @@ def read(path: Path) -> tuple[list[Record], int]:
         data = read_bytes(path, limit=JOURNAL_MAX_BYTES)
     except UserError as error:
         raise JournalError(error.message) from error
+    return parsed(data, path)
+
+
+def parsed(data: bytes, path: Path) -> tuple[list[Record], int]:
+    """What `read` finds in the bytes of the journal at `path`."""
     records: list[Record] = []
     end = 0
     lines = data.split(b"\n")
