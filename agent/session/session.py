@@ -35,7 +35,7 @@ from agent.loop.context import Context
 from agent.loop.history import last_text
 from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
-from agent.session.beside import Beside
+from agent.session.additions import Additions
 from agent.session.checks import By, Checks, Commands, interruptible
 from agent.session.fitting import Fitting, Weight, weight_of
 from agent.session.home import Home
@@ -123,7 +123,7 @@ class Session:
         self.purse = Purse(parts.allowed, self.state.ledger, self._questions, self.emit)
         namer = parts.namer and replace(parts.namer, llm=self.purse.metered(parts.namer.llm))
         self._home = Home(self.state, place, self.emit, namer)
-        self._beside = Beside(self.state, place, self.emit, parts)
+        self._additions = Additions(self.state, place, self.emit, parts)
         self._checks = Checks(parts.checks, place, self.emit, self._held)
         self._used = self.state.behind
 
@@ -318,7 +318,7 @@ class Session:
             await asyncio.wait({self._turn})
         try:
             if self._place is not None:
-                self._beside.end()
+                self._additions.end()
                 await self._place.close()
         finally:
             self._journal.flush()
@@ -383,7 +383,7 @@ class Session:
     async def _take_turn(self, text: str, by: By) -> bool:
         self.state.turn += 1
         self.emit(TurnStarted(UserMessage(text, at=round(time.time(), 3)), by))
-        self._beside.begin(text)
+        self._additions.begin(text if by == "person" else "")
         outcome: Outcome = "failed"
         problem: Problem | None = None
         try:
@@ -453,7 +453,7 @@ class Session:
 
     async def _history(self, context: Context) -> tuple[Message, ...]:
         """The conversation for the next request, with what came to go with it, made to fit."""
-        await self._beside.add(await context.windows.tokens(context.head.model))
+        await self._additions.add(await context.windows.tokens(context.head.model))
         return await context.messages()
 
     async def _context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:

@@ -26,7 +26,7 @@ class Wanted(Protocol):
     def notes(self) -> bool: ...
 
 
-class Beside:
+class Additions:
     """The additions of one session; each comes with what is sent next and stays at its place."""
 
     def __init__(
