@@ -62,10 +62,18 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
+class _Begun:
+    """Where a turn began, and whether with a person's words."""
+
+    at: int
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Taken:
     """Turns that were undone, as a redo needs them."""
 
-    turns: list[int]
+    turns: list[_Begun]
     messages: list[Message]
     asides: list[Aside]
     fits: list[Fit]
@@ -76,8 +84,7 @@ class History:
 
     def __init__(self) -> None:
         self._all: list[Message] = []
-        self._told: list[Message] = []
-        self._turns: list[int] = []
+        self._turns: list[_Begun] = []
         self._asides: list[Aside] = []
         self._fits: list[Fit] = []
         self._undone: list[_Taken] = []
@@ -141,18 +148,17 @@ class History:
     def said(self, end: int | None = None) -> tuple[str, ...]:
         """The user's own words in the messages before `end`, with nothing added."""
         stop = len(self._all) if end is None else end
-        own = (m for m in self._all[:stop] if not any(m is told for told in self._told))
-        return tuple(m.text for m in own if isinstance(m, UserMessage))
+        own = (self._all[turn.at] for turn in self._turns if turn.asked and turn.at < stop)
+        return tuple(message.text for message in own if isinstance(message, UserMessage))
 
     def apply(self, event: AnyEvent) -> None:
         match event:
-            case TurnStarted(message=message):
+            case TurnStarted(message=message, by=by):
                 self._undone.clear()
-                self._turns.append(len(self._all))
+                self._turns.append(_Begun(len(self._all), by == "person"))
                 self._add(message)
             case Told(text=text):
-                self._told.append(UserMessage(text))
-                self._add(self._told[-1])
+                self._add(UserMessage(text))
             case MessageFinished(message=message):
                 if message.usage.prompt:
                     self._answered = message, len(self._all), tuple(self._fits)
@@ -191,7 +197,7 @@ class History:
 
     def _undo(self, turns: int) -> None:
         begun = self._turns[-turns:]
-        start = begun[0] if begun else 0
+        start = begun[0].at if begun else 0
         self._undone.append(
             _Taken(
                 begun,

@@ -128,8 +128,9 @@ def test_additions_go_to_the_newest_message_and_survive_pruning() -> None:
 
 
 def test_what_glovebox_says_itself_is_not_the_users_word() -> None:
-    history = folded(said("go"), MessageFinished(AssistantMessage("hm")), Told("on with it"))
-    assert shown(history.messages) == ["go", "hm", "on with it"]
+    check = TurnStarted(UserMessage("the tests fail"), "check")
+    history = folded(said("go"), MessageFinished(AssistantMessage("hm")), Told("on"), check)
+    assert shown(history.messages) == ["go", "hm", "on", "the tests fail"]
     assert history.said() == ("go",)
 
 
