@@ -7,14 +7,11 @@ tracked, and comes along like everything tracked.
 
 from __future__ import annotations
 
-import secrets as random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agent.core.errors import SyncError
 from agent.core.limits import GATE_NAMES_MAX_BYTES, SEED_FILE_MAX_BYTES
 from agent.core.text import one_line
-from agent.git.inside import GIT, LOOK_INSIDE, Inside
 from agent.git.keys import PATTERN
 from agent.git.secrets import looks_secret, name_pattern
 
@@ -26,22 +23,19 @@ _MADE = (
     *(".mypy_cache", ".ruff_cache", ".tox", ".nox", ".hypothesis", ".ipynb_checkpoints"),
     *(".gradle", ".next", ".nuxt", ".svelte-kit", ".parcel-cache", ".turbo", ".terraform"),
 )
-# One record a line of NULs: a letter and a path. `head` bounds what a repository full of such
-# files can print; where it cuts, the answer is refused below.
-_LOOK = r"""
-file=$1 made=$2 secret=$3 content=$4 kilobytes=$5 most=$6; shift 6
-exec 2>/dev/null
-"$@" ls-files -z --others --exclude-standard | head -c 20000000 >"$file"
-sed -z -n -E "s#^#/#; s#/($made)/.*#/\1#p" "$file" |
+# For `gather`: `$file.new` names the new files; prints a letter and a path, ended by NUL, for each
+# that has to stay. `head` bounds what a repository full of such files can print; where it cuts,
+# the answer is refused.
+GATE = r"""
+sed -z -n -E "s#^#/#; s#/($made)/.*#/\1#p" "$file.new" |
   sed -z "s#^/#m #" | sort -z -u | head -c "$most"
-grep -z -v -E "(^|/)($made)/" "$file" >"$file.rest"
+grep -z -v -E "(^|/)($made)/" "$file.new" >"$file.rest"
 grep -z -i -E "$secret" "$file.rest" | sed -z "s/^/s /" | head -c "$most"
-sed -z "s#^#./#" "$file.rest" >"$file"
-xargs -0 -r sh -c 'find "$@" -prune -type f -size +"$0"k -print0' "$kilobytes" <"$file" |
+sed -z "s#^#./#" "$file.rest" >"$file.dotted"
+xargs -0 -r sh -c 'find "$@" -prune -type f -size +"$0"k -print0' "$kilobytes" <"$file.dotted" |
   sed -z "s#^\./#b #" | head -c "$most"
-xargs -0 -r sh -c 'find "$@" -prune -type f -size -2048k -print0' sh <"$file" |
+xargs -0 -r sh -c 'find "$@" -prune -type f -size -2048k -print0' sh <"$file.dotted" |
   xargs -0 -r grep -l -Z -E -e "$content" | sed -z "s#^\./#c #" | head -c "$most"
-rm -f "$file" "$file.rest"
 """
 _LEFT_OUT = b":(exclude,top,literal)"
 _WHY = {
@@ -71,25 +65,17 @@ class Held:
         return f"`{self.name}` {self.why}, so it stayed inside; {how}"
 
 
-async def held(inside: Inside) -> tuple[Held, ...]:
-    """The new files that stay. Raises `SyncError` when they are too many to be named."""
-    path = f"/tmp/glovebox-{random.token_hex(8)}.gate"
-    words = (
-        *(path, "|".join(name.replace(".", r"\.") for name in _MADE), name_pattern(), PATTERN),
-        *(str(SEED_FILE_MAX_BYTES // 1024), str(GATE_NAMES_MAX_BYTES)),
-    )
-    done = await inside.run(["sh", "-c", _LOOK, "sh", *words, *GIT])
-    records = done.output.split(b"\0")
-    if done.dropped or len(done.output) >= GATE_NAMES_MAX_BYTES:
-        raise SyncError(
-            "too many new files inside look like secrets or were made by tools",
-            "have the agent add them to `.gitignore`, then sync again",
-        )
-    if records[-1]:
-        raise SyncError("the new files inside could not be listed", LOOK_INSIDE)
-    found = [(r[:1].decode("ascii", "replace"), r[2:]) for r in records if r[1:2] == b" "]
-    kept = [(kind, name) for kind, name in found if kind != "s" or looks_secret(name)]
-    unique = {name: Held(name, _WHY[kind]) for kind, name in reversed(kept) if kind in _WHY}
+def gate_words() -> tuple[str, ...]:
+    """What `GATE` looks for, as its variables `made secret content kilobytes most`."""
+    made = "|".join(name.replace(".", r"\.") for name in _MADE)
+    limits = (str(SEED_FILE_MAX_BYTES // 1024), str(GATE_NAMES_MAX_BYTES))
+    return (made, name_pattern(), PATTERN, *limits)
+
+
+def kept(records: Sequence[tuple[str, bytes]]) -> tuple[Held, ...]:
+    """The new files that stay, of the records that `GATE` printed."""
+    sure = [(kind, name) for kind, name in records if kind != "s" or looks_secret(name)]
+    unique = {name: Held(name, _WHY[kind]) for kind, name in reversed(sure) if kind in _WHY}
     return tuple(unique[name] for name in sorted(unique))
 
 

@@ -34,7 +34,8 @@ GIT = (
     *("-c", "maintenance.auto=false", "-c", "core.safecrlf=false", "-c", "safe.directory=*"),
 )
 _QUIET = 'exec "$@" 2>/dev/null'
-_UNLOCK = 'rm -f "$1/index.lock" "$1/HEAD.lock"; find "$1/refs" -name "*.lock" -delete'
+UNLOCK = 'rm -f .git/index.lock .git/HEAD.lock; find .git/refs -name "*.lock" -delete'
+"""For what a git that was killed at a deadline left behind; the agent is idle when it runs."""
 
 
 class Reach(Protocol):
@@ -63,7 +64,7 @@ class Inside:
 
     def __init__(self, sandbox: Reach) -> None:
         self._sandbox = sandbox
-        self._dir = sandbox.workdir
+        self.place = sandbox.workdir
 
     async def do(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
@@ -71,7 +72,7 @@ class Inside:
         """Run `git *args`, which has to succeed."""
         done = await self.git(*args, stdin=stdin, env=env)
         if done.exit_code == 127:
-            raise SyncError("git is not installed in the sandbox", "use a sandbox that has git")
+            raise absent(self.place, program=True)
         if done.exit_code != 0:
             raise SyncError(f"`git {args[0]}` failed inside: {said(done)}", LOOK_INSIDE)
         return done
@@ -82,8 +83,7 @@ class Inside:
         """Run `git *args`, over a lock that a killed git left behind."""
         done = await self.run([*GIT, *args], stdin=stdin, env=env)
         if done.exit_code != 0 and b".lock'" in done.output:
-            # A git that was killed at a deadline leaves its lock; the agent is idle now.
-            await self.run(["sh", "-c", _UNLOCK, "sh", posixpath.join(self._dir, ".git")])
+            await self.run(["sh", "-c", UNLOCK])
             done = await self.run([*GIT, *args], stdin=stdin, env=env)
         return done
 
@@ -97,10 +97,10 @@ class Inside:
         self, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
     ) -> ExecResult:
         """Run a program in the environment that our git has."""
-        ceiling = {"GIT_CEILING_DIRECTORIES": posixpath.dirname(self._dir)}
+        ceiling = {"GIT_CEILING_DIRECTORIES": posixpath.dirname(self.place)}
         done = await self._sandbox.exec(
             argv,
-            cwd=self._dir,
+            cwd=self.place,
             env=_ENVIRONMENT | ceiling | dict(env or {}),
             stdin=stdin,
             seconds=SECONDS,
@@ -112,13 +112,34 @@ class Inside:
 
 def commit_id(done: ExecResult) -> str:
     """The id that git answered with; anything else raises `SyncError`."""
-    found = _OID.fullmatch(done.output) if not done.dropped else None
-    if done.exit_code != 0 or not found:
-        raise SyncError(
-            f"git inside answered with no commit id: {said(done)}",
-            "the git in this sandbox may have been replaced; start a new session",
-        )
-    return found[1].decode()
+    if done.exit_code != 0 or done.dropped:
+        raise _no_id(said(done))
+    return checked_id(done.output)
+
+
+def checked_id(answer: bytes) -> str:
+    """The id that an answer consists of; anything else raises `SyncError`."""
+    if found := _OID.fullmatch(answer):
+        return found[1].decode()
+    raise _no_id(one_line(answer[-2000:].decode("utf-8", "replace"), 300))
+
+
+def _no_id(instead: str) -> SyncError:
+    return SyncError(
+        f"git inside answered with no commit id: {instead}",
+        "the git in this sandbox may have been replaced; start a new session",
+    )
+
+
+def absent(place: str, program: bool) -> SyncError:
+    """What to say where there is no repository inside, or not even git."""
+    if program:
+        return SyncError("git is not installed in the sandbox", "use a sandbox that has git")
+    return SyncError(
+        f"there is no git repository at `{place}` inside any more",
+        "the branch on this side keeps everything up to the last sync: start a new session"
+        " from it, or have the agent restore `.git`",
+    )
 
 
 def said(done: ExecResult) -> str:

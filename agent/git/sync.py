@@ -20,6 +20,8 @@ from agent.core.errors import GloveboxError, SyncError, UserError
 from agent.core.events import Pulled, Seeded, SyncFinished, Undone, problem_of
 from agent.core.text import one_line
 from agent.git import journal
+from agent.git.gather import OUT, Words, nested_note
+from agent.git.inside import Reach
 from agent.git.journal import Journal, Position
 from agent.git.mirror import Mirror
 from agent.git.packing import Packing
@@ -28,7 +30,7 @@ from agent.git.quarantine import Change, measure, receive
 from agent.git.repository import Identity, Repository
 from agent.git.rules import Rules
 from agent.git.seed import Origin, Seed, pack_origin, pack_seed
-from agent.git.workspace import OUT, Reach, Words, Workspace, nested_note
+from agent.git.workspace import Workspace
 from agent.host import files
 from agent.host.files import temporary_dir
 
@@ -190,10 +192,13 @@ class Sync:
         self, log: Journal, workspace: Workspace, words: Words, known: Iterable[str]
     ) -> SyncFinished:
         await self._make_up(log)
-        change = await self._bring(log, workspace, words, known)
-        done = await self._show(log, change)
-        await self._compare(workspace, log.at.tip)
-        return done
+        try:
+            change = await self._bring(log, workspace, words, known)
+            done = await self._show(log, change)
+            await self._compare(workspace, log.at.tip)
+            return done
+        finally:
+            await workspace.tidy()
 
     async def replay(self) -> SyncFinished | None:
         """Finish what a process that died had carried here; None when there is nothing of it.
@@ -222,14 +227,20 @@ class Sync:
         """Commit what is inside and have it here as `…/tip`, checked."""
         tip = await self._mirror.private("tip")
         since = tip or await self._first_known((log.at.tip, log.at.value, log.at.base, *known))
-        made = await workspace.commit(words)
-        new = await workspace.descend(made.head, since, words)
-        if new == tip:
+        made = await workspace.gather(words, since)
+        new = made.head
+        if not made.bundle:
+            new = await workspace.descend(made.head, since, words)
+        if new == since:
+            if not tip:
+                await self._mirror.set_private("tip", since, "")
             log.note("verified", since=since, new=new, tip=new, notes=made.notes, held=made.held)
             return Change()
-        log.note("committed", since=since, new=new, notes=made.notes, held=made.held)
-        path = await workspace.bundle(new, since)
-        log.note("bundled")
+        at = {"since": since, "new": new, "notes": made.notes, "held": made.held}
+        if not made.bundle:
+            log.note("committed", **at)
+        path = made.bundle or await workspace.bundle(new, since)
+        log.note("bundled", **at)
         files.remove_file(log.bundle)
         await workspace.carry(path, log.bundle)
         log.note("carried")
@@ -392,10 +403,12 @@ class Sync:
         if sandbox is not None:
             workspace = Workspace(sandbox)
             base = await self._first_known((at.base, *known))
-            made = await workspace.commit(self._words("Work that was rescued", None))
+            made = await workspace.gather(self._words("Work that was rescued", None), base)
             if made.head == base:
                 return False
-            await workspace.carry(await workspace.bundle(made.head, base), target)
+            path = made.bundle or await workspace.bundle(made.head, base)
+            await workspace.carry(path, target)
+            await workspace.tidy()
             return True
         tip = await self._mirror.private("tip")
         if not tip or tip == at.base or not await self._mirror.unplaced(tip):

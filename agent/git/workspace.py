@@ -9,52 +9,43 @@ from __future__ import annotations
 
 import posixpath
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.core.errors import SandboxError, SandboxLost, SyncError
 from agent.core.limits import BUNDLE_MAX_BYTES, WORK_DIFF_MAX_BYTES
-from agent.core.text import one_line
-from agent.git.gate import HELD, excluded, excluding, held, ignoring
+from agent.git.gate import HELD, excluded, ignoring
+from agent.git.gather import OUT, Gathered, Words, gather
 from agent.git.history import Tag, packed_refs
-from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, Reach, commit_id, said
+from agent.git.inside import GIT, LOOK_INSIDE, SECONDS, Inside, Reach, absent, commit_id
 from agent.git.repository import Identity
 from agent.git.seed import Seed
 from agent.host import disk
 from agent.host.files import AppendFile
 
-OUT = "refs/glovebox/out"
-"""What last went out; keeps it from being collected when the agent rewrites history."""
-
 REWRITTEN = "Keep the history that was rewritten"
-STRANGERS_MAX_BYTES = 20_000
 
-# Repositories in the repository as `name/`, tracked as bare ids or not; then files in the place of
-# a submodule as `./name/file`. `head` because a git that was replaced can write without end, and
-# grep waits for a NUL.
-_STRANGERS = """\
-"$@" ls-files -z --others --exclude-standard 2>/dev/null | head -c 20000000 | grep -z "/$"
-"$@" ls-files -z --stage 2>/dev/null | head -c 200000000 | sed -z -n "s/^160000 [^\t]*\t//p" |
-  xargs -0 -r -I{} sh -c '
-    if test -e "./$1/.git"
-    then printf "%s/\\0" "$1"
-    else find "./$1" -mindepth 1 -maxdepth 1 -print0 -quit
-    fi' sh {} 2>/dev/null
-"""
 _SET_UP = 'cat >>"$1/config" && printf "ref: %s\\n" "$2" >"$1/HEAD"'
-_LOOSE = """\
-file=$1 held=$2; shift 2
-cp -p "$("$@" rev-parse --git-path index)" "$file" 2>/dev/null
+# How many commits, on one line; ends with 1 when there would be one more.
+_AHEAD = """\
+file=$1 held=$2 since=$3; shift 3
+exec 2>/dev/null
+trap 'rm -f "$file" "$file.new"' EXIT
+"$@" rev-list --count HEAD "^$since" | head -c 20
+cp -p "$("$@" rev-parse --git-path index)" "$file"
 export GIT_INDEX_FILE="$file"
-"$@" add -u >/dev/null 2>&1
-"$@" ls-files -z --others --exclude-standard 2>/dev/null | head -c 20000000 | grep -z "/$" |
-  sed -z "s/^/:(exclude,top,literal)/" | (printf ".\\0"; cat; cat "$held" 2>/dev/null) |
-  "$@" add -A --ignore-errors --pathspec-from-file=- --pathspec-file-nul >/dev/null 2>&1
-"$@" diff-index --cached --quiet HEAD -- ; code=$?
-rm -f "$file"
+"$@" add -u >/dev/null
+"$@" ls-files -z --others --exclude-standard | head -c 20000000 >"$file.new"
+if test -s "$file.new"; then
+  grep -z "/$" "$file.new" | sed -z "s/^/:(exclude,top,literal)/" |
+    (printf ".\\0"; cat; cat "$held") |
+    "$@" add -A --ignore-errors --pathspec-from-file=- --pathspec-file-nul >/dev/null
+fi
+"$@" diff-index --cached --quiet HEAD -- >/dev/null; code=$?
 exit $code
 """
+# The scratch files that are left inside go with the last question.
+_END = 'exec 2>/dev/null; test -z "$1" || rm -f "$1"; shift; exec "$@"'
 _DIFF = """\
 file=$1 limit=$2 base=$3; shift 3
 cp -p "$("$@" rev-parse --git-path index)" "$file.index" 2>/dev/null
@@ -66,27 +57,6 @@ rm -f "$file.index"
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What a commit of ours says, and in whose name."""
-
-    message: str
-    author: Identity
-    trailers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What a commit inside left: HEAD, and what did not go in, as text for people.
-
-    `held` are new files that can be let out or put away, see `gate`.
-    """
-
-    head: str
-    notes: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
-
-
 class Workspace:
     """The clone in a sandbox's `workdir`."""
 
@@ -94,6 +64,7 @@ class Workspace:
         self._sandbox = sandbox
         self._inside = Inside(sandbox)
         self._dir = sandbox.workdir
+        self._left = ""  # a file of ours inside that nobody needs any more
 
     async def plant(self, seed: Seed, branch: str) -> None:
         """Make the clone: the user's branch at the base commit, `branch` checked out at the tip."""
@@ -139,42 +110,18 @@ class Workspace:
 
     async def head(self) -> str:
         """The commit HEAD stands at. Raises `SyncError` when there is none."""
-        if head := await self._born():
-            return head
-        raise SyncError("HEAD of the repository inside is at no commit", LOOK_INSIDE)
-
-    async def _born(self) -> str:
-        done = await self._inside.ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
+        left, self._left = self._left, ""
+        ask = ("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
+        done = await self._inside.run(["sh", "-c", _END, "sh", left, *GIT, *ask])
         if done.exit_code == 0:
             return commit_id(done)
-        await self._require_repository()
-        return ""
+        if (await self._inside.ask("rev-parse", "--git-dir")).exit_code:
+            raise absent(self._dir, program=False)
+        raise SyncError("HEAD of the repository inside is at no commit", LOOK_INSIDE)
 
-    async def commit(self, words: Words) -> Committed:
-        """Commit whatever changed, ignored files left alone; the agent's own commits stay as is."""
-        born = await self._born()
-        strangers = await self._strangers()
-        nested = [name[:-1] for name in strangers if name.endswith(b"/")]
-        notes = [nested_note(name.decode("utf-8", "replace")) for name in nested]
-        notes += [_submodule_note(name) for name in strangers if name.startswith(b"./")]
-        staying = await held(self._inside)
-        notes += [one.note for one in staying]
-        await self._sandbox.put(
-            self._path(f".git/{HELD}"), excluding(one.path for one in staying).removeprefix(b".\0")
-        )
-        names = tuple(one.name for one in staying)
-        if problem := await self._add([*nested, *(one.path for one in staying)]):
-            notes.append(f"not everything could be committed: {problem}")
-        if born:
-            same = await self._inside.ask("diff-index", "--cached", "--quiet", "HEAD", "--")
-            if same.exit_code == 0:
-                return Committed(born, tuple(notes), names)
-        await self._inside.do(
-            *("commit", "--quiet", "--no-verify", "--allow-empty", "--cleanup=verbatim", "-F", "-"),
-            stdin=_message(words.message, words.trailers),
-            env=words.author.environment(),
-        )
-        return Committed(await self.head(), tuple(notes), names)
+    async def gather(self, words: Words, since: str) -> Gathered:
+        """Commit and bundle what changed since `since`; see `gather`."""
+        return await gather(self._sandbox, words, since)
 
     async def descend(self, head: str, last: str, words: Words) -> str:
         """`head`, which is HEAD, or its child when it does not descend from `last`.
@@ -188,7 +135,7 @@ class Workspace:
         others = () if await self._is_ancestor(head, last) else ("-p", head)
         done = await self._inside.ask(
             *("commit-tree", f"{head}^{{tree}}", "-p", last, *others, "-F", "-"),
-            stdin=_message(REWRITTEN, words.trailers),
+            stdin=words.text(REWRITTEN),
             env=words.author.environment(),
         )
         joined = commit_id(done)
@@ -217,19 +164,23 @@ class Workspace:
             ) from error
         finally:
             file.close()
-        await self._sandbox.exec(["rm", "-f", path], seconds=SECONDS)
+            self._left = path
+
+    async def tidy(self) -> None:
+        """Remove what `carry` left inside, unless `head` has done so."""
+        left, self._left = self._left, ""
+        if left:
+            await self._sandbox.exec(["rm", "-f", left], seconds=SECONDS)
 
     async def ahead(self, since: str) -> int:
         """How many commits HEAD has that `since` has not, uncommitted changes being one more."""
-        done = await self._inside.ask("rev-list", "--count", "HEAD", f"^{since}")
-        if done.exit_code != 0 or not done.output.strip().isdigit():
+        words = (self._scratch("index"), f".git/{HELD}", since)
+        done = await self._inside.run(["sh", "-c", _AHEAD, "sh", *words, *GIT])
+        if not done.output.strip().isdigit():
             raise SyncError(f"the repository inside has lost HEAD or {since}", LOOK_INSIDE)
-        path = self._scratch("index")
-        held = self._path(f".git/{HELD}")
-        loose = await self._inside.run(["sh", "-c", _LOOSE, "sh", path, held, *GIT])
-        if loose.exit_code not in (0, 1):
-            raise SyncError(f"git inside cannot say what changed: {said(loose)}", LOOK_INSIDE)
-        return int(done.output[:12]) + loose.exit_code
+        if done.exit_code not in (0, 1):
+            raise SyncError("git inside cannot say what changed", LOOK_INSIDE)
+        return int(done.output[:12]) + done.exit_code
 
     async def keep(self, ref: str, commit: str) -> None:
         """Point a ref inside at `commit`, so that git inside does not collect it."""
@@ -266,33 +217,6 @@ class Workspace:
         if len(data) < WORK_DIFF_MAX_BYTES:
             return text
         return f"{text}\n… cut at {WORK_DIFF_MAX_BYTES} bytes; ask for the diff of single files\n"
-
-    async def _require_repository(self) -> None:
-        done = await self._inside.ask("rev-parse", "--git-dir")
-        if done.exit_code != 0:
-            raise SyncError(
-                f"there is no git repository at `{self._dir}` inside any more",
-                "the branch on this side keeps everything up to the last sync: start a new session"
-                " from it, or have the agent restore `.git`",
-            )
-
-    async def _strangers(self) -> tuple[bytes, ...]:
-        done = await self._inside.run(["sh", "-c", _STRANGERS, "sh", *GIT])
-        if len(done.output) > STRANGERS_MAX_BYTES or done.dropped:
-            return ()
-        return tuple(name for name in done.output.split(b"\0") if name)
-
-    async def _add(self, but: Sequence[bytes]) -> str:
-        # Left in, a nested repository becomes a bare commit id and its files are lost, or the
-        # whole `git add` fails because it has no commit.
-        spec = excluding(but)
-        # What is tracked comes along also where something new beside it does not.
-        await self._inside.git("add", "-u", "--ignore-errors")
-        done = await self._inside.git(
-            *("add", "-A", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"),
-            stdin=spec,
-        )
-        return "" if done.exit_code == 0 else said(done)
 
     async def ignore(self, paths: Sequence[bytes]) -> None:
         """Have git inside ignore `paths`, for as long as this sandbox lives."""
@@ -364,25 +288,3 @@ def _own_refs(seed: Seed, branch: str) -> tuple[Tag, ...]:
 
 def _can_be_branch(name: str) -> bool:
     return bool(name) and name.isprintable() and not name.startswith("-")
-
-
-def _message(message: str, trailers: Mapping[str, str]) -> bytes:
-    lines = "".join(f"{key}: {value}\n" for key, value in trailers.items())
-    text = message.replace("\0", "").strip() or "Work of the agent"
-    return f"{text}\n\n{lines}".encode("utf-8", "replace")
-
-
-def nested_note(name: str) -> str:
-    """What a person should know of a repository that the agent made inside the repository."""
-    return (
-        f"`{one_line(name, 200)}` is a git repository of its own, so its files stayed inside;"
-        f" remove its `.git` to have them come along"
-    )
-
-
-def _submodule_note(name: bytes) -> str:
-    place = name.decode("utf-8", "replace").removeprefix("./").rpartition("/")[0]
-    return (
-        f"`{one_line(place, 200)}` is the place of a submodule, so the files put there stayed"
-        " inside; have them written elsewhere"
-    )

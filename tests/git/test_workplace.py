@@ -31,7 +31,7 @@ class Gone:
 def state_of(seeded: Seeded) -> State:
     state = State()
     state.started = SessionStarted("s1", 1, "p", "m", "gone", "none")
-    state.seeded, state.sandbox_ref = seeded, "gone:1"
+    state.seeded, state.sandbox_ref, state.planted = seeded, "gone:1", True
     return state
 
 
