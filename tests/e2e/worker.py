@@ -1,13 +1,14 @@
 """A glovebox process that a test may kill: a real session, a model that counts.
 
-`python -m tests.e2e.worker REPOSITORY [--continue]` prints a line per event. The model's k-th reply
-of a turn appends line k to a file of the turn; after `STEPS` of them the turn is over.
+`python -m tests.e2e.worker REPOSITORY [--continue | --fork] [--sandbox NAME] [--image I]` prints a
+line per event. The model's k-th reply of a turn appends line k to a file of the turn; after `STEPS`
+of them the turn is over.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 from pathlib import Path
 
 from agent.app import Options, open_session
@@ -35,8 +36,15 @@ def count(request: Request) -> AssistantMessage:
 
 
 async def main() -> None:
-    resume = "" if "--continue" in sys.argv else None
-    options = Options(Path(sys.argv[1]), Settings(model="counting"), resume=resume)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("repository", type=Path)
+    parser.add_argument("--continue", dest="resume", action="store_const", const="")
+    parser.add_argument("--fork", action="store_const", const="")
+    parser.add_argument("--sandbox", default="auto")
+    parser.add_argument("--image", default="")
+    asked = parser.parse_args()
+    settings = Settings(model="counting", sandbox=asked.sandbox, image=asked.image, network="none")
+    options = Options(asked.repository, settings, resume=asked.resume, fork=asked.fork)
     session = await open_session(options, llm=Scripted([count] * 1000))
     print("opened", flush=True)
     try:
