@@ -479,6 +479,23 @@ def watch(obj: Any, sessions: tuple[str, ...], at: Path | None) -> Any:
 
 
 @main.command()
+@click.argument("session", metavar="N", default="")
+@click.option("--model", help="Another model from your next message on.")
+@_AT
+@click.pass_obj
+def attach(obj: Any, session: str, at: Path | None, **flags: Any) -> Any:
+    """Join session N while it runs, and go on with it when it is done.
+
+    What you type waits until then; Ctrl-C ends what it does now; Ctrl-D leaves it running.
+    """
+    from agent.cli.repl import Repl
+
+    directory = at or obj[0]
+    options = Options(directory, _settings((directory, obj[1]), flags), resume=session)
+    return _run(Repl(options, join=True).run(), tidy=True)
+
+
+@main.command()
 @click.argument("sessions", metavar="N…", nargs=-1, required=True)
 @_AT
 @click.pass_obj

@@ -16,6 +16,7 @@ from agent import __version__
 from agent.app import Options, open_session
 from agent.cli.asking import Asking
 from agent.cli.badge import badge
+from agent.cli.beside import Beside
 from agent.cli.commands import COMMANDS, parse
 from agent.cli.crossing import Crossings
 from agent.cli.exits import Exit
@@ -25,10 +26,10 @@ from agent.cli.live import Line, Live, marked
 from agent.cli.screen import Keys, Screen, typed
 from agent.config import require_model
 from agent.core.errors import GloveboxError, UserError
-from agent.core.events import Record, TurnFinished, problem_of
+from agent.core.events import Record, TurnFinished, TurnStarted, problem_of
 from agent.core.text import terminal_safe
 from agent.host import env
-from agent.session.session import Session
+from agent.session.session import Session, Status
 
 HISTORY = "history"
 _CANNOT_DRAW = ("dumb", "unknown")
@@ -38,8 +39,11 @@ _AGAIN = "Ctrl-C again, or Ctrl-D, leaves"
 class Repl:
     """One session and the screen it is shown on."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, join: bool = False) -> None:
+        """With `join` the session is gone along with first, if another process runs it."""
         self._options = options
+        self._join = join
+        self._beside: Beside | None = None
         self._live = Live()
         self._crossings = Crossings(self._cross)
         self._asking = Asking(self._tell_model)
@@ -82,6 +86,9 @@ class Repl:
         if self._open is not None:
             await self._open.close()
             self.show(_farewell(self._open))
+        if self._beside is not None:
+            number = self._beside.number
+            self.show(marked(f"· session {number} runs on; `glovebox attach {number}` joins it"))
         if not worker.cancelled():
             worker.result()
 
@@ -93,6 +100,8 @@ class Repl:
     async def follow(self, records: AsyncGenerator[Record]) -> None:
         """Show records as they come."""
         async for record in records:
+            if isinstance(record.event, TurnStarted) and self._beside is not None:
+                self.show(typed(record.event.message.text))  # not at this terminal
             if isinstance(record.event, TurnFinished):
                 self._hint = ""
             self._crossings.apply(record.event)
@@ -109,7 +118,19 @@ class Repl:
             self._open.interrupt()
         self._inbox.put_nowait("")
 
+    async def _go_along(self) -> None:
+        """Show what another process does with the session until it lets go of it."""
+        wanted = self._options.resume or ""
+        self._beside = await Beside.of(self._options.directory, wanted)
+        self._options = replace(self._options, resume=str(self._beside.number))
+        await self.follow(self._beside.records())
+        if errand := self._beside.errand:
+            self._inbox.put_nowait(errand)
+        self._beside = None
+
     async def _work(self) -> None:
+        if self._join:
+            await self._go_along()
         self._open = await open_session(replace(self._options, asks=True))
         self.show(marked(f"· session {self._open.number}: work arrives on {self._open.branch}"))
         ready = asyncio.create_task(self._await_sandbox(self._open))
@@ -168,7 +189,7 @@ class Repl:
             leave=self.leave,
             changed=self._changed,
             answer=self._answer,
-            badge=lambda: badge(self._open.status() if self._open else None, self._hint),
+            badge=lambda: badge(self._status(), self._hint),
             commands=[(c.name, c.about) for c in COMMANDS],
         )
         if not env.interactive() or env.variable("TERM", "dumb") in _CANNOT_DRAW:
@@ -184,24 +205,35 @@ class Repl:
             return self._crossings.press(key)
         return self._asking.press(key) or self._holding.press(key)
 
+    def _status(self) -> Status | None:
+        there = self._beside or self._open
+        return there.status() if there else None
+
     def _cross(self, identity: str, allow: bool, remember: bool) -> None:
-        self.session.answer_egress(identity, allow=allow, remember=remember)
+        there = self._beside or self.session
+        there.answer_egress(identity, allow=allow, remember=remember)
         self.show([])
 
     def _tell_model(self, identity: str, chosen: Sequence[str], words: str) -> None:
-        self.session.answer_user(identity, chosen=chosen, text=words)
+        there = self._beside or self.session
+        there.answer_user(identity, chosen=chosen, text=words)
         self.show([])
 
     def _submit(self, text: str) -> None:
         if self._asking.say(text):
             return
+        if self._beside is not None and text.strip() in ("/quit", "/exit"):
+            self.leave()
+            return
         self._inbox.put_nowait(text)
-        self._tell(f"{self._inbox.qsize()} waiting" if self._open and self._open.busy else "")
+        busy = self._beside is not None or (self._open is not None and self._open.busy)
+        self._tell(f"{self._inbox.qsize()} waiting" if busy else "")
 
     def _interrupt(self, typing: bool) -> bool:
         """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""
-        if self._open is not None and self._open.state.open:
-            self._open.interrupt()
+        there = self._beside or (self._open if self._open and self._open.state.open else None)
+        if there is not None:
+            there.interrupt()
             self._tell("interrupting")
             return False  # What is being typed may be why.
         if self._hint == _AGAIN and not typing:

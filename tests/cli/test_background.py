@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -40,11 +40,17 @@ def writer(request: dict[str, Any]) -> Answer:
 
 
 class Held:
-    """A model that writes and then says nothing more until it is let go."""
+    """A model that writes and then says nothing more until it is let go, or the test is over."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
         self.asked = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go.set()
 
     def __call__(self, request: dict[str, Any]) -> Answer:
         if request["messages"][-1]["role"] == "tool":
@@ -94,13 +100,12 @@ def test_sessions_run_on_by_themselves_from_one_base(user: User) -> None:
 def test_one_is_seen_at_work_and_stopped_with_its_work(user: User) -> None:
     user.start()
     held = Held()
-    with OpenAIServer(held) as server:
+    with OpenAIServer(held) as server, held:
         spawn(user, server, "write one")
         assert held.asked.wait(60)
         seen = ps(user)[1]
         assert (seen["state"], seen["step"], seen["now"]) == ("running", 2, "waits for the model")
         done = user.glovebox("stop", "1")
-        held.go.set()
     assert done.code == 0, done.err
     assert "session 1 is stopped; its work is on glovebox/1" in done.out
     assert user.git("show", "glovebox/1:one.txt") == "one"
@@ -152,7 +157,7 @@ def host_of(user: User) -> int:
 def test_a_host_that_is_killed_is_no_secret_and_its_session_goes_on(user: User) -> None:
     user.start()
     held = Held()
-    with OpenAIServer(held) as server:
+    with OpenAIServer(held) as server, held:
         spawn(user, server, "write one")
         assert held.asked.wait(60)
         host = host_of(user)
@@ -169,7 +174,7 @@ def test_a_host_that_is_killed_is_no_secret_and_its_session_goes_on(user: User) 
 def test_a_terminated_host_brings_the_work_home(user: User) -> None:
     user.start()
     held = Held()
-    with OpenAIServer(held) as server:
+    with OpenAIServer(held) as server, held:
         spawn(user, server, "write one")
         assert held.asked.wait(60)
         with subprocess.Popen(user.argv("watch"), cwd=user.repo, env=user.environment,

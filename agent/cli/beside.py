@@ -1,0 +1,125 @@
+"""Going along with a session that another process runs, until that process lets go of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from itertools import dropwhile
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import GloveboxError, UserError
+from agent.core.events import PASSING, Record, TurnStarted
+from agent.overview import Overview, Sight
+from agent.session.door import NAME, Question, follow, knock
+from agent.session.session import Status
+from agent.session.tail import Tail
+
+JOURNAL = "journal.jsonl"
+_POLL_SECONDS = 0.1
+
+
+class Beside:
+    """What a conversation has of a session as long as it is not its own.
+
+    Everything that happens is seen as it happens; what is asked can be answered, and the turn be
+    ended. Nothing here ends the session, and nothing of it is lost when we go away.
+    """
+
+    def __init__(self, overview: Overview, sight: Sight) -> None:
+        self._overview = overview
+        self._sight = sight
+        self._folder = overview.folder(sight.entry)
+        self._seen = -1
+        self._sent: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    async def of(cls, directory: Path, wanted: str) -> Beside:
+        """That of session `wanted`. Raises `UserError` when it waits for somebody else's words."""
+        overview = await Overview.of(directory)
+        sight = overview.find(wanted)
+        if sight.standing == "idle" and sight.held:
+            raise UserError(
+                f"session {sight.number} waits for a message in another terminal",
+                "go on there, or leave it there first",
+            )
+        return cls(overview, sight)
+
+    @property
+    def number(self) -> int:
+        return self._sight.number
+
+    @property
+    def errand(self) -> str:
+        """What it was to do and has never begun; "" for nothing."""
+        return self._overview.errand_of(self._sight.entry)
+
+    async def records(self) -> AsyncGenerator[Record]:
+        """The newest turn from its beginning, and what follows, until nobody runs it any more."""
+        tail = Tail(self._folder / JOURNAL)
+        while True:
+            # Before the journal is read: whoever has let go has written its end by then.
+            self._sight = self._overview.see(self._sight.entry)
+            following = await follow(self._folder / NAME) if self._sight.live else None
+            for record in self._new(tail.news()):
+                yield record
+            if not self._sight.live:
+                return
+            if following is None:
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            async for record in following:
+                if isinstance(record.event, PASSING) or record.seq > self._seen:
+                    self._seen = record.seq
+                    yield record
+
+    def _new(self, records: Sequence[Record]) -> list[Record]:
+        new = [record for record in records if record.seq > self._seen]
+        if self._seen < 0 and new:
+            turn = new[-1].turn
+            begun = dropwhile(
+                lambda one: not (isinstance(one.event, TurnStarted) and one.turn == turn), new
+            )
+            new, self._seen = list(begun), new[-1].seq
+        if new:
+            self._seen = new[-1].seq
+        return new
+
+    def status(self) -> Status:
+        """What a badge shows of it."""
+        state = self._overview.see(self._sight.entry).glance.state
+        started = state.started
+        return Status(
+            number=self.number,
+            model=started.model if started else "",
+            backend=started.sandbox if started else "",
+            network=state.network or (started.network if started else ""),
+            sandbox=state.sandbox,
+            branch=state.mirror,
+            sync=state.sync,
+            problem=state.problem,
+            usage=state.usage + state.spent,
+        )
+
+    def interrupt(self) -> None:
+        """End the running turn; its work is brought home, and then the session is ours."""
+        self._send(Question("interrupt"))
+
+    def answer_user(self, identity: str, *, chosen: Sequence[str] = (), text: str = "") -> None:
+        """Answer what the model asks."""
+        self._send(Question("answer", id=identity, chosen=tuple(chosen), text=text))
+
+    def answer_egress(self, identity: str, *, allow: bool, remember: bool = False) -> None:
+        """Answer what the sandbox asks."""
+        self._send(Question("cross", id=identity, allow=allow, remember=remember))
+
+    def _send(self, question: Question) -> None:
+        task = asyncio.create_task(self._knock(question))
+        self._sent.add(task)
+        task.add_done_callback(self._sent.discard)
+
+    async def _knock(self, question: Question) -> None:
+        try:
+            await knock(self._folder / NAME, question)
+        except GloveboxError:
+            return  # its process ends just now, and the question with it

@@ -1,0 +1,93 @@
+"""Joining a session that runs in the background, at a real terminal."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.cli.talking import SIZE, quit_, say_to, user_messages
+from tests.cli.test_background import Held, ps, spawn
+from tests.cli.test_network import press
+from tests.e2e.rig import MODEL, User
+from tests.servers.answers import Answer
+from tests.servers.openai import OpenAIServer, call, reply, say
+from tests.terminal import Terminal
+
+pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
+
+
+def attach(tty: Terminal, user: User, server: OpenAIServer, number: str) -> None:
+    argv = user.argv("attach", number, "--model", MODEL)
+    tty.start(argv, env=user.with_server(server), cwd=user.repo, size=SIZE)
+
+
+class Talk(Held):
+    """After its task it answers what else is said."""
+
+    def __call__(self, request: dict[str, Any]) -> Answer:
+        users = [m for m in request["messages"] if m["role"] == "user"]
+        return super().__call__(request) if len(users) == 1 else say("you are welcome")
+
+
+def test_it_is_followed_and_then_gone_on_with(tty: Terminal, user: User) -> None:
+    user.start()
+    talk = Talk()
+    with OpenAIServer(talk) as server, talk:
+        spawn(user, server, "write one")
+        assert talk.asked.wait(60)
+        attach(tty, user, server, "1")
+        tty.wait_for("→ $ echo one")
+        say_to(tty, "thank you")
+        tty.wait_for("1 waiting")
+        talk.go.set()
+        tty.wait_for("you are welcome")
+        assert user_messages(server) == ["write one", "thank you"]
+        transcript = quit_(tty)
+    assert transcript.count("› write one") == 1
+    assert transcript.count("one is written") == 1
+    order = ("› write one", "→ $ echo one", "one is written", "session 1:", "you are welcome")
+    assert re.search(".*".join(map(re.escape, order)), transcript, re.DOTALL)
+    assert user.git("show", "glovebox/1:one.txt") == "one"
+    assert ps(user)[1]["turn"] == 2
+
+
+def test_it_is_left_running_or_ended_and_taken(tty: Terminal, user: User) -> None:
+    user.start()
+    talk = Talk()
+    with OpenAIServer(talk) as server, talk:
+        spawn(user, server, "write one")
+        assert talk.asked.wait(60)
+        attach(tty, user, server, "1")
+        tty.wait_for("→ $ echo one")
+        tty.key("C-d")
+        tty.wait_for("session 1 runs on")
+        tty.wait_for("exit code 0")
+        assert ps(user)[1]["state"] == "running"
+        attach(tty, user, server, "1")
+        tty.wait_for("→ $ echo one")
+        tty.key("C-c")
+        tty.wait_for("! interrupted")
+        tty.wait_for("session 1: work arrives on glovebox/1")
+        talk.go.set()  # the server answers one after the other
+        say_to(tty, "go on")
+        tty.wait_for("you are welcome")
+        quit_(tty)
+    assert user.git("show", "glovebox/1:one.txt") == "one"
+
+
+def test_what_the_model_asks_is_answered(tty: Terminal, user: User) -> None:
+    user.start()
+    ask = call("ask", {"question": "Which colour?", "options": ["red", "blue"]})
+    with OpenAIServer([reply("", ask), say("blue it is")]) as server:
+        spawn(user, server, "paint it")
+        attach(tty, user, server, "1")
+        tty.wait_for("1-2 chooses")
+        assert ps(user)[1]["now"] == "asks: Which colour?"
+        press(tty, "2", "= blue")
+        tty.wait_for("blue it is")
+        tty.wait_for("session 1: work arrives on glovebox/1")
+        other = user.glovebox("attach", "1", server=server, stdin="")
+        assert other.code == 2
+        quit_(tty)
