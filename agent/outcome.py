@@ -16,7 +16,6 @@ import msgspec
 
 from agent.core.errors import JournalError, UserError
 from agent.core.events import Renamed
-from agent.core.messages import UserMessage
 from agent.core.text import one_line
 from agent.git import export
 from agent.git.keys import masked
@@ -73,8 +72,7 @@ class Session:
     @property
     def title(self) -> str:
         """What was asked first, on one line."""
-        asked = (m.text for m in self.state.history.messages if isinstance(m, UserMessage))
-        return one_line(next(asked, ""), TITLE_CHARS)
+        return one_line(next(iter(self.state.history.said()), ""), TITLE_CHARS)
 
     @property
     def work(self) -> Work:

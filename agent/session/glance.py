@@ -18,7 +18,7 @@ from agent.core.events import (
     TurnFinished,
     TurnStarted,
 )
-from agent.core.messages import Usage, UserMessage
+from agent.core.messages import Usage
 from agent.core.text import one_line
 from agent.loop.history import last_text
 from agent.session.errand import Outlook
@@ -77,8 +77,8 @@ class Glance:
     @property
     def title(self) -> str:
         """Its name, or what was asked first, on one line."""
-        asked = (m.text for m in self.state.history.messages if isinstance(m, UserMessage))
-        return self.state.name or one_line(next(asked, ""), _CHARS)
+        asked = next(iter(self.state.history.said()), "")
+        return self.state.name or one_line(asked, _CHARS)
 
     @property
     def usage(self) -> Usage:
