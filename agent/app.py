@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +25,11 @@ from agent.host import env, files
 from agent.host.owner import owner_id
 from agent.llm.absent import Absent
 from agent.llm.protocol import Llm, ToolSchema
-from agent.llm.replay import Recorder, Replay
+from agent.llm.replay import Recorder
 from agent.loop.compact import Writer
 from agent.loop.naming import Namer
+from agent.models import REPLAY_PREFIX as REPLAY_PREFIX
+from agent.models import open_model, window_of
 from agent.prompting.builder import GitFacts, system_prompt
 from agent.sandbox.auto import AUTO, choose
 from agent.sandbox.egress import registries
@@ -52,7 +53,6 @@ from agent.tools.builtin import builtin
 from agent.whereabouts import remember
 from agent.workplace import Workplace
 
-REPLAY_PREFIX = "replay:"
 SYSTEM_FILE = "system.md"
 OWNER = "glovebox.owner"
 AUDIT_FILE = "network.jsonl"
@@ -366,7 +366,7 @@ class _Made:
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
     texts = files.package_texts("prompts")
-    answers = llm if llm is not None else _llm(model, options.settings)
+    answers = llm if llm is not None else open_model(model, options.settings)
     if options.record is not None:
         answers = Recorder(answers, options.record)
     tools = builtin(_below(texts, "tools/"))
@@ -389,7 +389,8 @@ def _namer(settings: Settings, prompt: str) -> Namer | None:
     """Who words the commits; None for the words of the request."""
     if not settings.weak_model:
         return None
-    return Namer(_llm(settings.weak_model, settings), settings.weak_model, prompt)
+    model = settings.weak_model
+    return Namer(open_model(model, settings, fallback=False), model, prompt)
 
 
 def _fitting(
@@ -398,20 +399,11 @@ def _fitting(
     """How conversations are kept within what a model takes."""
     return Fitting(
         prompt,
-        known=_window if asks_provider else unknown_window,
+        known=window_of if asks_provider else unknown_window,
         window=settings.window,
         share=settings.compact_at,
         weak=namer and Writer(namer.llm, namer.model),
     )
-
-
-async def _window(model: str) -> int:
-    """How many tokens the model takes, 0 when that is not known."""
-    if not model or model.startswith(REPLAY_PREFIX):
-        return 0
-    from agent.llm import client
-
-    return await client.window(model)
 
 
 def _assemble(
@@ -554,15 +546,3 @@ def _system(place: Path, made: _Made, facts: Facts, git: GitFacts) -> str:
     text = system_prompt(made.template, facts, git, date=time.strftime("%Y-%m-%d"))
     files.write_whole(place, text.encode())
     return text
-
-
-def _llm(model: str, settings: Settings) -> Llm:
-    if not model:
-        return Absent()
-    if model.startswith(REPLAY_PREFIX):
-        return Replay(Path(model.removeprefix(REPLAY_PREFIX)))
-    from agent.llm import client
-
-    # litellm takes seconds to import; it loads while the sandbox comes up and the user types.
-    threading.Thread(target=client.warm, daemon=True, name="warm").start()
-    return client.LitellmClient(options=settings.options)

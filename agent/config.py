@@ -44,6 +44,14 @@ class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a limit cannot be below 0")
 
 
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model costs: US dollars per million tokens; without `cached` all cost `prompt`."""
+
+    prompt: Annotated[float, msgspec.Meta(ge=0)]
+    completion: Annotated[float, msgspec.Meta(ge=0)]
+    cached: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set. Every field is a key of the files, a `GLOVEBOX_` variable and a flag."""
 
@@ -55,6 +63,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: str = ""
     steps: int = STEPS_MAX
     weak_model: str = ""
+    editor_model: str = ""
+    fallback: tuple[str, ...] = ()
+    effort: Literal["", "none", "minimal", "low", "medium", "high", "xhigh"] = ""
+    tools: Literal["auto", "native", "text"] = "auto"
+    prices: dict[str, Rates] = msgspec.field(default_factory=dict[str, Rates])
     commit_author: str = ""
     commit_trailer: str = ""
     history: int | Literal["auto", "all"] = "auto"
@@ -76,6 +89,10 @@ _VALUES = {
     "notes": "true or false: whether the model is given AGENTS.md and the like",
     "window": "how many tokens the model takes; 0 for what is known of it",
     "compact_at": "a share of the window from 0.3 to 0.95",
+    "fallback": "a list of models, asked in turn when the one before does not answer",
+    "effort": "none, minimal, low, medium, high or xhigh",
+    "tools": "auto, native, or text for a model that cannot call tools",
+    "prices": "for each model `prompt`, `completion` and perhaps `cached`, in dollars per million",
     "commit_author": "`Name <address>`",
     "commit_trailer": "a line such as `Co-authored-by: Name <address>`",
     "allow_hosts": "a list of hosts",
@@ -152,7 +169,7 @@ def _environment() -> dict[str, Any]:
     found: dict[str, Any] = {
         name.removeprefix(PREFIX).lower(): value for name, value in env.variables(PREFIX).items()
     }
-    for key in {"allow_hosts", "not_secret"} & set(found):
+    for key in {"allow_hosts", "not_secret", "fallback"} & set(found):
         found[key] = found[key].replace(",", " ").split()
     if "limits" in found:
         pairs = found["limits"].replace(",", " ").split()

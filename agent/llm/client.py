@@ -18,8 +18,17 @@ from agent.core.errors import LlmDownError, LlmError
 from agent.core.messages import AssistantMessage, Message
 from agent.host import env
 from agent.llm.assemble import Assembler, tokens
-from agent.llm.failure import Failure, failure_of, slow
-from agent.llm.known import cost_of, price_of, provider_of, question_facts, sees, window_of
+from agent.llm.failure import Failure, failure_of, slow, unknown_model
+from agent.llm.known import (
+    cost_of,
+    effort_of,
+    price_of,
+    provider_of,
+    question_facts,
+    sees,
+    window_of,
+)
+from agent.llm.price import Rate
 from agent.llm.protocol import Delta, OnDelta, Price, Request
 from agent.llm.retry import Retry, TransientError
 from agent.llm.wire import encode_messages, encode_tools
@@ -71,9 +80,16 @@ async def window(model: str) -> int:
     return window_of(await asyncio.to_thread(_library), model)
 
 
-async def price(model: str) -> Price | None:
-    """What a token costs at most at `model`; None when that is not known."""
-    return price_of(await asyncio.to_thread(_library), model)
+async def check(model: str) -> None:
+    """Raise `UserError`, with what was perhaps meant, when no provider is known for `model`."""
+    facts = await asyncio.to_thread(lambda: question_facts(_library(), model))
+    if not facts.provider:
+        raise unknown_model(facts)
+
+
+async def price(model: str, prices: Mapping[str, Rate] | None = None) -> Price | None:
+    """What a token costs at most at `model`; None when neither `prices` nor the table knows."""
+    return price_of(await asyncio.to_thread(_library), model, (prices or {}).get(model))
 
 
 async def close() -> None:
@@ -96,8 +112,9 @@ class LitellmClient:
     """An `Llm` that asks the provider named in the model's prefix, such as `openai/gpt-5`.
 
     Keys and addresses come from the environment as litellm reads them. `options` are further
-    arguments of every request, such as `temperature`. `stream=False` asks for whole replies; a
-    server that does not stream although asked to is found out and asked so by itself.
+    arguments of every request, such as `temperature`; `effort` is how much a model that reasons is
+    to do so; `prices` are a person's, by model, over those of the table. `stream=False` asks for
+    whole replies; a server that does not stream although asked to is found out by itself.
     """
 
     def __init__(
@@ -106,13 +123,19 @@ class LitellmClient:
         retry: Retry | None = None,
         first_byte_seconds: float = FIRST_BYTE_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
+        whole_seconds: float = WHOLE_SECONDS,
         stream: bool = True,
+        effort: str = "",
+        prices: Mapping[str, Rate] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self._retry = retry or Retry()
         self._first_byte_seconds = first_byte_seconds
         self._idle_seconds = idle_seconds
+        self._whole_seconds = whole_seconds
         self._stream = stream
+        self._effort = effort
+        self._prices = dict(prices or {})
         self._options = dict(options or {})
         self._unstreamed: set[str] = set()
 
@@ -127,12 +150,15 @@ class LitellmClient:
         reply = await self._receive(library, request, on_delta, stream=streamed)
         if reply.empty and streamed:
             # litellm turns a body that is no event stream into an empty reply.
-            self._unstreamed.add(request.model)
             reply = await self._receive(library, request, on_delta, stream=False)
+            if not reply.empty:
+                self._unstreamed.add(request.model)
         if reply.empty:
+            self._unstreamed.discard(request.model)
             error = LlmDownError(f"`{request.model}` gave an empty answer", "try again")
             raise TransientError(error, "provider gave an empty answer")
-        usage = tokens(reply.usage, cost_of(library, request.model, reply.usage))
+        cost = cost_of(library, request.model, reply.usage, self._prices.get(request.model))
+        usage = tokens(reply.usage, cost)
         return reply.message(request.model, usage, request.tools)
 
     async def _receive(
@@ -148,6 +174,7 @@ class LitellmClient:
             on_delta(delta)
 
         arguments = self._arguments(request, stream=stream, sees=sees(library, request.model))
+        arguments |= effort_of(library, request.model, self._effort)
         try:
             await self._read(library, arguments, reply, show)
         except TimeoutError as error:
@@ -161,7 +188,7 @@ class LitellmClient:
     async def _read(
         self, library: Any, arguments: dict[str, Any], reply: Assembler, show: OnDelta
     ) -> None:
-        seconds = self._first_byte_seconds if arguments["stream"] else WHOLE_SECONDS
+        seconds = self._first_byte_seconds if arguments["stream"] else self._whole_seconds
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds) as deadline:
             answer = await _open(library, arguments)
@@ -190,7 +217,7 @@ class LitellmClient:
             # Repeating is `Retry`'s business, which says so; time-outs are ours as well.
             "num_retries": 0,
             "max_retries": 0,
-            "timeout": WHOLE_SECONDS,
+            "timeout": self._whole_seconds,
             **self._options,
             **self._bound(request.reply_max),
             "stream": stream,

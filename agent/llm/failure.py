@@ -68,7 +68,7 @@ def failure_of(error: BaseException, asked: Asked, *, now: datetime | None = Non
     kinds = {name for each in trace for name in _kinds(each)}
     status = _status(trace)
     if "LLM Provider NOT provided" in str(error) or "LiteLLMUnknownProvider" in kinds:
-        return Failure(_unknown_model(asked))
+        return Failure(unknown_model(asked))
     if not headers and (_NO_KEY.search(text) or "AuthenticationError" in kinds):
         return Failure(_no_key(asked))
     if "ContextWindowExceededError" in kinds or _is_context(status, text):
@@ -101,7 +101,7 @@ def _by_status(
         wait = _retry_after(headers, now)
         return Failure(_limit(name, detail, wait), "provider is busy", asked=wait)
     if status == 404:
-        return Failure(_unknown_model(asked, detail))
+        return Failure(unknown_model(asked, detail))
     if (status >= 500 and headers) or status in (409, 503) or _BUSY.search(text):
         error = LlmDownError(f"{name} is failing ({status}){detail}", "try again later")
         return Failure(error, "provider is failing", asked=_retry_after(headers, now))
@@ -131,7 +131,8 @@ def _keys(asked: Asked) -> str:
     return f" {word} ".join(quoted)
 
 
-def _unknown_model(asked: Asked, detail: str = "") -> UserError:
+def unknown_model(asked: Asked, detail: str = "") -> UserError:
+    """The provider does not know the model, or nobody the provider."""
     near = f"did you mean {' or '.join(f'`{name}`' for name in asked.near)}? " if asked.near else ""
     if not asked.provider:
         hint = f"{near}a model is written `provider/name`, such as `openai/gpt-5`"

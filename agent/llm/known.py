@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from agent.host import env
+from agent.llm.assemble import tokens
 from agent.llm.failure import Asked
+from agent.llm.price import PER, Rate
 from agent.llm.protocol import Price
 from agent.llm.redact import secrets_in
 
@@ -65,9 +67,15 @@ _PROMPT = re.compile(r"(input_cost_per_token|cache_creation_input_token_cost)(_a
 _COMPLETION = re.compile(r"output_cost_per_(reasoning_)?token(_above_\d+k_tokens)?")
 
 
-def price_of(library: Any, model: str) -> Price | None:
-    """What a token costs at most, writing to a cache and long questions included; None: unknown."""
+def price_of(library: Any, model: str, rate: Rate | None = None) -> Price | None:
+    """What a token costs at most, writing to a cache and long questions included; None: unknown.
+
+    A person's own `rate` counts instead of the table's.
+    """
     facts = listed(library, model)
+    if rate is not None:
+        most = int(facts.get("max_output_tokens") or 0)
+        return Price(max(rate.prompt, rate.cached or 0) / PER, rate.completion / PER, most)
     if "key" in facts:  # a price that is not known is 0 in there
         facts = library.model_cost.get(facts["key"], {})
     if "input_cost_per_token" not in facts:
@@ -102,10 +110,22 @@ def _near(library: Any, asked: str) -> list[str]:
     return difflib.get_close_matches(asked, sorted(models - {asked}), n=3, cutoff=0.7)
 
 
-def cost_of(library: Any, model: str, usage: Any) -> float | None:
-    """US dollars by litellm's own table; None when the model or its price is not in it."""
+def effort_of(library: Any, model: str, effort: str) -> dict[str, Any]:
+    """The argument that says how much to reason, where the model is not known to lack it."""
+    facts = listed(library, model)
+    if not effort or (facts and not facts.get("supports_reasoning")):
+        return {}
+    # Of a model that is not in the table nobody knows but the person who has chosen this.
+    let = {} if facts else {"allowed_openai_params": ["reasoning_effort"]}
+    return {"reasoning_effort": effort, **let}
+
+
+def cost_of(library: Any, model: str, usage: Any, rate: Rate | None = None) -> float | None:
+    """US dollars by a person's own `rate`, else by litellm's table; None when neither knows."""
     if usage is None:
         return None
+    if rate is not None:
+        return rate.cost(tokens(usage, None))
     facts = listed(library, model)
     if "key" in facts:  # a price that is not known is 0 in there
         facts = library.model_cost.get(facts["key"], {})

@@ -119,7 +119,12 @@ ROOMS = (
         ("agent.core", "agent.git", "agent.host", "agent.sandbox", "agent.sandbox.protocol"),
         (PATHS,),
     ),
-    Room("agent.app", (*_LOWER, "agent.whereabouts", "agent.workplace"), (PATHS,)),
+    Room(
+        "agent.models",
+        ("agent.core", "agent.config", "agent.host", "agent.llm", "agent.llm.protocol"),
+        (PATHS,),
+    ),
+    Room("agent.app", (*_LOWER, "agent.models", "agent.whereabouts", "agent.workplace"), (PATHS,)),
     Room(
         "agent.overview",
         ("agent.core", "agent.git", "agent.host", "agent.session"),

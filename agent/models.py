@@ -1,0 +1,81 @@
+"""Which concrete model answers for a name, as the settings say. Part of the composition root.
+
+The provider library takes seconds to import: it is, when a provider is asked, and not before.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from agent.config import Settings
+from agent.llm.absent import Absent
+from agent.llm.fallback import Fallback
+from agent.llm.price import Rate
+from agent.llm.protocol import Llm, Price
+from agent.llm.replay import Replay
+
+REPLAY_PREFIX = "replay:"
+
+
+def open_model(model: str, settings: Settings, *, fallback: bool = True) -> Llm:
+    """Who answers for `model`; with `fallback` those that the settings name come after it."""
+    if not model:
+        return Absent()
+    if model.startswith(REPLAY_PREFIX):
+        return Replay(Path(model.removeprefix(REPLAY_PREFIX)))
+    from agent.llm import client
+
+    # It loads while the sandbox comes up and the user types.
+    threading.Thread(target=client.warm, daemon=True, name="warm").start()
+    provider = client.LitellmClient(
+        options=settings.options, effort=settings.effort, prices=_rates(settings)
+    )
+    return Fallback(provider, settings.fallback) if fallback and settings.fallback else provider
+
+
+def is_listed(model: str) -> bool:
+    """Whether a provider is behind the name: a recording and no model at all have no facts."""
+    return bool(model) and not model.startswith(REPLAY_PREFIX)
+
+
+async def window_of(model: str) -> int:
+    """How many tokens the model takes, 0 when that is not known."""
+    if not is_listed(model):
+        return 0
+    from agent.llm import client
+
+    return await client.window(model)
+
+
+async def price_of(model: str, settings: Settings) -> Price | None:
+    """What a token costs at most at `model` and those that answer in its place; None: unknown."""
+    if not is_listed(model):
+        return Price(0.0, 0.0)
+    from agent.llm import client
+
+    rates = _rates(settings)
+    prices = [await client.price(each, rates) for each in (model, *settings.fallback)]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices):
+        return None
+    return Price(
+        max(price.prompt for price in known),
+        max(price.completion for price in known),
+        max(price.reply_max for price in known),
+    )
+
+
+async def check_model(model: str) -> None:
+    """Raise `UserError`, with what was perhaps meant, for a name that no provider goes by."""
+    if is_listed(model):
+        from agent.llm import client
+
+        await client.check(model)
+
+
+def _rates(settings: Settings) -> dict[str, Rate]:
+    return {
+        model: Rate(rates.prompt, rates.completion, rates.cached)
+        for model, rates in settings.prices.items()
+    }
