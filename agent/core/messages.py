@@ -65,7 +65,11 @@ class UserMessage(msgspec.Struct, frozen=True, tag="user"):
 
 
 class AssistantMessage(msgspec.Struct, frozen=True, tag="assistant"):
-    """What the model said, with the calls it wants run."""
+    """What the model said, with the calls it wants run.
+
+    `thoughts` are blocks of reasoning as the provider has signed them, for the same model to have
+    back; `reasoning` is for people.
+    """
 
     text: str
     reasoning: str = ""
@@ -73,6 +77,7 @@ class AssistantMessage(msgspec.Struct, frozen=True, tag="assistant"):
     stop: StopReason = "done"
     usage: Usage = Usage()
     model: str = ""
+    thoughts: tuple[dict[str, str], ...] = ()
 
 
 class ToolMessage(msgspec.Struct, frozen=True, tag="tool"):

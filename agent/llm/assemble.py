@@ -17,6 +17,7 @@ from agent.core.events import ReasoningDelta, TextDelta
 from agent.core.messages import AssistantMessage, StopReason, ToolCall, Usage
 from agent.llm.protocol import ToolSchema
 from agent.llm.repair import repaired
+from agent.llm.thoughts import Thoughts
 from agent.llm.wire import valid_text
 from agent.llm.written import take_calls
 
@@ -44,6 +45,7 @@ class Assembler:
         self._taken = set(taken)
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._thoughts = Thoughts()
         self._slots: list[_Slot] = []
         self._by_index: dict[int, _Slot] = {}
         self._finish = ""
@@ -69,6 +71,7 @@ class Assembler:
             delta = _get(choice, "delta") or _get(choice, "message")
             for call in _get(delta, "tool_calls") or ():
                 self._add_call(call)
+            self._thoughts.add(_get(delta, "thinking_blocks"))
             if reasoning := _get(delta, "reasoning_content"):
                 self._reasoning.append(reasoning)
                 yield ReasoningDelta(valid_text(reasoning))
@@ -93,6 +96,7 @@ class Assembler:
             stop=_STOPS.get(self._finish, "calls" if calls else "done"),
             usage=usage,
             model=model,
+            thoughts=self._thoughts.blocks,
         )
 
     def _add_call(self, fragment: Any) -> None:

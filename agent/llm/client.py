@@ -31,6 +31,7 @@ from agent.llm.known import (
 from agent.llm.price import Rate
 from agent.llm.protocol import Delta, OnDelta, Price, Request
 from agent.llm.retry import Retry, TransientError
+from agent.llm.thoughts import are_missing
 from agent.llm.wire import encode_messages, encode_tools
 
 # A model that reasons in silence may take minutes to its first byte; between two bytes it may not.
@@ -174,7 +175,9 @@ class LitellmClient:
             on_delta(delta)
 
         arguments = self._arguments(request, stream=stream, sees=sees(library, request.model))
-        arguments |= effort_of(library, request.model, self._effort)
+        # Claude may not think in the middle of what it, or another, has begun without thoughts.
+        rests = "claude" in request.model and are_missing(request)
+        arguments |= effort_of(library, request.model, "" if rests else self._effort)
         try:
             await self._read(library, arguments, reply, show)
         except TimeoutError as error:

@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.core.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agent.llm.protocol import Request, ToolSchema
+from agent.llm.thoughts import of_model
 
 IMAGES_OF = "Images from the results above:"
 NOTHING = "(nothing)"
@@ -38,7 +39,7 @@ def encode_messages(request: Request, *, sees: bool = True) -> list[dict[str, An
     for message in request.messages:
         if bool(open_calls) != isinstance(message, ToolMessage):
             raise ValueError("a tool call in the history has no result, or a result no call")
-        for each in _encode(message, open_calls, sees):
+        for each in _encode(message, open_calls, request.model, sees):
             _append(encoded, each)
         open_calls = message.calls if isinstance(message, AssistantMessage) else ()
     if open_calls:
@@ -87,22 +88,27 @@ def _parts(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _encode(message: Message, calls: Sequence[ToolCall], sees: bool) -> Iterator[dict[str, Any]]:
+def _encode(
+    message: Message, calls: Sequence[ToolCall], model: str, sees: bool
+) -> Iterator[dict[str, Any]]:
     match message:
         case UserMessage():
             blank = not (message.text.strip() or message.images)
             content = NOTHING if blank else _content(message.text, message.images, sees)
             yield {"role": "user", "content": content}
         case AssistantMessage():
+            blocks = [dict(block) for block in of_model(message, model)]
+            signed = {"thinking_blocks": blocks} if blocks else {}
             if message.calls:
                 encoded = [_call(call) for call in message.calls]
                 yield {
                     "role": "assistant",
                     "content": valid_text(message.text) if message.text.strip() else None,
                     "tool_calls": encoded,
+                    **signed,
                 }
             elif message.text.strip():
-                yield {"role": "assistant", "content": valid_text(message.text)}
+                yield {"role": "assistant", "content": valid_text(message.text), **signed}
         case ToolMessage():
             results = {result.call_id: result for result in message.results}
             if len(message.results) != len(calls) or results.keys() != {c.id for c in calls}:

@@ -11,7 +11,8 @@ from agent.core.errors import GloveboxError, LlmAuthError, LlmDownError, LlmLimi
 from agent.core.messages import ToolCall, ToolMessage, ToolResult, Usage, UserMessage
 from tests.llm.asking import Naps, answered, ask_provider, calling, question, without_waiting
 from tests.llm.conftest import Provider
-from tests.servers.openai import OpenAIServer, Raw
+from tests.servers.openai import OpenAIServer, Raw, call, say
+from tests.servers.openai import reply as scripted
 
 MODEL = "anthropic/claude-sonnet-4-5"
 
@@ -139,3 +140,57 @@ async def test_a_reply_that_is_cut_is_kept(anthropic: Provider, rest: Any) -> No
 
     assert caught.value.partial == "hello"
     assert len(server.requests) == 1
+
+
+def _block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": start},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+THOUGHTS = [
+    *_block(
+        0,
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "thinking_delta", "thinking": "let "},
+        {"type": "thinking_delta", "thinking": "me see"},
+        {"type": "signature_delta", "signature": "c2lnbmVk"},
+    ),
+    *_block(1, {"type": "redacted_thinking", "data": "aGlkZGVu"}),
+    *_block(
+        2, TOOL, {"type": "input_json_delta", "partial_json": '{"command": "ls"}'}
+    ),
+]  # fmt: skip
+SIGNED = (
+    {"type": "thinking", "thinking": "let me see", "signature": "c2lnbmVk"},
+    {"type": "redacted_thinking", "data": "aGlkZGVu"},
+)
+
+
+async def test_signed_thoughts_go_back_to_the_model_that_had_them(anthropic: Provider) -> None:
+    server = anthropic([_events(BEGIN, *THOUGHTS, *END), *[_events(BEGIN, *TEXT, *END)] * 2])
+
+    reply, heard = await ask_provider(question(model=MODEL), effort="low")
+    history = (UserMessage("hi"), reply, answered(reply))
+    await ask_provider(question(*history, model=MODEL), effort="low")
+    await ask_provider(question(*history, model="anthropic/claude-haiku-4-5"), effort="low")
+
+    assert heard.reasoning == reply.reasoning == "let me see"
+    assert reply.thoughts == SIGNED
+    first, same, other = server.requests
+    assert first["thinking"]["type"] == same["thinking"]["type"] == "enabled"
+    assert same["messages"][1]["content"][:2] == list(SIGNED)
+    assert [part["type"] for part in other["messages"][1]["content"]] == ["tool_use"]
+    assert "thinking" not in other
+
+
+async def test_thoughts_that_nobody_signed_are_shown_and_not_sent_back(provider: Provider) -> None:
+    server = provider([scripted("", call("bash", {}, id="c"), reasoning="hm"), say("done")])
+
+    reply, heard = await ask_provider()
+    await ask_provider(question(UserMessage("hi"), reply, answered(reply)))
+
+    assert (heard.reasoning, reply.reasoning, reply.thoughts) == ("hm", "hm", ())
+    assert "hm" not in json.dumps(server.requests[1]["messages"])
