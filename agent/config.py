@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 
 from agent.core.errors import ConfigError, UserError
-from agent.core.limits import COMPACT_AT, MAP_TOKENS, SEED_FILE_MAX_BYTES, STEPS_MAX
+from agent.core.limits import COMPACT_AT, IDLE_MINUTES, MAP_TOKENS, SEED_FILE_MAX_BYTES, STEPS_MAX
 from agent.host import env, files
 
 USER_FILE = "config.yml"
@@ -76,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_secret: tuple[str, ...] = ()
     limits: Allowance = msgspec.field(default_factory=Allowance)
     map_tokens: int = MAP_TOKENS
+    idle: float = IDLE_MINUTES
     notes: bool = True
     window: Annotated[int, msgspec.Meta(ge=0)] = 0
     compact_at: Annotated[float, msgspec.Meta(ge=0.3, le=0.95)] = COMPACT_AT
@@ -85,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _VALUES = {
     "network": ", ".join(NETWORKS),
     "steps": "a whole number from 1 on",
+    "idle": "minutes after which a sandbox that nobody uses is stopped; 0 never stops it",
     "map_tokens": "a whole number; 0 gives the model no map of the repository",
     "notes": "true or false: whether the model is given AGENTS.md and the like",
     "window": "how many tokens the model takes; 0 for what is known of it",

@@ -110,7 +110,7 @@ def _backend_of(state: State) -> Backend | None:
 @contextlib.asynccontextmanager
 async def _inside(backend: Backend | None, state: State) -> AsyncGenerator[Sandbox | None]:
     """The session's sandbox, started to be asked what it holds; None when it is gone."""
-    if backend is None or state.started is None or state.seeded is None:
+    if backend is None or state.started is None or not state.planted:
         yield None
         return
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -239,6 +239,15 @@ class Workplace:
         assert state.seeded is not None
         return await self._sync.diff(await self._sandbox(), base=state.seeded.tip)
 
+    async def rest(self) -> bool:
+        starting = self._starting
+        if starting is None or not starting.done() or starting.cancelled():
+            return False
+        if starting.exception() is not None or await _in_use(starting.result()):
+            return False
+        await self.close()
+        return True
+
     async def close(self) -> None:
         starting, self._starting = self._starting, None
         if starting is None:
@@ -267,3 +276,17 @@ async def _begin_index(sandbox: Sandbox) -> None:
     """Have the symbols of the repository collected behind everything else."""
     with contextlib.suppress(SandboxError, ToolboxError):  # without an index questions do it
         await sandbox.toolbox.call("index")
+
+
+async def _in_use(sandbox: Sandbox) -> bool:
+    """Whether a job runs inside or a program listens; who cannot say is not disturbed."""
+    try:
+        jobs = await sandbox.toolbox.call("job_list")
+        ports = await sandbox.toolbox.call("ports")
+    except (SandboxError, ToolboxError):
+        return True
+    listed = jobs.get("jobs")
+    if not isinstance(listed, list) or ports.get("ok") is not True:
+        return True
+    running = [job for job in cast("list[Any]", listed) if job.get("state") == "running"]
+    return bool(running or ports.get("ports"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from agent.cli import elsewhere
 from agent.cli.context import context_lines
 from agent.cli.lines import cost_text
 from agent.cli.live import Line, marked, plain
@@ -17,19 +18,13 @@ from agent.core.errors import UserError
 from agent.core.events import Record
 from agent.core.text import one_line, terminal_safe
 from agent.session import ports
-from agent.session.session import Session
 
 # A path or a comment at the start of a message is no command.
 _COMMAND = re.compile(r"/([A-Za-z-]*)(?:\s+(.*))?", re.DOTALL)
 
 
-class Talk(Protocol):
+class Talk(elsewhere.Talk, Protocol):
     """What a command may use of the conversation it is typed in."""
-
-    @property
-    def session(self) -> Session: ...
-
-    def show(self, lines: Sequence[Line]) -> None: ...
 
     async def follow(self, records: AsyncGenerator[Record]) -> None:
         """Show records until they end."""
@@ -222,6 +217,11 @@ COMMANDS = (
     Command("jobs", "programs in the background of the sandbox", _jobs),
     Command("ports", "ports that programs in the sandbox listen on", _ports),
     Command("preview", "a link to one of them", _preview, takes="PORT"),
+    Command("fork", "go on in a copy, from here or after a turn", elsewhere.fork, "[TURN]"),
+    Command("sessions", "the sessions of this repository", elsewhere.sessions, "[WORDS]"),
+    Command("resume", "go on in another session", elsewhere.resume, "N"),
+    Command("rename", "a name that can stand where the number can", elsewhere.rename, "NAME"),
+    Command("export", "write the conversation as .md, .html or .json", elsewhere.export, "FILE"),
     Command("quit", "leave; the session is kept", _quit),
     Command("exit", "the same", _quit),
 )

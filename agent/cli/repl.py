@@ -7,10 +7,12 @@ What is typed while the agent works waits its turn.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from agent import __version__
 from agent.app import Options, open_session
@@ -50,6 +52,7 @@ class Repl:
         self._holding = Holding(lambda take: self._submit("/take" if take else "/ignore"))
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         self._open: Session | None = None
+        self._other: Session | None = None  # where the person goes next
         self._leaving = False
         self._hint = ""
         self._worker: asyncio.Task[None] | None = None
@@ -57,8 +60,13 @@ class Repl:
 
     @property
     def session(self) -> Session:
-        assert self._open is not None, "commands wait for the session"
-        return self._open
+        there = self._other or self._open
+        assert there is not None, "commands wait for the session"
+        return there
+
+    @property
+    def directory(self) -> Path:
+        return self._options.directory
 
     async def run(self) -> Exit:
         """Converse until the person leaves. Raises what kept the session from being opened."""
@@ -83,6 +91,8 @@ class Repl:
         """Whatever happened: stop the session, say where the work is, pass an error on."""
         worker.cancel()
         await asyncio.wait({worker})
+        if self._other is not None:
+            await self._other.close()
         if self._open is not None:
             await self._open.close()
             self.show(_farewell(self._open))
@@ -131,17 +141,33 @@ class Repl:
     async def _work(self) -> None:
         if self._join:
             await self._go_along()
-        self._open = await open_session(replace(self._options, asks=True))
-        self.show(marked(f"· session {self._open.number}: work arrives on {self._open.branch}"))
-        ready = asyncio.create_task(self._await_sandbox(self._open))
+        session = self._open = await open_session(replace(self._options, asks=True))
+        while other := await self._converse(session):
+            await session.close()
+            self.show(_farewell(session))
+            session, self._other = other, None
+            self._open = session
+
+    async def _converse(self, session: Session) -> Session | None:
+        """Be in a session until the person leaves it; the one they go to, None at the end."""
+        self.show(marked(f"· session {session.number}: work arrives on {session.branch}"))
+        ready = asyncio.create_task(self._await_sandbox(session))
         try:
-            if self._open.state.behind:
-                await self.follow(self._open.sync())
-            while text := await self._next(self._open):
+            if session.state.behind:
+                await self.follow(session.sync())
+            while self._other is None and (text := await self._next(session)):
                 await self._obey(text)
         finally:
             ready.cancel()
             await asyncio.wait({ready})
+        return self._other
+
+    async def change(self, begin: Callable[[Options], Awaitable[Session]]) -> None:
+        """Go on in the session that `begin` opens; the one here is closed and kept."""
+        other = await begin(replace(self._options, asks=True, resume=None, fork=None, turn=None))
+        self._other = other
+        with contextlib.suppress(GloveboxError):  # whoever needs the sandbox is told
+            await other.enter()  # a copy of a sandbox is made while that one is there
 
     async def _await_sandbox(self, session: Session) -> None:
         """Say early that there will be no sandbox; a turn that needs it would say so, later."""
@@ -155,11 +181,22 @@ class Repl:
         """The next thing typed, "" at the end; what happens meanwhile is shown."""
         watching = asyncio.create_task(self.follow(session.between()))
         try:
-            text = await self._inbox.get()
+            text = await self._typed(session)
             return "" if self._leaving else text
         finally:
             watching.cancel()
             await asyncio.wait({watching})
+
+    async def _typed(self, session: Session) -> str:
+        """The next line; the sandbox is stopped when it does not come for long."""
+        seconds = 60 * self._options.settings.idle or None
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._inbox.get()
+            except TimeoutError:
+                if await session.rest():
+                    self.show(marked("· the sandbox rests; your next message wakes it"))
 
     async def _obey(self, text: str) -> None:
         self._hint = ""

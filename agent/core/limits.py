@@ -31,6 +31,8 @@ KILL_GRACE_SECONDS = 2.0
 CALL_SECONDS = 45.0
 CALL_GRACE_SECONDS = 20.0
 
+IDLE_MINUTES = 30.0  # without a message, then the sandbox of a conversation is stopped
+
 # jobs and preview
 JOB_WAIT_SECONDS = 30.0
 JOB_WAIT_MAX_SECONDS = 600.0

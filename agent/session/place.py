@@ -102,6 +102,10 @@ class Workplace(Protocol):
         """Forget a sandbox that is gone; the next use starts it again with the files it kept."""
         ...
 
+    async def rest(self) -> bool:
+        """Stop it until it is needed again, unless something runs in it; whether it was stopped."""
+        ...
+
     async def close(self) -> None: ...
 
     async def discard(self) -> None:

@@ -303,6 +303,10 @@ class Session:
             self._why = why
             self._loop.cancel()
 
+    async def rest(self) -> bool:
+        """Stop the sandbox until it is needed again; False where something still runs in it."""
+        return not self.busy and await self._equipped[1].rest()
+
     def at_close(self, end: Callable[[], None]) -> None:
         """Have `end` called when the session is closed: for what lives beside it."""
         self._at_close.append(end)

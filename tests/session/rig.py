@@ -86,6 +86,10 @@ class Bench:
     async def lost(self) -> None:
         self._up = False
 
+    async def rest(self) -> bool:
+        self.calls.append("rest")
+        return True
+
     async def close(self) -> None:
         self.calls.append("close")
 
