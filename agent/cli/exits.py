@@ -17,6 +17,7 @@ class Exit(IntEnum):
     SYNC = 6
     LIMIT = 7
     ANSWER = 8
+    NO_WINNER = 9
     INTERRUPTED = 130
 
 

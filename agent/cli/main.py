@@ -446,6 +446,38 @@ def spawn(obj: Any, tasks: tuple[str, ...], at: Path | None, **flags: Any) -> An
     return _run(spawn(options, tasks, name))
 
 
+@main.command()
+@click.argument("count", metavar="N", type=click.IntRange(1, 100))
+@click.argument("task")
+@click.option("--check", metavar="CMD", required=True, help="What the best has to pass.")
+@click.option("--models", metavar="A,B", default="", help="Of these in turn, instead of one.")
+@click.option("--sandbox", help="Where the tools run: auto, local, docker, daytona.")
+@click.option("--network", help="What the sandboxes may reach.")
+@click.option("--steps", type=int, help="Stop each after this many model requests.")
+@click.option("--base", default="", metavar="REF", help="Begin at REF instead of what you have.")
+@click.option("--keep", is_flag=True, help="Keep the others once the best is merged.")
+@click.option("--yes", is_flag=True, help="Merge the best without asking.")
+@_AT
+@click.pass_obj
+def race(obj: Any, count: int, task: str, at: Path | None, **flags: Any) -> Any:
+    """Make N attempts at TASK side by side, run CMD in each sandbox, and merge the best.
+
+    The best passes CMD with the smallest change, at the lowest cost. Exit code 9: none passes.
+    """
+    from agent.cli.race import race
+
+    check, base = flags.pop("check"), flags.pop("base")
+    keep, yes = flags.pop("keep"), flags.pop("yes")
+    names = [name.strip() for name in flags.pop("models").split(",") if name.strip()]
+    if names:
+        flags["model"] = names[0]
+    directory = at or obj[0]
+    options = Options(directory, _settings((directory, obj[1]), flags), base=base)
+    names = names or [config.require_model(options.settings)]
+    models = [names[at % len(names)] for at in range(count)]
+    return _run(race(options, task, models, check, yes=yes, keep=keep), tidy=True)
+
+
 @main.command(hidden=True)
 @click.argument("sessions", nargs=-1, required=True)
 def host(sessions: tuple[str, ...]) -> Any:

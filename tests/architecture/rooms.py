@@ -136,6 +136,18 @@ ROOMS = (
         (PATHS,),
     ),
     Room(
+        "agent.race",
+        (
+            "agent.app",
+            "agent.config",
+            "agent.core",
+            "agent.git",
+            "agent.host",
+            "agent.outcome",
+            "agent.session",
+        ),
+    ),
+    Room(
         "agent.cli",
         (
             "agent",
@@ -150,6 +162,7 @@ ROOMS = (
             "agent.mirrors",
             "agent.background",
             "agent.overview",
+            "agent.race",
             "agent.upkeep",
             "agent.whereabouts",
         ),

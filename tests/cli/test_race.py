@@ -1,0 +1,85 @@
+"""`glovebox race`: real sandboxes, a provider on a real socket whose attempts differ."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.e2e.rig import MODEL, User
+from tests.servers.answers import Answer
+from tests.servers.openai import OpenAIServer, call, reply, say
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
+
+FILES = {
+    "add.py": "def add(a, b):\n    return a - b\n",
+    "check.py": "from add import add\nassert add(2, 3) == 5, 'not the sum'\n",
+}
+WRONG = "def add(a, b):\n    return a * b\n"
+LONG = '"""Sums."""\n\n\ndef add(a, b):\n    total = a\n    total += b\n    return total\n'
+RIGHT = "def add(a, b):\n    return a + b\n"
+CHECK = "python3 check.py"
+
+
+def attempts(*texts: str) -> Any:
+    """A model that writes another text in each session; told apart by their branches."""
+
+    def script(request: dict[str, Any]) -> Answer:
+        if request["messages"][-1]["role"] == "tool":
+            return say("it adds now")
+        found = re.search(r"glovebox/(\d+)", json.dumps(request["messages"][0]))
+        assert found is not None
+        text = texts[int(found[1]) - 1]
+        if not text:
+            return say("I would rather not")
+        return reply("", call("bash", {"command": f"cat > add.py <<'E'\n{text}E"}))
+
+    return script
+
+
+def race(user: User, server: OpenAIServer, count: int, *flags: str) -> Any:
+    words = ("race", str(count), "mend add", "--check", CHECK, *flags)
+    return user.glovebox("--model", MODEL, *words, server=server)
+
+
+def test_the_smallest_that_passes_is_merged_and_the_others_go(user: User) -> None:
+    user.start(FILES)
+    with OpenAIServer(attempts(WRONG, LONG, RIGHT, "")) as server:
+        done = race(user, server, 4, "--yes", "--models", f"{MODEL},openai/other")
+    assert done.code == 0, done.out + done.err
+    rows = [line.split() for line in done.out.splitlines() if re.match(r"\d ", line)]
+    assert [row[0] for row in rows] == ["3", "2", "4", "1"]
+    assert [row[1] for row in rows] == ["passes", "passes", "fails", "fails"]
+    assert [row[-1] for row in rows] == [MODEL, "openai/other", "openai/other", MODEL]
+    assert "✓ session 3 is the best" in done.out
+    assert "not the sum" in done.err
+    assert user.git("show", "main:add.py") + "\n" == RIGHT
+    assert user.git("status", "--porcelain") == ""
+    assert [line.split()[0] for line in user.glovebox("sessions").out.splitlines()] == ["3"]
+    assert "glovebox/2" in user.git("branch", "--list", "glovebox/*")
+    assert {request["model"] for request in server.requests} == {"test-model", "other"}
+
+
+def test_without_a_word_nothing_is_merged_and_all_are_kept(user: User) -> None:
+    user.start(FILES)
+    before = user.fingerprint()
+    with OpenAIServer(attempts(RIGHT, WRONG)) as server:
+        done = race(user, server, 2)
+    assert done.code == 0, done.out + done.err
+    assert "`glovebox merge 1` takes it" in done.err
+    assert user.fingerprint() == before
+    assert len(user.glovebox("sessions").out.splitlines()) == 2
+    # What the check left behind is no work of the attempt.
+    assert user.git("diff", "--name-only", "main", "glovebox/1") == "add.py"
+
+
+def test_none_passes(user: User) -> None:
+    user.start(FILES)
+    with OpenAIServer(attempts(WRONG, "")) as server:
+        done = race(user, server, 2, "--yes")
+    assert done.code == 9, done.out + done.err
+    assert "none passes" in done.err
+    assert len(user.glovebox("sessions").out.splitlines()) == 2
