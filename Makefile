@@ -19,10 +19,10 @@ demo: $(STAMP)   ## a real session in a real sandbox, from a recording
 	@$(BIN)/glovebox demo
 
 test: $(STAMP)   ## all tests
-	$(BIN)/pytest -n $(WORKERS) -q $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -q $(ARGS)
 
 test-fast: $(STAMP)  ## the tests that take no sandbox and little time
-	$(BIN)/pytest -n $(WORKERS) -q -m "not slow and not sandbox" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -q -m "not slow and not sandbox" $(ARGS)
 
 check: $(STAMP)  ## lint, format and types
 	$(BIN)/ruff check .
