@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.core.errors import GloveboxError, UserError
+from agent.core.errors import GloveboxError, SyncError, UserError
 from agent.core.events import (
     AnyEvent,
     Redone,
@@ -14,8 +14,10 @@ from agent.core.events import (
     Worded,
     problem_of,
 )
+from agent.core.limits import SYNC_SECONDS
 from agent.core.text import one_line
 from agent.loop.naming import Namer
+from agent.session.bounds import bounded
 from agent.session.place import Workplace
 from agent.session.state import State
 
@@ -41,12 +43,22 @@ class Home:
         """Bring home what is inside; whether all of it came. `about` is what was asked."""
         self._emit(SyncStarted())
         try:
-            message = await self._message(about)
-            finished = await self._place.sync(self._state, message)
+            finished = await bounded(self._carry(about), SYNC_SECONDS)
         except GloveboxError as error:
             finished = SyncFinished(self._state.mirror, problem=problem_of(error))
+        except TimeoutError:
+            number = self._state.started.number if self._state.started else 0
+            late = SyncError(
+                f"the work did not come home within {SYNC_SECONDS:g} s; it is safe inside",
+                f"`glovebox sync {number}` tries again",
+            )
+            finished = SyncFinished(self._state.mirror, problem=problem_of(late))
         self._emit(finished)
         return finished.problem is None
+
+    async def _carry(self, about: str) -> SyncFinished:
+        message = await self._message(about)
+        return await self._place.sync(self._state, message)
 
     async def _message(self, about: str) -> str:
         """What the commit says: in the words of the weak model, else in those of the request."""

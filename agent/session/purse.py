@@ -98,27 +98,15 @@ class Purse:
         caps = self._allowed.run if name == "run" else self._allowed.turn
         self.budget = outer.child(name, caps)
         try:
-            with self.budget.running("seconds") if name == "run" else contextlib.nullcontext():
-                yield self.budget
+            yield self.budget
         finally:
             self.budget = outer
 
     async def within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do `work` as long as there is time. Raises `Reached` when that is over."""
         budget = self.budget
-        if not budget.limits(*TIMES):
-            return await work()
-        doing = asyncio.create_task(work())
-        waiting = asyncio.create_task(_time_up(budget))
-        try:
-            await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if doing.done():
-                return doing.result()
-            raise waiting.result()
-        finally:
-            doing.cancel()
-            waiting.cancel()
-            await asyncio.gather(doing, waiting, return_exceptions=True)
+        with budget.running("seconds"):
+            return await (_in_time(work(), budget) if budget.limits(*TIMES) else work())
 
     def _tell(self, usage: Usage, what: str, guessed: bool) -> None:
         self._emit(Charged(usage, what, guessed))
@@ -146,6 +134,20 @@ class Purse:
         question = f"{reached.message[:1].upper()}{reached.message[1:]}. Go on?"
         answered = await self._questions.ask(question, (yes, "No, stop here"), multiple=False)
         return yes in answered.chosen
+
+
+async def _in_time(work: Coroutine[Any, Any, T], budget: Budget) -> T:
+    doing = asyncio.create_task(work)
+    waiting = asyncio.create_task(_time_up(budget))
+    try:
+        await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            return doing.result()
+        raise waiting.result()
+    finally:
+        doing.cancel()
+        waiting.cancel()
+        await asyncio.gather(doing, waiting, return_exceptions=True)
 
 
 async def _time_up(budget: Budget) -> Reached:

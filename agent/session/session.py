@@ -20,6 +20,7 @@ from agent.core.events import (
     PASSING,
     AnyEvent,
     Entered,
+    Notice,
     Outcome,
     Problem,
     Record,
@@ -28,7 +29,7 @@ from agent.core.events import (
     TurnStarted,
     problem_of,
 )
-from agent.core.limits import MAP_TOKENS
+from agent.core.limits import CLOSE_SECONDS, MAP_TOKENS
 from agent.core.messages import Message, ToolCall, Usage, UserMessage
 from agent.llm.protocol import Llm, Request, ToolSchema
 from agent.loop.context import Context
@@ -36,6 +37,7 @@ from agent.loop.history import last_text
 from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
 from agent.session.additions import Additions
+from agent.session.bounds import bounded
 from agent.session.checks import By, Checks, Commands, interruptible
 from agent.session.fitting import Fitting, Weight, weight_of
 from agent.session.home import Home
@@ -46,6 +48,7 @@ from agent.session.purse import Allowed, Purse
 from agent.session.questions import OnAsk, Questions
 from agent.session.search import Hit, passages
 from agent.session.state import State
+from agent.session.unasked import answered
 from agent.tools.base import ToolContext, Toolset
 
 
@@ -135,6 +138,7 @@ class Session:
         for tell in tuple(self.listeners):
             tell(record)
         self.purse.hear(event)
+        answered(event, self._questions.on_ask, self.answer_egress, self.interrupt)
 
     @property
     def branch(self) -> str:
@@ -323,7 +327,10 @@ class Session:
         try:
             if self._place is not None:
                 self._additions.end()
-                await self._place.close()
+                await bounded(self._place.close(), CLOSE_SECONDS)
+        except TimeoutError:
+            text = f"the sandbox did not stop within {CLOSE_SECONDS:g} s"
+            self.emit(Notice("warning", text, "what is in it is kept; `glovebox reap` clears up"))
         finally:
             self._journal.flush()
             self._journal.close()

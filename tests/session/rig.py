@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from agent.core.errors import GloveboxError
 from agent.core.events import (
@@ -40,6 +41,8 @@ class Bench:
         self.failure: GloveboxError | None = None
         self.sync_failure: GloveboxError | None = None
         self.calls: list[str] = []
+        self.sandbox: Any = None
+        self.hangs: set[str] = set()
         self._up = False
 
     async def ready(self) -> None:
@@ -54,10 +57,11 @@ class Bench:
 
     async def context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         await self.ready()
-        return ToolContext(cast("Any", None), call.id, on_output, self._state.seen)
+        return ToolContext(self.sandbox, call.id, on_output, self._state.seen)
 
     async def sync(self, state: State, message: str) -> SyncFinished:
         self.calls.append(f"sync {state.last} {message}")
+        await self._hang("sync")
         if self.sync_failure is not None:
             raise self.sync_failure
         return SyncFinished("glovebox/1", f"tip-{state.turn}", files=1)
@@ -92,10 +96,22 @@ class Bench:
 
     async def close(self) -> None:
         self.calls.append("close")
+        await self._hang("close")
+        if self._up:
+            self._up = False
+            self._emit(SandboxState("closed", "bench", "bench:1"))
+
+    async def _hang(self, what: str) -> None:
+        """Never end, and obey no cancel but the second one, with which the test's loop ends."""
+        with contextlib.suppress(asyncio.CancelledError):
+            while what in self.hangs:
+                await asyncio.sleep(3600)
+        while what in self.hangs:
+            await asyncio.sleep(3600)
 
 
 def open_session(
-    path: Path, llm: Llm, *tools: Tool, on_ask: OnAsk = "deny"
+    path: Path, llm: Llm, *tools: Tool, on_ask: OnAsk = "deny", **more: Any
 ) -> tuple[Session, Bench]:
     """The session whose journal is at `path`, new or resumed."""
     journal, state = Journal(path), State()
@@ -106,7 +122,7 @@ def open_session(
             state.apply(record)
     session = Session(journal, state)
     bench = Bench(state, session.emit)
-    parts = Parts(llm, "scripted", lambda: "system", (), Toolset(tools), 20, on_ask)
+    parts = Parts(llm, "scripted", lambda: "system", (), Toolset(tools), 20, on_ask, **more)
     session.equip(parts, bench)
     return session, bench
 
