@@ -16,7 +16,7 @@ from agent.core.errors import UserError
 from agent.core.limits import PATCH_MAX_BYTES
 from agent.git.guard import Git
 from agent.git.own import Own
-from agent.git.private import CARRIED, private_repository
+from agent.git.private import CARRIED, offer, private_repository
 from agent.git.replay import NOBODY, Step, make, merged_tree, picked_tree, steps
 from agent.git.repository import Repository
 from agent.git.view import View, viewing
@@ -136,7 +136,7 @@ async def _patch(repository: Repository, proposal: Proposal) -> bytes:
 async def _carried(repository: Repository, proposal: Proposal) -> AsyncGenerator[str]:
     """The proposed commit, in the user's repository as long as the block lasts."""
     ref = f"refs/glovebox/merge/{secrets.token_hex(6)}"
-    await proposal.git.run("update-ref", CARRIED, proposal.commit)
+    offer(proposal.git, proposal.commit)
     await repository.git.fetch(proposal.git.git_dir, f"{CARRIED}:{ref}")
     try:
         yield proposal.commit

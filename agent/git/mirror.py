@@ -149,9 +149,9 @@ class Mirror:
         ref = f"refs/heads/{name}"
         for _ in range(_TRIES):
             await calm(self._repository)
-            if await self._git.line("symbolic-ref", "--quiet", ref, ok=(0, 1, 128)):
+            value, target = await self._state(ref)
+            if target:
                 return f"`{name}` is a symbolic ref"
-            value = await self._value(ref)
             if value == commit:
                 return ""
             if value and value not in owned:
@@ -189,6 +189,17 @@ class Mirror:
             *("update-ref", "--no-deref", "--create-reflog", "-m", why),
             *(ref, new or _NOTHING, old or _NOTHING),
         )
+
+    async def _state(self, ref: str) -> tuple[str, str]:
+        """The commit of a ref, and which other it stands for; "" for none of these."""
+        words = ("for-each-ref", "--format=%(refname) %(objectname) %(symref)", ref)
+        lines = (line.split(" ") for line in (await self._git.run(*words)).text.split("\n"))
+        found = next((rest for name, *rest in lines if name == ref), None)
+        if found:
+            return found[0], found[1]
+        # Nothing is listed for one that stands for a ref that is not there.
+        words = ("symbolic-ref", "--quiet", ref)
+        return await self._value(ref), await self._git.line(*words, ok=(0, 1, 128))
 
     async def _value(self, ref: str) -> str:
         return await self._git.line(

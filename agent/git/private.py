@@ -16,6 +16,14 @@ from agent.host import disk, files
 
 CARRIED = "refs/glovebox/carried"
 """The ref under which a private repository offers its one commit."""
+# Nothing here outlives a crash, so that git need not wait for the disk.
+_CONFIG = b"""\
+[core]
+\trepositoryFormatVersion = 0
+\tbare = true
+\tfsync = none
+\tfsyncObjectFiles = false
+"""
 
 
 def private_repository(
@@ -32,12 +40,18 @@ def private_repository(
     # By hand, not by `git init`: this is done at every sync, and a process costs more than files.
     for name in ("objects/info", "objects/pack", "refs"):
         files.make_private_dir(path / name)
-    files.write_whole(path / "HEAD", b"ref: refs/heads/none\n")
-    files.write_whole(path / "config", b"[core]\n\trepositoryFormatVersion = 0\n\tbare = true\n")
+    files.jot(path / "HEAD", b"ref: refs/heads/none\n")
+    files.jot(path / "config", _CONFIG)
     alternates = f"{_quoted(repository.objects)}\n".encode("utf-8", "surrogateescape")
-    files.write_whole(path / "objects" / "info" / "alternates", alternates)
+    files.jot(path / "objects" / "info" / "alternates", alternates)
     disk.copy_exactly(repository.common_dir / "shallow", path / "shallow")
     return Git(path, settings=settings, fails=fails)
+
+
+def offer(git: Git, commit: str) -> None:
+    """Have a private repository offer `commit`, which it has."""
+    files.make_private_dir((git.git_dir / CARRIED).parent)
+    files.jot(git.git_dir / CARRIED, f"{commit}\n".encode())
 
 
 def _quoted(path: Path) -> str:

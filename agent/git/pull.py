@@ -18,7 +18,7 @@ from agent.core.limits import BUNDLE_MAX_BYTES
 from agent.core.text import one_line
 from agent.git.guard import Git
 from agent.git.inside import LOOK_INSIDE, Inside, Reach, said
-from agent.git.private import CARRIED, private_repository
+from agent.git.private import CARRIED, offer, private_repository
 from agent.git.repository import Repository
 from agent.git.rules import Rules
 from agent.git.snapshot import take_snapshot
@@ -87,7 +87,7 @@ async def _bundle(git: Git, tip: str, known: Sequence[str], tmp: Path) -> Path |
     without = tuple(f"^{one}" for one in there)
     if not await git.line("rev-list", "-1", tip, *without):
         return None
-    await git.run("update-ref", CARRIED, tip)
+    offer(git, tip)
     path = tmp / "pull.bundle"
     await git.run("bundle", "create", "--quiet", str(path), CARRIED, *without)
     if (size := disk.look(tmp, path.name.encode()).size) > BUNDLE_MAX_BYTES:

@@ -25,7 +25,7 @@ from agent.core.text import one_line
 from agent.git.brought import check_brought
 from agent.git.bundle import HEADER_MAX_BYTES, Header, parse_header
 from agent.git.guard import Git
-from agent.git.private import CARRIED, private_repository
+from agent.git.private import offer, private_repository
 from agent.git.repository import Repository
 from agent.git.trees import check_trees
 from agent.host import disk
@@ -61,16 +61,15 @@ async def receive(
         raise SyncError(f"the bundle brings {header.tip} and not {tip}", _REFUSED)
     await _check_needs(git, header, since)
     await _unpack(git, bundle, header)
-    await _check_line(git, since, tip)
     await _check_objects(git, since, tip)
-    await git.run("update-ref", CARRIED, tip)
+    offer(private, tip)
     return private
 
 
 async def _check_needs(git: Git, header: Header, since: str) -> None:
     unknown = SyncError("the bundle builds on commits that were never sent inside", _REFUSED)
-    if not header.needs:
-        return
+    if not set(header.needs) - {since}:
+        return  # it is nearly always this one, and that it is here is known
     listed = "".join(f"{oid}\n" for oid in header.needs).encode()
     kinds = await git.run("cat-file", "--batch-check=%(objecttype)", stdin=listed)
     if set(kinds.text.split("\n")) != {"commit"}:
@@ -90,32 +89,31 @@ async def _unpack(git: Git, bundle: Path, header: Header) -> None:
         )
 
 
-async def _check_line(git: Git, since: str, tip: str) -> None:
-    if await git.line("rev-parse", "--verify", "--quiet", f"{tip}^{{commit}}", ok=(0, 1)) != tip:
-        raise SyncError(f"{tip} is not a commit", _REFUSED)
-    done = await git.run("merge-base", "--is-ancestor", since, tip, ok=(0, 1))
-    if done.exit_code:
-        raise SyncError(f"{tip} does not grow from {since}", _REFUSED)
-
-
 async def _check_objects(git: Git, since: str, tip: str) -> None:
     # Complete: rev-list ends with an error at the first object that is named and not there.
     done = await git.run(
-        *("rev-list", "--objects", "--no-object-names", tip, f"^{since}"),
+        *("rev-list", "--objects", "--no-object-names", "--boundary", tip, f"^{since}"),
         seconds=IMPORT_SECONDS,
         limit=_OID_LINE * IMPORT_OBJECTS_MAX,
     )
     if done.cut:
         raise SyncError(f"the bundle holds more than {IMPORT_OBJECTS_MAX} objects", _REFUSED)
-    await check_brought(git, done.stdout, since, _REFUSED)
+    lines = done.stdout.splitlines(keepends=True)
+    # The border is where what is new meets what is not: a line of descent ends there with `since`.
+    if f"-{since}\n".encode() not in lines:
+        raise SyncError(f"{tip} does not grow from {since}", _REFUSED)
+    listed = b"".join(line for line in lines if not line.startswith(b"-"))
+    await check_brought(git, listed, since, _REFUSED)
     sizes = await git.run(
         "cat-file",
         "--batch-check=%(objecttype) %(objectsize) %(objectname)",
-        stdin=done.stdout,
+        stdin=listed,
         seconds=IMPORT_SECONDS,
         limit=100 * IMPORT_OBJECTS_MAX,
     )
     facts = [line.split(" ") for line in sizes.text.split("\n")]
+    if not any(kind == "commit" and oid == tip for kind, _, oid in facts):
+        raise SyncError(f"{tip} is not a commit", _REFUSED)
     _check_sizes([(kind, int(size)) for kind, size, _ in facts])
     trees = [oid for kind, _, oid in facts if kind == "tree"]
     check_trees(await _read_trees(git, trees))

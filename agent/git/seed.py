@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.core.errors import GloveboxError, UserError
 from agent.git.guard import Git
 from agent.git.history import History, Tag, history_of, tags_of
-from agent.git.private import CARRIED
+from agent.git.private import offer
 from agent.git.repository import Identity, Repository
 from agent.git.rules import Rules
 from agent.git.snapshot import take_snapshot
@@ -70,7 +70,7 @@ async def pack_seed(repository: Repository, tmp: Path, rules: Rules | None = Non
     snapshot = await take_snapshot(repository, tmp / "seed.git", rules)
     git = snapshot.private
     tip = await _commit(git, repository, snapshot.tree)
-    await git.run("update-ref", CARRIED, tip)
+    offer(git, tip)
     left_out = list(snapshot.left_out)
     wanted = [tip, *([snapshot.extra] if snapshot.extra else [])]
     history = await history_of(git, repository, rules)
@@ -111,7 +111,7 @@ async def pack_origin(
     rules = rules or Rules()
     snapshot = await take_snapshot(repository, tmp / "seed.git", rules)
     git = snapshot.private
-    await git.run("update-ref", CARRIED, origin.tip)
+    offer(git, origin.tip)
     at_base = replace(repository, head=origin.base)
     wanted = [origin.tip, *([snapshot.extra] if snapshot.extra else [])]
     history = await history_of(git, at_base, rules)

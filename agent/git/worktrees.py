@@ -66,15 +66,25 @@ async def holders(repository: Repository, ref: str) -> tuple[Holder, ...]:
     """The working trees that have the branch `ref`, or will come back to it."""
     common = repository.common_dir
     linked = [common / "worktrees" / name for name in disk.names_in(common / "worktrees")]
-    listed = await repository.git.run("worktree", "list", "--porcelain")
     found: list[Holder] = []
-    for entry in listed.stdout.decode("utf-8", "surrogateescape").split("\n\n"):
-        lines = entry.split("\n")
-        if f"branch {ref}" in lines:
-            path = Path(lines[0].removeprefix("worktree "))
-            found.append(Holder(path, _git_dir(path, common, linked)))
+    if not all(_elsewhere(place / "HEAD", ref) for place in (common, *linked)):
+        listed = await repository.git.run("worktree", "list", "--porcelain")
+        for entry in listed.stdout.decode("utf-8", "surrogateescape").split("\n\n"):
+            lines = entry.split("\n")
+            if f"branch {ref}" in lines:
+                path = Path(lines[0].removeprefix("worktree "))
+                found.append(Holder(path, _git_dir(path, common, linked)))
     states = [(place, place / state) for place in (common, *linked) for state in _COMES_BACK]
     return (*found, *(Holder(place, None) for place, state in states if ref in _named(state)))
+
+
+def _elsewhere(head: Path, ref: str) -> bool:
+    """Whether a HEAD says beyond doubt that it is at something else than `ref`."""
+    text = _text(head)
+    named = text.removeprefix("ref: ").strip()
+    if named == text.strip():
+        return bool(re.fullmatch(r"[0-9a-f]{40,64}", named))
+    return named.startswith("refs/heads/") and named not in (ref, "refs/heads/.invalid")
 
 
 def _git_dir(path: Path, common: Path, linked: Sequence[Path]) -> Path | None:

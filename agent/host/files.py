@@ -102,6 +102,14 @@ def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
         raise
 
 
+def jot(path: Path, data: bytes) -> None:
+    """Write a file that nobody needs after a crash, which may leave a part of it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
 def remove_written(path: Path) -> None:
     """Remove a file that `write_whole` made, and what it left when it was killed on the way."""
     path.unlink(missing_ok=True)
