@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -26,8 +26,10 @@ from agent.host.owner import owner_id
 from agent.llm.absent import Absent
 from agent.llm.protocol import Llm, ToolSchema
 from agent.llm.replay import Recorder
+from agent.loop.brakes import Budget
 from agent.loop.compact import Writer
 from agent.loop.naming import Namer
+from agent.means import allowed, checks_of
 from agent.models import REPLAY_PREFIX as REPLAY_PREFIX
 from agent.models import open_model, window_of
 from agent.prompting.builder import GitFacts, system_prompt
@@ -44,6 +46,7 @@ from agent.session.door import NAME, Door
 from agent.session.fitting import Fitting, unknown_window
 from agent.session.fork import folded, forked
 from agent.session.journal import Journal, in_use, read, write
+from agent.session.purse import Allowed
 from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
 from agent.session.state import State
@@ -67,7 +70,8 @@ class Options:
     `asks` says that a person is there, who answers `EgressAsked` and `UserAsked`; without one the
     model's questions meet `on_ask`. `fork` names a session that the new one starts from, where it
     stands or after its turn `turn`. `base` is a commit, branch or tag that a new session begins at
-    instead of what the user has; new ones with the same `packing` begin alike.
+    instead of what the user has; new ones with the same `packing` begin alike. Sessions with the
+    same `tree` share what that may spend.
     """
 
     directory: Path
@@ -82,6 +86,7 @@ class Options:
     turn: int | None = None
     base: str = ""
     packing: Packing | None = None
+    tree: Budget | None = None
 
 
 async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
@@ -362,6 +367,7 @@ class _Made:
     namer: Namer | None
     fitting: Fitting
     packing: Packing | None = None
+    allowed: Allowed = field(default_factory=Allowed)
 
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
@@ -382,6 +388,7 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
         namer := _namer(options.settings, texts["commit.md"]),
         _fitting(options.settings, texts["compact.md"], namer, asks_provider=llm is None),
         options.packing,
+        allowed(options.settings, options.tree),
     )
 
 
@@ -441,6 +448,8 @@ def _assemble(
         map_tokens=made.settings.map_tokens,
         notes=made.settings.notes,
         fitting=made.fitting,
+        allowed=made.allowed,
+        checks=checks_of(made.settings, always=not made.asks),
         namer=made.namer
         and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
     )
@@ -492,7 +501,7 @@ def _gated(spec: SandboxSpec, made: _Made, session: Session, audit: Path) -> San
         policy_of(network, hosts),
         inside=known.inside,
         emit=session.emit,
-        asks=made.asks,
+        asks=made.on_ask != "deny",
         audit=audit,
         roads=lambda: Roads(upstreams=upstreams),
     )

@@ -52,6 +52,28 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Brake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one level may spend: US dollars, tokens, model requests, time; None is no limit."""
+
+    cost: Amount | None = None
+    tokens: Count | None = None
+    steps: Count | None = None
+    seconds: Amount | None = None
+    sandbox_seconds: Amount | None = None
+
+
+class Budgets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of each turn, of each session, and of sessions that were begun together."""
+
+    turn: Brake = msgspec.field(default_factory=Brake)
+    session: Brake = msgspec.field(default_factory=Brake)
+    tree: Brake = msgspec.field(default_factory=Brake)
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set. Every field is a key of the files, a `GLOVEBOX_` variable and a flag."""
 
@@ -62,6 +84,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: str = ""
     engine: str = ""
     steps: int = STEPS_MAX
+    max_cost: Amount | None = None
+    max_tokens: Count | None = None
+    max_turns: Count | None = None
+    deadline: Amount | None = None
+    budgets: Budgets = msgspec.field(default_factory=Budgets)
+    test_cmd: str = ""
+    lint_cmd: str = ""
+    until: str = ""
+    tries: Count | None = None
     weak_model: str = ""
     editor_model: str = ""
     fallback: tuple[str, ...] = ()
@@ -86,6 +117,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _VALUES = {
     "network": ", ".join(NETWORKS),
     "steps": "a whole number from 1 on",
+    "max_cost": "US dollars",
+    "max_tokens": "a whole number",
+    "max_turns": "a whole number",
+    "deadline": "seconds",
+    "budgets": f"turn, session and tree, each with {', '.join(Brake.__struct_fields__)}",
+    "tries": "how often a check that fails is told to the model",
     "idle": "minutes after which a sandbox that nobody uses is stopped; 0 never stops it",
     "map_tokens": "a whole number; 0 gives the model no map of the repository",
     "notes": "true or false: whether the model is given AGENTS.md and the like",
@@ -176,6 +213,14 @@ def _environment() -> dict[str, Any]:
     if "limits" in found:
         pairs = found["limits"].replace(",", " ").split()
         found["limits"] = {name: value for name, _, value in (p.partition("=") for p in pairs)}
+    if "budgets" in found:
+        levels: dict[str, dict[str, str]] = {}
+        for name, _, value in (
+            p.partition("=") for p in found["budgets"].replace(",", " ").split()
+        ):
+            level, _, key = name.partition(".")
+            levels.setdefault(level, {})[key] = value
+        found["budgets"] = levels
     return found
 
 
@@ -234,8 +279,8 @@ def _typed(values: Mapping[str, Any], source: str) -> Settings:
 def _narrow(merged: dict[str, Any], wanted: Mapping[str, Any], source: str) -> None:
     """Let the repository's file lower limits; anything else in it is refused, not skipped."""
     for key, value in wanted.items():
-        if key == "steps":
-            merged[key] = min(int(value), int(merged.get(key, STEPS_MAX)))
+        if key in _LOWERED:
+            merged[key] = _lower(value, merged.get(key, STEPS_MAX if key == "steps" else None))
         elif key == "network" and narrower(str(value), _network(merged)) == value:
             merged[key] = value
         else:
@@ -245,6 +290,22 @@ def _narrow(merged: dict[str, Any], wanted: Mapping[str, Any], source: str) -> N
                 file=source,
                 key=key,
             )
+
+
+_LOWERED = ("steps", "max_cost", "max_tokens", "max_turns", "deadline", "budgets")
+"""Keys whose smaller value allows less; None is no limit."""
+
+
+def _lower(one: Any, other: Any) -> Any:
+    """The lower of two limits, name by name where they have names. Both are known to be valid."""
+    if one is None or other is None:
+        return other if one is None else one
+    if isinstance(one, dict) or isinstance(other, dict):
+        names = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
+        return {
+            name: _lower(*(each.get(name) for each in names)) for name in {**names[0], **names[1]}
+        }
+    return min(float(one), float(other), key=float)
 
 
 def _network(merged: Mapping[str, Any]) -> str:

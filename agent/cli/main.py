@@ -37,6 +37,14 @@ _AT = click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
 @click.option("--image", help="What a docker or daytona sandbox is made of.")
 @click.option("--engine", help="The container engine: docker, podman or an address.")
 @click.option("--steps", type=int, help="Stop a turn after this many model requests.")
+@click.option("--max-cost", type=float, metavar="USD", help="Spend no more in the session.")
+@click.option("--max-tokens", type=int, metavar="N", help="Use no more tokens in the session.")
+@click.option("--max-turns", type=int, metavar="N", help="Take no more turns in the session.")
+@click.option("--deadline", type=float, metavar="SECONDS", help="Stop after so long.")
+@click.option("--lint-cmd", metavar="CMD", help="Run CMD on changed files after a turn.")
+@click.option("--test-cmd", metavar="CMD", help="Run CMD after a turn; failures go to the model.")
+@click.option("--until", metavar="CMD", help="Go on until CMD succeeds; exit code 9 if never.")
+@click.option("--tries", type=int, metavar="N", help="Tell the model so many failures of these.")
 @click.option("--continue", "latest", is_flag=True, help="Go on with the session used last.")
 @click.option("--resume", metavar="ID", help="Go on with session ID (its number or its id).")
 @click.option("--fork", metavar="ID", help="Start where session ID stands, beside it.")
@@ -45,7 +53,8 @@ _AT = click.option("-C", "at", type=_FOLDER, help="The repository in DIR.")
     "--on-ask",
     type=click.Choice(["deny", "allow", "fail"]),
     default="deny",
-    help="When the model asks and nobody is there: no answer, the first option, or exit code 8.",
+    help="When something is asked and nobody is there (a question of the model, another host, more"
+    " money): no, yes, or exit code 8.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 @click.option("--quiet", is_flag=True, help="Print the answer and nothing else.")

@@ -124,7 +124,15 @@ ROOMS = (
         ("agent.core", "agent.config", "agent.host", "agent.llm", "agent.llm.protocol"),
         (PATHS,),
     ),
-    Room("agent.app", (*_LOWER, "agent.models", "agent.whereabouts", "agent.workplace"), (PATHS,)),
+    Room(
+        "agent.means",
+        ("agent.core", "agent.config", "agent.loop", "agent.models", "agent.session"),
+    ),
+    Room(
+        "agent.app",
+        (*_LOWER, "agent.means", "agent.models", "agent.whereabouts", "agent.workplace"),
+        (PATHS,),
+    ),
     Room(
         "agent.overview",
         ("agent.core", "agent.git", "agent.host", "agent.session"),
