@@ -85,6 +85,8 @@ async def _remove(
     sync = Sync(repository, name=entry.id, branch=f"glovebox/{entry.number}")
     backend = _backend_of(state)
     bundle = None
+    if state.seeded is not None:
+        await sync.replay()  # what a process that died had carried here needs no sandbox
     async with _inside(backend, state) as sandbox:
         if not force:
             await _require_home(sync, sandbox, state, entry.number)
@@ -154,7 +156,14 @@ async def _rescue(
     files.make_private_dir(target.parent)
     files.remove_file(target)
     known = (state.seeded.tip, state.seeded.base)
-    return target if await sync.rescue(sandbox, target, known=known) else None
+    try:
+        return target if await sync.rescue(sandbox, target, known=known) else None
+    except SyncError as error:
+        raise SyncError(
+            f"what is inside could not be rescued: {error.message}",
+            f"`glovebox shell {entry.number}` looks at it; `--force --no-rescue` removes it as it"
+            " is",
+        ) from error
 
 
 # What crashes left.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +197,11 @@ def unsynced(user: User) -> None:
         process.send_signal(signal.SIGKILL)
 
 
+def lose_sandbox(user: User) -> None:
+    """As after a disk that was cleared."""
+    shutil.rmtree(user.state / "glovebox" / "sandboxes" / user.journals()[-1].parent.name)
+
+
 def test_unsynced_work_is_not_removed_but_by_force_which_rescues_it(user: User) -> None:
     user.start()
     unsynced(user)
@@ -210,6 +217,47 @@ def test_unsynced_work_is_not_removed_but_by_force_which_rescues_it(user: User) 
     user.git("fetch", "-q", str(bundle), "refs/glovebox/out:refs/heads/rescued")
     assert user.git("show", "rescued:lost.txt") == "x"
     assert not user.has_session()
+
+
+def test_a_session_whose_sandbox_died_is_removed_by_force(user: User) -> None:
+    user.start()
+    unsynced(user)
+    lose_sandbox(user)
+    refused = user.glovebox("rm", "1")
+    assert (refused.code, "not on its branch" in refused.err) == (2, True)
+    forced = user.glovebox("rm", "1", "--force")
+    assert (forced.code, user.has_session()) == (0, False), forced.err
+    assert not list((user.state / "glovebox").glob("rescued/*"))
+
+
+def test_what_was_on_its_way_home_when_the_sandbox_died_arrives(user: User) -> None:
+    user.start()
+    assert shell(user, "--new", "--", "sh", "-c", "echo x >carried.txt") == 0
+    (place,) = (user.repo / ".git" / "glovebox" / "mirrors").iterdir()
+    tip, seed = (user.git("rev-parse", f"refs/glovebox/{place.name}/{n}") for n in ("tip", "seed"))
+    # As it was after the bundle had come and before anything was done with it.
+    user.git("update-ref", "refs/glovebox/out", tip)
+    user.git("bundle", "create", "-q", str(place / "bundle"), "refs/glovebox/out", f"^{seed}")
+    user.git("update-ref", "-d", "refs/glovebox/out")
+    user.git("branch", "-D", "glovebox/1")
+    user.git("update-ref", f"refs/glovebox/{place.name}/tip", seed)
+    with (place / "journal.jsonl").open("a") as log:
+        at = {"step": "carried", "base": seed, "tip": seed, "since": seed, "new": tip}
+        log.write(json.dumps(at) + "\n")
+    lose_sandbox(user)
+    removed = user.glovebox("rm", "1", "--force")
+    assert removed.code == 0, removed.err
+    assert user.git("show", "glovebox/1:carried.txt") == "x"
+
+
+def test_work_in_a_repository_that_was_broken_inside_is_not_removed_unseen(user: User) -> None:
+    user.start()
+    done = user.glovebox("shell", "--new", "--", "sh", "-c", "echo x >a; rm -r .git/HEAD")
+    assert done.code != 0
+    forced = user.glovebox("rm", "1", "--force")
+    assert forced.code != 0 and "could not be rescued" in forced.err
+    assert "--no-rescue" in forced.err and user.has_session()
+    assert user.glovebox("rm", "1", "--force", "--no-rescue").code == 0
 
 
 def test_what_a_program_left_behind_made_after_the_sync_is_not_removed(home: User) -> None:
