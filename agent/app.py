@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,15 @@ import msgspec
 
 from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, size_of
 from agent.core.errors import UserError
-from agent.core.events import RECORD_VERSION, Notice, Record, Renamed, SessionStarted, SyncStarted
+from agent.core.events import (
+    RECORD_VERSION,
+    ModelChanged,
+    Notice,
+    Record,
+    Renamed,
+    SessionStarted,
+    SyncStarted,
+)
 from agent.git.numbers import allocate_number
 from agent.git.packing import Packing, commit_of
 from agent.git.plain import repository_at
@@ -31,6 +39,7 @@ from agent.loop.compact import Writer
 from agent.loop.naming import Namer
 from agent.means import allowed, checks_of
 from agent.models import REPLAY_PREFIX as REPLAY_PREFIX
+from agent.models import check_model as check_model
 from agent.models import open_model, window_of
 from agent.prompting.builder import GitFacts, system_prompt
 from agent.sandbox.auto import AUTO, choose
@@ -66,7 +75,8 @@ class Options:
     """What a front end asks for.
 
     `resume` names a session, "" the one used last, None a new one. `state` takes the place of the
-    user's own state directory. Without `needs_model` a session that no model answers is fine.
+    user's own state directory. `model` is one that a session is to go on with, instead of its own.
+    Without `needs_model` a session that no model answers is fine.
     `asks` says that a person is there, who answers `EgressAsked` and `UserAsked`; without one the
     model's questions meet `on_ask`. `fork` names a session that the new one starts from, where it
     stands or after its turn `turn`. `base` is a commit, branch or tag that a new session begins at
@@ -80,6 +90,7 @@ class Options:
     resume: str | None = None
     state: Path | None = None
     needs_model: bool = True
+    model: str | None = None
     asks: bool = False
     on_ask: OnAsk = "deny"
     fork: str | None = None
@@ -119,11 +130,14 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
         started = state.started
         assert started is not None
         await _stand(repository, options.settings, journal, state)
-        if options.needs_model and not started.model:
-            require_model(options.settings)
-        parts = _parts(options, options.settings.model or started.model, llm)
+        model = options.model or state.model
+        if options.needs_model and not model:
+            model = require_model(options.settings)
+        parts = _parts(options, model or options.settings.model, llm)
         backend = open_backend(started.sandbox, env.sandbox_dir(options.state))
         session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
+        if model and model != state.model:
+            session.emit(ModelChanged(model))
     except BaseException:
         journal.close()
         raise
@@ -358,6 +372,7 @@ class _Made:
     """What a session needs that does not depend on which session it is."""
 
     llm: Llm
+    models: Callable[[str], Llm]
     model: str
     template: str
     tools: Toolset
@@ -372,13 +387,16 @@ class _Made:
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
     texts = files.package_texts("prompts")
-    answers = llm if llm is not None else open_model(model, options.settings)
-    if options.record is not None:
-        answers = Recorder(answers, options.record)
+
+    def models(model: str) -> Llm:
+        answers = llm if llm is not None else open_model(model, options.settings)
+        return Recorder(answers, options.record) if options.record is not None else answers
+
     tools = builtin(_below(texts, "tools/"))
     on_ask = "person" if options.asks else options.on_ask
     return _Made(
-        answers,
+        models(model),
+        models,
         model,
         texts["system.md"],
         tools,
@@ -440,6 +458,7 @@ def _assemble(
     parts = Parts(
         llm=made.llm,
         model=made.model,
+        models=made.models,
         system=lambda: prompt,
         schemas=_schemas(made.tools),
         tools=made.tools,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from agent.app import check_model
 from agent.cli import elsewhere
 from agent.cli.context import context_lines
 from agent.cli.lines import cost_text
@@ -142,6 +143,15 @@ async def _status(talk: Talk) -> None:
     talk.show([(("dim", f"  {name:<8}"), ("", terminal_safe(text))) for name, text in rows])
 
 
+async def _model(name: str, talk: Talk) -> None:
+    name = name.strip()
+    if not name:
+        talk.show(marked(f"· the model is {terminal_safe(talk.session.status().model)}"))
+        return
+    await check_model(name)
+    talk.session.change_model(name)
+
+
 async def _ports(talk: Talk) -> None:
     rows = port_lines(await ports.listening(await talk.session.enter()))
     talk.show(plain("\n".join(rows)) if rows else marked("· no program in the sandbox listens"))
@@ -209,6 +219,7 @@ COMMANDS = (
     Command("take", "take the new files along that a sync held back", _take),
     Command("sync", "bring home what has not reached the branch", _sync),
     Command("status", "sandbox, branch, model and what was spent", _status),
+    Command("model", "which model answers, or another one from now on", _model, "[NAME]"),
     Command("todo", "what the model has to do", _todo),
     Command("context", "what the model is sent, part by part, in tokens", _context),
     Command("compact", "put a summary in the place of what was said", _compact, "[FOCUS]"),

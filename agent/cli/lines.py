@@ -16,6 +16,7 @@ from agent.core.events import (
     EgressAnswered,
     EgressAsked,
     Mapped,
+    ModelChanged,
     Noted,
     Notice,
     Problem,
@@ -25,6 +26,7 @@ from agent.core.events import (
     SandboxState,
     Seeded,
     SyncFinished,
+    Told,
     TurnFinished,
     Undone,
     UserAnswered,
@@ -70,6 +72,10 @@ def line_of(event: AnyEvent) -> str | None:
             return f"· old output left out of what the model is sent: {len(texts)}, {_less(event)}"
         case Compacted():
             return f"· the conversation is summed up for the model, {_less(event)}"
+        case ModelChanged(model=model):
+            return f"· {terminal_safe(model)} answers from now on"
+        case Told(text=text):
+            return f"· the model was told: {one_line(text.strip('[]'))}"
         case Pulled():
             return pulled(event)
         case Undone(commit=commit, notes=notes):

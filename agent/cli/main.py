@@ -643,7 +643,8 @@ def _options(directory: Path, flags: dict[str, Any]) -> Options:
         raise click.UsageError("--fork begins a session, --resume and --continue go on with one")
     resume = flags["resume"] if flags["resume"] is not None else ("" if flags["latest"] else None)
     record, on_ask = flags["record"], flags["on_ask"]
-    return Options(directory, settings, record, resume, on_ask=on_ask, fork=fork)
+    model = flags["model"]
+    return Options(directory, settings, record, resume, on_ask=on_ask, fork=fork, model=model)
 
 
 def _run(job: Coroutine[Any, Any, int], *, tidy: bool = False) -> int:

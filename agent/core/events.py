@@ -278,6 +278,12 @@ class Compacted(Event, frozen=True, tag=True):
     after: int = 0
 
 
+class ModelChanged(Event, frozen=True, tag=True):
+    """From the next turn on `model` answers."""
+
+    model: str
+
+
 class Told(Event, frozen=True, tag=True):
     """Glovebox itself said something to the model, where the user would speak, and goes on.
 
@@ -438,6 +444,7 @@ AnyEvent = (
     | Attached
     | Pruned
     | Compacted
+    | ModelChanged
     | Told
     | Pulled
     | Worded

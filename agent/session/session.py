@@ -20,6 +20,7 @@ from agent.core.events import (
     PASSING,
     AnyEvent,
     Entered,
+    ModelChanged,
     Notice,
     Outcome,
     Problem,
@@ -60,7 +61,8 @@ class Parts:
     `namer` words the commits; without one they say what was asked. `map_tokens` is how long a map
     of the repository may be that the model is given; 0 is none. `notes` are those that the
     repository keeps; `fitting` is how a conversation is kept within what the model takes.
-    `allowed` is what may be spent, `checks` what is to succeed after a turn.
+    `allowed` is what may be spent, `checks` what is to succeed after a turn; `models` gives who
+    answers when another model is chosen.
     """
 
     llm: Llm
@@ -76,6 +78,7 @@ class Parts:
     fitting: Fitting = field(default_factory=Fitting)
     allowed: Allowed = field(default_factory=Allowed)
     checks: Commands = field(default_factory=Commands)
+    models: Callable[[str], Llm] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +300,15 @@ class Session:
     async def paths(self) -> Sequence[str]:
         """The files inside. Raises `SandboxError`, `ToolboxError`."""
         return await self._equipped[1].paths()
+
+    def change_model(self, model: str) -> None:
+        """Have `model` answer from the next turn on. Raises `UserError` while one is running."""
+        parts, _ = self._equipped
+        if self.busy:
+            raise UserError("the agent is still busy", "wait, or interrupt it first")
+        llm = parts.models(model) if parts.models else parts.llm
+        self._parts = replace(parts, model=model, llm=llm)
+        self.emit(ModelChanged(model))
 
     def interrupt(self, why: GloveboxError | None = None) -> None:
         """End the running turn; what it did is kept and its history completed.

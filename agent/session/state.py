@@ -20,6 +20,7 @@ from agent.core.events import (
     Entered,
     Forked,
     MessageFinished,
+    ModelChanged,
     Pulled,
     Record,
     Redone,
@@ -62,6 +63,7 @@ class State:
     def __init__(self) -> None:
         self.started: SessionStarted | None = None
         self.name = ""
+        self.model = ""
         self.forked: Forked | None = None
         self.history = History()
         self.seen = Seen()
@@ -101,8 +103,11 @@ class State:
 
     def _apply(self, event: AnyEvent) -> None:
         match event:
-            case SessionStarted():
+            case SessionStarted(model=model):
                 self.started = event
+                self.model = model
+            case ModelChanged(model=model):
+                self.model = model
             case TurnStarted():
                 self.undone.clear()
                 self.open = True
