@@ -249,9 +249,10 @@ async def _open(library: Any, arguments: dict[str, Any]) -> Any:
     task = asyncio.create_task(library.acompletion(**arguments, logger_fn=note))
     try:
         return await asyncio.shield(task)
-    finally:
-        if not task.done():
-            await _abandon(task, sending)
+    except asyncio.CancelledError:
+        # Also when it has answered in the same moment: nobody else would close that.
+        await _abandon(task, sending)
+        raise
 
 
 async def _abandon(task: asyncio.Task[Any], sending: asyncio.Event) -> None:

@@ -31,6 +31,7 @@ class Reply:
     `stream=False` answers whole although a stream was asked for. `cut_after` and `stall_after`
     count server-sent events; 0 for `stall_after` means not even headers. A finish of "" leaves
     the finish reason out, `usage=None` the usage, and `done=False` the final `[DONE]`.
+    `between` are lines that stand between the events, in turn: comments, or what nobody can read.
     """
 
     text: str = ""
@@ -50,6 +51,7 @@ class Reply:
     cut_after: int | None = None
     stall_after: int | None = None
     done: bool = True
+    between: tuple[str, ...] = ()
 
     def completion(self, request: dict[str, Any]) -> dict[str, Any]:
         """The body of an answer that is not streamed."""

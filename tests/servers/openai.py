@@ -34,6 +34,8 @@ class OpenAIServer:
         self._served = 0
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.problems: list[str] = []
+        """What was wrong with the requests that were refused for their history."""
         self.hung_up = threading.Event()
         """Set when a client went away before its answer was whole."""
         self.stopping = threading.Event()
@@ -64,6 +66,7 @@ class OpenAIServer:
                 self._on_request(request)
             # On another wire only faults and raw bytes make sense, and nothing is checked.
             if path.endswith("/chat/completions") and (problem := history_problem(request)):
+                self.problems.append(problem)
                 return Fault(400, f"invalid request: {problem}")
             if callable(self._script):
                 return self._script(request)
@@ -80,8 +83,11 @@ class _Http(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is an observation, not a traceback."""
-        if isinstance(sys.exc_info()[1], OSError):
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
             self.owner.hung_up.set()
+        elif isinstance(error, ValueError) and "closed file" in str(error):
+            pass  # we have hung up
         else:
             super().handle_error(request, client_address)
 
@@ -147,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("connection", "close")
         self.end_headers()
         for sent, event in enumerate(reply.events(request), start=1):
+            if reply.between:
+                self._chunk(f"{reply.between[sent % len(reply.between)]}\n\n".encode())
             self._chunk(f"data: {event}\n\n".encode())
             if sent == reply.cut_after:
                 return self._drop()
