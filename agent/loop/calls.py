@@ -78,9 +78,7 @@ async def _together(jobs: Iterable[Awaitable[None]]) -> None:
 class _Batch:
     """The calls of one reply under way: which have begun, which are answered."""
 
-    def __init__(
-        self, tools: Toolset, context: Context, emit: Emit, cut: ToolCall | None
-    ) -> None:
+    def __init__(self, tools: Toolset, context: Context, emit: Emit, cut: ToolCall | None) -> None:
         self._tools = tools
         self._cut = cut
         self._context = context
