@@ -17,8 +17,10 @@ from agent.cli.live import Line, marked, plain
 from agent.cli.ports import port_lines, shown_text
 from agent.core.errors import UserError
 from agent.core.events import Record
+from agent.core.messages import Usage
 from agent.core.text import one_line, terminal_safe
 from agent.session import ports
+from agent.session.session import Session
 
 # A path or a comment at the start of a message is no command.
 _COMMAND = re.compile(r"/([A-Za-z-]*)(?:\s+(.*))?", re.DOTALL)
@@ -130,16 +132,25 @@ async def _sync(talk: Talk) -> None:
     await talk.follow(talk.session.sync())
 
 
+def _named(session: Session) -> str:
+    name = f" {session.state.name}" if session.state.name else ""
+    origin = session.state.forked
+    fork = f", a fork of {origin.number}" if origin and origin.session else ""
+    return f"{session.number}{name} ({session.id}){fork}"
+
+
 async def _status(talk: Talk) -> None:
     status = talk.session.status()
     rows = [
-        ("session", f"{status.number} ({talk.session.id})"),
+        ("session", _named(talk.session)),
         ("model", status.model),
         ("sandbox", f"{status.backend}, {status.sandbox}; network {status.network}"),
         ("branch", status.branch),
         ("sync", await talk.session.standing()),
         ("spent", cost_text(status.usage)),
     ]
+    if (before := talk.session.state.inherited) != Usage():
+        rows.append(("before", f"{cost_text(before)}, by what it was forked from"))
     talk.show([(("dim", f"  {name:<8}"), ("", terminal_safe(text))) for name, text in rows])
 
 

@@ -103,6 +103,7 @@ def _as_data(place: str, one: Session, hits: Sequence[Hit]) -> dict[str, Any]:
         "turns": state.turn,
         "tokens": state.usage.prompt + state.usage.completion,
         "cost": state.usage.cost,
+        "cost_before_fork": state.inherited.cost,
         "forked": state.forked.session if state.forked else "",
         "found": [{"turn": hit.turn, "text": hit.text} for hit in hits],
     }

@@ -32,6 +32,9 @@ def test_a_person_goes_to_a_copy_and_back(tty: Terminal, user: User) -> None:
         say_to(tty, "two")
         tty.wait_for("glovebox/2 is at")
         assert user_messages(server) == ["one", "two"]
+        say_to(tty, "/status")
+        tty.wait_for("by what it was forked from")
+        tty.wait_for("a fork of 1")
         say_to(tty, "/sessions")
         tty.wait_for("trunk: one")
         say_to(tty, "/resume 2")
