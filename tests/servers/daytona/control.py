@@ -107,8 +107,15 @@ class ControlPlane:
         return web.json_response(box.described())
 
     async def _fork(self, request: web.Request) -> web.Response:
-        self._box(request)
-        return self._world.refuse(422, "Forking is not supported for sandbox class container")
+        parent, asked = self._box(request), await request.json()
+        if not self._world.forks:
+            return self._world.refuse(422, "Forking is not supported for sandbox class container")
+        own = {"name": asked.get("name"), "labels": dict(parent.labels)}
+        box = Box(self._world.root, parent.asked | own, self._world.base, slow=self._world.slow)
+        self._world.boxes[box.id] = box
+        await box.bring_up()
+        await box.copy_disk(parent)
+        return web.json_response(box.described())
 
     async def _snapshot(self, request: web.Request) -> web.Response:
         self._world.snapshots.add((await request.json())["name"])
