@@ -92,19 +92,19 @@ def _fits(stray: Stray, wanted: tuple[str, ...]) -> bool:
 
 
 async def _strays(catalog: Catalog, repository: Repository, project: str) -> list[Stray]:
-    lost: list[tuple[str, About]] = []
+    others: list[tuple[str, About]] = []
     for other in catalog.projects():
         known = about.read(catalog.root, other) if other != project else None
-        if known is not None and known.commits and not await _lives(known.path, other):
-            lost.append((other, known))
-    if not lost:
+        if known is not None and known.commits:
+            others.append((other, known))
+    if not others:
         return []
-    asked = {commit for _, known in lost for commit in known.commits}
+    asked = {commit for _, known in others for commit in known.commits}
     there = await _present(repository, sorted(asked))
     return [
         Stray(other, known.path, entry)
-        for other, known in lost
-        if there.intersection(known.commits)
+        for other, known in others
+        if there.intersection(known.commits) and not await _lives(known.path, other)
         for entry in sorted(catalog.entries(other), key=lambda e: e.number)
     ]
 
