@@ -15,8 +15,6 @@ from pathlib import Path
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application.run_in_terminal import in_terminal
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import FormattedText
@@ -26,6 +24,7 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
+from agent.cli.completing import Words
 from agent.cli.history import PromptHistory
 from agent.cli.live import Line
 from agent.cli.screen import PROMPT, Keys
@@ -55,6 +54,7 @@ class Prompt:
 
     def __init__(self, keys: Keys, history: Path) -> None:
         self._keys = keys
+        self._words = Words(keys.commands, keys.paths)
         self._lines: list[Line] = []
         self._area: Sequence[Line] = ()
         self._next: Sequence[Line] = ()
@@ -65,8 +65,8 @@ class Prompt:
             bottom_toolbar=lambda: _formatted([self._keys.badge()]),
             multiline=True,
             history=PromptHistory(history),
-            completer=_Commands(keys.commands),
-            complete_while_typing=Condition(lambda: self._typed.startswith("/")),
+            completer=self._words,
+            complete_while_typing=Condition(lambda: self._words.wanted(self._before)),
             key_bindings=self._bindings(),
             style=_STYLE,
             erase_when_done=True,
@@ -78,6 +78,10 @@ class Prompt:
     @property
     def _typed(self) -> str:
         return self._session.default_buffer.text
+
+    @property
+    def _before(self) -> str:
+        return self._session.default_buffer.document.text_before_cursor
 
     def _changed(self, _: Buffer) -> None:
         self._keys.changed()
@@ -163,23 +167,6 @@ class Prompt:
 
         del submit, newline, interrupt, leave
         return keys
-
-
-class _Commands(Completer):
-    """Completes the name of a slash command at the start of the line."""
-
-    def __init__(self, commands: Sequence[tuple[str, str]]) -> None:
-        self._commands = commands
-
-    def get_completions(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> Iterable[Completion]:
-        text = document.text_before_cursor
-        if not text.startswith("/") or any(c.isspace() for c in text):
-            return
-        for name, about in self._commands:
-            if name.startswith(text[1:].lower()):
-                yield Completion(f"/{name}", start_position=-len(text), display_meta=about)
 
 
 def _named(style: str) -> str:

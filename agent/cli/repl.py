@@ -55,6 +55,8 @@ class Repl:
         self._other: Session | None = None  # where the person goes next
         self._leaving = False
         self._hint = ""
+        self._paths: Sequence[str] = ()
+        self._looking: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._screen: Screen
 
@@ -91,6 +93,8 @@ class Repl:
         """Whatever happened: stop the session, say where the work is, pass an error on."""
         worker.cancel()
         await asyncio.wait({worker})
+        if self._looking is not None:
+            self._looking.cancel()
         if self._other is not None:
             await self._other.close()
         if self._open is not None:
@@ -152,6 +156,7 @@ class Repl:
         """Be in a session until the person leaves it; the one they go to, None at the end."""
         self.show(marked(f"· session {session.number}: work arrives on {session.branch}"))
         ready = asyncio.create_task(self._await_sandbox(session))
+        self._look(session)
         try:
             if session.state.behind:
                 await self.follow(session.sync())
@@ -176,6 +181,22 @@ class Repl:
         except GloveboxError as error:
             if not session.busy:
                 self._complain(error)
+
+    async def _files(self) -> Sequence[str]:
+        """The files inside, for whoever mentions one."""
+        if self._looking is not None and not self._paths:
+            await asyncio.wait({self._looking})
+        return self._paths
+
+    def _look(self, session: Session) -> None:
+        """Learn what files there are now."""
+
+        async def look() -> None:
+            with contextlib.suppress(GloveboxError):  # without the list nothing is completed
+                self._paths = await session.paths()
+
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(look())
 
     async def _next(self, session: Session) -> str:
         """The next thing typed, "" at the end; what happens meanwhile is shown."""
@@ -207,6 +228,7 @@ class Repl:
                 await command.run(self)
             else:
                 await self.follow(self.session.send(text))
+                self._look(self.session)
         except GloveboxError as error:
             self._complain(error)
 
@@ -228,6 +250,7 @@ class Repl:
             answer=self._answer,
             badge=lambda: badge(self._status(), self._hint),
             commands=[(c.name, c.about) for c in COMMANDS],
+            paths=self._files,
         )
         if not env.interactive() or env.variable("TERM", "dumb") in _CANNOT_DRAW:
             from agent.cli.plain import Plain
@@ -268,7 +291,7 @@ class Repl:
 
     def _interrupt(self, typing: bool) -> bool:
         """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""
-        there = self._beside or (self._open if self._open and self._open.state.open else None)
+        there = self._beside or (self._open if self._open and self._open.interruptible else None)
         if there is not None:
             there.interrupt()
             self._tell("interrupting")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,8 @@ class Keys:
     answer: Callable[[str], bool]
     """A key pressed on an empty line; whether it answered a question, and so is no typing."""
     commands: Sequence[tuple[str, str]]
+    paths: Callable[[], Awaitable[Sequence[str]]]
+    """The files inside, when they are known."""
 
 
 class Screen(Protocol):

@@ -153,7 +153,8 @@ class Context:
             return False
         self._tries += 1
         before, scale = self._size(), scale_of(self.head, self.history)
-        tokens = round(min(window.tokens, before) * _KEPT / scale)
+        whole = sum(map(of_message, self.history.messages))
+        tokens = round(min(window.tokens / scale, whole) * _KEPT)
         start = kept_from(self.history, 0 if tight else tokens)
         summed = start > self.history.first and self._weight(start) * scale >= least
         if summed:

@@ -301,6 +301,11 @@ class Session:
         """The files inside. Raises `SandboxError`, `ToolboxError`."""
         return await self._equipped[1].paths()
 
+    @property
+    def interruptible(self) -> bool:
+        """Whether something runs that `interrupt` would end."""
+        return self._loop is not None and not self._loop.done()
+
     def change_model(self, model: str) -> None:
         """Have `model` answer from the next turn on. Raises `UserError` while one is running."""
         parts, _ = self._equipped
