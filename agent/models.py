@@ -5,17 +5,21 @@ The provider library takes seconds to import: it is, when a provider is asked, a
 
 from __future__ import annotations
 
+import functools
 import threading
 from pathlib import Path
 
 from agent.config import Settings
+from agent.host import files
 from agent.llm.absent import Absent
 from agent.llm.fallback import Fallback
 from agent.llm.price import Rate
 from agent.llm.protocol import Llm, Price
 from agent.llm.replay import Replay
+from agent.llm.spoken import CallsTools, Spoken
 
 REPLAY_PREFIX = "replay:"
+TEXT_PROMPT = "text_protocol.md"
 
 
 def open_model(model: str, settings: Settings, *, fallback: bool = True) -> Llm:
@@ -27,11 +31,24 @@ def open_model(model: str, settings: Settings, *, fallback: bool = True) -> Llm:
     from agent.llm import client
 
     # It loads while the sandbox comes up and the user types.
-    threading.Thread(target=client.warm, daemon=True, name="warm").start()
+    _begin_to_load()
     provider = client.LitellmClient(
         options=settings.options, effort=settings.effort, prices=_rates(settings)
     )
-    return Fallback(provider, settings.fallback) if fallback and settings.fallback else provider
+    llm = (
+        provider if settings.tools == "native" else _spoken(provider, client.calls_tools, settings)
+    )
+    return Fallback(llm, settings.fallback) if fallback and settings.fallback else llm
+
+
+def _spoken(llm: Llm, calls_tools: CallsTools, settings: Settings) -> Spoken:
+    """`llm`, spoken with in text: all models, or those that are not known to call tools."""
+
+    async def never(_: str) -> bool:
+        return False
+
+    prompt = files.package_texts("prompts")[TEXT_PROMPT]
+    return Spoken(llm, prompt, never if settings.tools == "text" else calls_tools)
 
 
 def is_listed(model: str) -> bool:
@@ -79,3 +96,11 @@ def _rates(settings: Settings) -> dict[str, Rate]:
         model: Rate(rates.prompt, rates.completion, rates.cached)
         for model, rates in settings.prices.items()
     }
+
+
+@functools.cache
+def _begin_to_load() -> None:
+    """Once a process: a hundred sessions would wait for it in as many threads."""
+    from agent.llm import client
+
+    threading.Thread(target=client.warm, daemon=True, name="warm").start()

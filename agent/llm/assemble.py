@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from agent.core.events import ReasoningDelta, TextDelta
-from agent.core.messages import AssistantMessage, StopReason, ToolCall, Usage
+from agent.core.messages import AssistantMessage, Message, StopReason, ToolCall, Usage
 from agent.llm.protocol import ToolSchema
 from agent.llm.repair import repaired
 from agent.llm.thoughts import Thoughts
@@ -127,19 +127,29 @@ class Assembler:
     def _calls(self, slots: list[_Slot], cut: bool) -> Iterator[ToolCall]:
         taken = set(self._taken)
         for slot in slots:
-            call_id = slot.id if slot.id and slot.id not in taken else _free_id(taken)
+            call_id = slot.id if slot.id and slot.id not in taken else free_id(taken)
             taken.add(call_id)
             raw = valid_text("".join(slot.arguments))
-            arguments = _arguments(raw, cut=cut and slot is slots[-1])
+            arguments = arguments_of(raw, cut=cut and slot is slots[-1])
             yield ToolCall(id=call_id, name=slot.name or "unknown", arguments=arguments, raw=raw)
 
 
-def _arguments(raw: str, *, cut: bool) -> dict[str, Any] | None:
+def arguments_of(raw: str, *, cut: bool = False) -> dict[str, Any] | None:
     """What `raw` says, or can only mean. A call that was `cut` before its arguments has none."""
     arguments = None if cut and not raw.strip() else decode(raw)
     if arguments is None and (mended := repaired(raw, cut=cut)) is not None:
         return decode(json.dumps(mended))
     return arguments
+
+
+def call_ids(messages: Iterable[Message]) -> set[str]:
+    """The ids that calls have in a conversation."""
+    return {
+        call.id
+        for message in messages
+        if isinstance(message, AssistantMessage)
+        for call in message.calls
+    }
 
 
 def decode(raw: str) -> dict[str, Any] | None:
@@ -175,7 +185,8 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _free_id(taken: set[str]) -> str:
+def free_id(taken: set[str]) -> str:
+    """An id for a call that is not one of `taken`."""
     return next(name for n in range(1, len(taken) + 2) if (name := f"call_{n}") not in taken)
 
 

@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.core.errors import LlmDownError, LlmError
-from agent.core.messages import AssistantMessage, Message
+from agent.core.messages import AssistantMessage
 from agent.host import env
-from agent.llm.assemble import Assembler, tokens
+from agent.llm.assemble import Assembler, call_ids, tokens
 from agent.llm.failure import Failure, failure_of, slow, unknown_model
 from agent.llm.known import (
+    calls_tools_of,
     cost_of,
     effort_of,
     price_of,
@@ -79,6 +80,11 @@ def warm() -> None:
 async def window(model: str) -> int:
     """How many tokens a question to `model` may have; 0 when that is not known."""
     return window_of(await asyncio.to_thread(_library), model)
+
+
+async def calls_tools(model: str) -> bool:
+    """Whether `model` calls tools by itself, as far as is known; see `calls_tools_of`."""
+    return calls_tools_of(await asyncio.to_thread(_library), model)
 
 
 async def check(model: str) -> None:
@@ -166,7 +172,7 @@ class LitellmClient:
         self, library: Any, request: Request, on_delta: OnDelta, *, stream: bool
     ) -> Assembler:
         """One request and all of its answer. Raises `TransientError` when another may succeed."""
-        reply = Assembler(_call_ids(request.messages))
+        reply = Assembler(call_ids(request.messages))
         shown = False
 
         def show(delta: Delta) -> None:
@@ -277,12 +283,3 @@ def _raisable(failure: Failure, partial: str, *, shown: bool) -> Exception:
     if failure.reason:
         return TransientError(error, failure.reason, asked=failure.asked, quick=failure.quick)
     return error
-
-
-def _call_ids(messages: tuple[Message, ...]) -> set[str]:
-    return {
-        call.id
-        for message in messages
-        if isinstance(message, AssistantMessage)
-        for call in message.calls
-    }

@@ -110,6 +110,15 @@ def _near(library: Any, asked: str) -> list[str]:
     return difflib.get_close_matches(asked, sorted(models - {asked}), n=3, cutoff=0.7)
 
 
+def calls_tools_of(library: Any, model: str) -> bool:
+    """Whether the model calls tools by itself. One of which nothing is known is taken to.
+
+    Its server says so otherwise. `ollama/…` is the wire without tools; `ollama_chat/…` has them.
+    """
+    known = listed(library, model).get("supports_function_calling")
+    return known is True or (known is None and provider_of(library, model) != "ollama")
+
+
 def effort_of(library: Any, model: str, effort: str) -> dict[str, Any]:
     """The argument that says how much to reason, where the model is not known to lack it."""
     facts = listed(library, model)
