@@ -23,7 +23,6 @@ from agent.loop.history import History
 from agent.loop.pruning import gain_of, large_results, old_results
 from agent.loop.tokens import Item, items, of_message, of_request, of_text, scale_of
 
-TRIES = 2
 _LOW, _ENOUGH = 0.6, 0.8  # of the mark at which pruning begins: where it ends, what it must reach
 _NEW = 0.2  # of the window: results that pruning leaves alone
 _KEPT = 0.15  # of the window: what stays whole beside a summary, and each list in it
@@ -74,19 +73,19 @@ class Context:
     summing: Summing
     pins: Callable[[], Pins]
     share: float = COMPACT_AT
-    _tries: int = 0
+    _shortened: bool = False  # since the model answered last
 
     async def messages(self) -> tuple[Message, ...]:
         """The conversation for the next request, made to fit. Raises `LlmError`."""
         window = await self.windows.of(self.head.model)
-        for tight in (False, True):
+        for _ in range(2):
             size = self._size()
             if size <= window.tokens * self.share:
                 break
             if self._prune(size, window):
                 continue
             least = round(window.tokens * _WORTH)
-            if not await self._compact(window, tight=tight, least=least):
+            if not await self._compact(window, least=least):
                 break  # there is little left to leave out: the provider may take it all the same
         return self.history.messages
 
@@ -101,16 +100,16 @@ class Context:
                     raise
                 window = await self._learn(request)
                 pruned = not pruned and self._prune(self._size(), window)
-                if not pruned and not await self._compact(window, tight=self._tries > 0):
+                if not pruned and not await self._compact(window):
                     raise _too_long(request.model, error) from error
                 request = replace(request, messages=self.history.messages)
             else:
-                self._tries = 0
+                self._shortened = False
                 return reply
 
     async def compact(self, focus: str = "") -> bool:
         """Have a summary take the place of what it can; whether there was anything."""
-        self._tries = 0
+        self._shortened = False
         window = await self.windows.of(self.head.model)
         return await self._compact(window, focus=focus)
 
@@ -142,16 +141,13 @@ class Context:
         self.windows.learned[request.model] = round(size * _REFUSED)
         return await self.windows.of(request.model)
 
-    async def _compact(
-        self, window: Window, *, focus: str = "", tight: bool = False, least: int = 0
-    ) -> bool:
-        """Sum up what is not of the newest steps; with `tight` keep of those what is not large.
+    async def _compact(self, window: Window, *, focus: str = "", least: int = 0) -> bool:
+        """Sum up what is not of the newest steps; the second time keep of those what is not large.
 
-        Whether anything was left out; what saves fewer than `least` tokens is not.
+        Whether anything was left out; what saves fewer than `least` tokens is not. As nothing is
+        left after that, there are no more than two summaries between two answers.
         """
-        if self._tries >= TRIES:
-            return False
-        self._tries += 1
+        tight, self._shortened = self._shortened, True
         before, scale = self._size(), scale_of(self.head, self.history)
         whole = sum(map(of_message, self.history.messages))
         tokens = round(min(window.tokens / scale, whole) * _KEPT)

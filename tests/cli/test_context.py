@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.context import context_lines
 from agent.cli.lines import line_of
 from agent.core.errors import UserError
 from agent.core.events import Attached, Compacted, Noted, Pruned
 from agent.core.messages import AssistantMessage
+from agent.loop.tokens import Item
+from agent.session.fitting import Weight
 from agent.testing.model import Scripted
 from tests.cli.test_commands import Talk, run
 from tests.loop.rig import ECHO, call, reply
@@ -66,6 +69,11 @@ async def test_many_passages_are_cut_to_the_newest(tmp_path: Path) -> None:
     assert talk.shown[0] == "· 5 more before these"
     assert len(talk.shown) == 21 and talk.shown[-1].endswith("apple 24")
     await talk.session.close()
+
+
+def test_no_part_can_move_the_cursor() -> None:
+    weight = Weight((Item("results", "cat a\x1b[2J", 5),), 100, True, 80)
+    assert not any("\x1b" in text for line in context_lines(weight) for _, text in line)
 
 
 def test_what_was_left_out_or_added_is_told() -> None:

@@ -138,6 +138,32 @@ async def test_old_results_go_first_all_at_once_and_say_how_to_see_them_again() 
     assert refolded(desk.events) == desk.history.messages
 
 
+async def test_pruning_that_would_not_be_enough_for_long_is_not_done() -> None:
+    desk = Desk([SUMMARY])
+    desk.say("go")
+    desk.look("a", 1_000)
+    desk.emit(MessageFinished(AssistantMessage("y" * 26_000)))
+    for name in "bc":
+        desk.look(name, 1_000)
+    await desk.context.messages()
+    assert (len(desk.of(Pruned)), len(desk.of(Compacted))) == (0, 1)
+
+
+async def test_between_two_answers_there_are_at_most_two_summaries() -> None:
+    desk = Desk([SUMMARY, TOO_LONG, SUMMARY, TOO_LONG, TOO_LONG])
+    desk.say("go")
+    desk.emit(MessageFinished(AssistantMessage("y" * 40_000)))
+    desk.say("more")
+    for name in "ab":
+        call = ToolCall(name, "look", {"at": "z" * 1_000})
+        desk.emit(MessageFinished(AssistantMessage("", calls=(call,))))
+        desk.emit(CallFinished(ToolResult(name, True, "seen"), 0.0))
+    with pytest.raises(LlmContextError, match="also after"):
+        await desk.ask()
+    assert len(desk.of(Compacted)) == 2
+    assert len(desk.model.requests) == 4
+
+
 async def test_images_leave_with_their_results() -> None:
     desk = Desk([])
     desk.say("go")
@@ -300,7 +326,7 @@ async def test_a_small_window_does_not_bring_a_summary_at_every_step() -> None:
     for number in range(12):
         desk.look(f"c{number}", 100)
         await desk.context.messages()
-        desk.context._tries = 0  # type: ignore[reportPrivateUsage]  # as after an answer
+        desk.context._shortened = False  # type: ignore[reportPrivateUsage]  # as after an answer
     assert len(desk.of(Compacted)) <= 3
 
 

@@ -145,6 +145,16 @@ def test_the_newest_counted_reply_comes_with_what_it_answered() -> None:
     assert history.answered is None
 
 
+def test_what_was_counted_before_something_was_left_out_counts_no_more() -> None:
+    counted = AssistantMessage("hm", usage=Usage(prompt=9_000))
+    history = folded(said("go"), MessageFinished(counted), said("more"), Compacted("(sum)", 2))
+    assert [m.usage.prompt for m in history.messages if isinstance(m, AssistantMessage)] == [0]
+    history.apply(MessageFinished(counted))
+    assert [m.usage.prompt for m in history.messages if isinstance(m, AssistantMessage)][1:] == [
+        9_000
+    ]
+
+
 EVENTS = st.one_of(
     st.builds(said, st.sampled_from(["a", "b"])).map(lambda event: (event,)),
     st.builds(step, st.sampled_from(["a", "b", "c"])),
