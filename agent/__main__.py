@@ -12,9 +12,9 @@ def main() -> None:
 
         sys.stdout.write(f"glovebox {__version__}\n")
         return
-    from agent.cli.main import run
+    from agent.cli.main import last
 
-    sys.exit(run())
+    last()
 
 
 if __name__ == "__main__":

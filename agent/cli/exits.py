@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from agent.core.events import Outcome, Problem
+from agent.core.events import Checked, Outcome, Problem
 
 
 class Exit(IntEnum):
@@ -17,12 +17,13 @@ class Exit(IntEnum):
     SYNC = 6
     LIMIT = 7
     ANSWER = 8
-    NO_WINNER = 9
+    CHECK = 9
     INTERRUPTED = 130
 
 
 _BY_KIND = {
     "UserError": Exit.USAGE,
+    "UsageError": Exit.USAGE,
     "ConfigError": Exit.USAGE,
     "JournalError": Exit.USAGE,
     "LlmAuthError": Exit.CREDENTIALS,
@@ -32,10 +33,14 @@ _BY_KIND = {
     "SandboxError": Exit.SANDBOX,
     "SandboxUnavailable": Exit.SANDBOX,
     "SandboxLost": Exit.SANDBOX,
+    "SandboxLacks": Exit.SANDBOX,
     "ToolboxError": Exit.SANDBOX,
     "SyncError": Exit.SYNC,
     "BudgetError": Exit.LIMIT,
+    "Reached": Exit.LIMIT,
     "AnswerNeeded": Exit.ANSWER,
+    "CheckFailed": Exit.CHECK,
+    "Interrupted": Exit.INTERRUPTED,
 }
 
 
@@ -51,3 +56,12 @@ def exit_of_turn(outcome: Outcome, problem: Problem | None, unsynced: Problem | 
     if problem is not None:
         return exit_of(problem)
     return Exit.SYNC if unsynced is not None else Exit.DONE
+
+
+def failed(check: Checked | None) -> Problem | None:
+    """A check that still fails, as what is wrong at the end."""
+    if check is None or check.exit_code == 0:
+        return None
+    how = "did not end" if check.exit_code is None else f"exit code {check.exit_code}"
+    said = f"`{check.command}` still fails: {how}"
+    return Problem("CheckFailed", said, "see what it says above, and go on with `--continue`")

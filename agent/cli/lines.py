@@ -12,9 +12,11 @@ from agent.core.events import (
     Attached,
     CallFinished,
     CallStarted,
+    Checked,
     Compacted,
     EgressAnswered,
     EgressAsked,
+    Granted,
     Mapped,
     ModelChanged,
     Noted,
@@ -88,6 +90,10 @@ def line_of(event: AnyEvent) -> str | None:
             return asked(event)
         case UserAnswered():
             return answered(event)
+        case Checked():
+            return checked(event)
+        case Granted(money=money):
+            return f"! ${money:g} more may be spent"
         case TurnFinished(problem=problem) if problem is not None:
             return f"✗ {problem_text(problem)}"
         case TurnFinished(outcome="interrupted"):
@@ -113,6 +119,17 @@ def pulled(event: Pulled) -> str:
         + _hint(f"ask the agent: merge the branch {branch} and resolve the conflicts")
         + _notes(event.left_out)
     )
+
+
+def checked(event: Checked) -> str:
+    """How a check went, and the end of what it said when it failed."""
+    command = one_line(event.command, 200)
+    if event.exit_code == 0:
+        return f"✓ {command} ({event.seconds:.1f} s)"
+    how = "did not end" if event.exit_code is None else f"exit code {event.exit_code}"
+    last = [line for line in terminal_safe(event.output).splitlines() if line.strip()][-5:]
+    next_one = "the model is told" if event.left else "nothing more is tried"
+    return "\n".join([f"✗ {command}: {how}; {next_one}", *(f"    {line}" for line in last)])
 
 
 def crossed(event: EgressAnswered) -> str:

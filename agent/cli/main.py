@@ -16,8 +16,9 @@ from agent.cli.exits import Exit, exit_of
 from agent.cli.lines import problem_text
 from agent.cli.message import message_from
 from agent.core.errors import GloveboxError
-from agent.core.events import problem_of
-from agent.host import env
+from agent.core.events import Problem, problem_of
+from agent.core.limits import LEAVE_SECONDS
+from agent.host import ending, env
 
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _NEW = click.Path(resolve_path=True, path_type=Path)
@@ -659,10 +660,25 @@ def _run(job: Coroutine[Any, Any, int], *, tidy: bool = False) -> int:
         finally:
             await shutdown()
 
+    code: int = Exit.INTERRUPTED
+    # What is left after the job is of no use to anybody: a thread, a connection that does not end.
+    watchdog = ending.Watchdog(lambda: ending.leave(code))
+
+    async def watched() -> None:
+        nonlocal code
+        code = Exit.OURS  # should the job raise
+        try:
+            code = await whole()
+        finally:
+            watchdog.watch(LEAVE_SECONDS)
+
     try:
-        return asyncio.run(whole())
+        asyncio.run(watched())
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    finally:
+        watchdog.call_off()
+    return code
 
 
 def run() -> int:
@@ -671,13 +687,30 @@ def run() -> int:
         return int(main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
-        return Exit.USAGE
-    except click.Abort:
-        return Exit.INTERRUPTED
+        return _refused(Problem("UsageError", error.format_message()))
+    except (click.Abort, KeyboardInterrupt):
+        return _refused(Problem("Interrupted", "interrupted before anything was done"))
     except GloveboxError as error:
         problem = problem_of(error)
         print(f"glovebox: {problem_text(problem)}", file=sys.stderr)
-        return exit_of(problem)
+        return _refused(problem)
     except BrokenPipeError:
         # The reader of our output has gone; nobody is left to tell.
         return Exit.OURS
+
+
+def last() -> None:
+    """Run the command line as all that this process does, and end with its exit code."""
+    code = run()
+    ending.Watchdog(lambda: ending.leave(code)).watch(LEAVE_SECONDS)
+    sys.exit(code)
+
+
+def _refused(problem: Problem) -> Exit:
+    """The code of what never began; where a result was asked for, there is one."""
+    code, words = exit_of(problem), sys.argv[1:]
+    if "--json" in words and not set(words) & set(main.commands):
+        from agent.cli.once import result_of
+
+        print(result_of(problem, code), end="")
+    return code

@@ -1,31 +1,43 @@
-"""One message, one turn, one exit code. The answer on stdout, the progress on stderr."""
+"""One message, one exit code, and one result in every case.
+
+The answer goes to stdout, the progress to stderr; with `json` stdout has every record, the last of
+which is the result. docs/headless.md says what scripts may rely on.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable
 
 from agent.app import Options, open_session
-from agent.cli.exits import Exit, exit_of, exit_of_turn
+from agent.cli.exits import Exit, exit_of, exit_of_turn, failed
 from agent.cli.lines import cost_text, line_of, problem_text
+from agent.cli.stopping import stopping
 from agent.core.errors import GloveboxError
 from agent.core.events import (
     RECORD_VERSION,
     CallOutput,
+    Checked,
     Problem,
     Record,
     Result,
     SyncFinished,
+    SyncStarted,
     TurnFinished,
+    TurnStarted,
     problem_of,
 )
+from agent.core.limits import CLOSE_SECONDS, STOP_SECONDS, SYNC_SECONDS
 from agent.core.messages import Usage
 from agent.core.text import terminal_safe
+from agent.host import ending
 from agent.session.journal import encode
 from agent.session.session import Session
+
+_GRACE_SECONDS, _TELL_SECONDS = 30.0, 3.0
 
 
 class Once:
@@ -37,85 +49,165 @@ class Once:
         self._session: Session | None = None
         self._finished: TurnFinished | None = None
         self._synced: SyncFinished | None = None
+        self._checked: Checked | None = None
         self._last = Record(RECORD_VERSION, 0, 0.0, 0, TurnFinished("failed", Usage(), 0))
+        self._spent = Usage()
+        self._stopped = self._deaf = self._told = False
+        self._watchdog = ending.Watchdog(self._bite)
 
     async def run(self, text: str, options: Callable[[], Options]) -> Exit:
         """Run the turn and print how it ended, in every case: also when `options` cannot be had."""
-        try:
-            code, problem = await self._turn(text, options())
-        except GloveboxError as error:
-            problem = problem_of(error)
-            code = exit_of(problem)
-        self._print_result(code, problem)
+        with stopping(self._stop, self._leave):
+            try:
+                code, problem = await self._turn(text, options())
+            except GloveboxError as error:
+                problem = problem_of(error)
+                code = exit_of(problem)
+            except Exception as error:  # noqa: BLE001 a result comes in every case
+                self._say(traceback.format_exc().rstrip())
+                problem = Problem(
+                    type(error).__name__,
+                    f"glovebox itself failed: {error}",
+                    "this is a defect: please report it with what stands above",
+                )
+                code = Exit.OURS
+            if self._stopped and code is not Exit.OURS:
+                code = Exit.INTERRUPTED
+            self._watchdog.call_off()
+            self._print_result(code, problem)
         return code
 
     async def _turn(self, text: str, options: Options) -> tuple[Exit, Problem | None]:
         session = await open_session(options)
         self._session = session
-        self._stop_on_signals(session)
         try:
-            if session.state.behind:
+            if session.state.behind and not self._stopped:
                 async for record in session.sync():
                     self._show(record)
-            async for record in session.send(text):
-                self._show(record)
+            if not self._stopped:
+                async for record in session.send(text):
+                    self._show(record)
         finally:
+            self._watchdog.watch(CLOSE_SECONDS + _GRACE_SECONDS)
             await session.close()
-        assert self._finished is not None
-        problem = self._finished.problem
+        if self._finished is None:
+            return Exit.INTERRUPTED, None
         unsynced = self._synced.problem if self._synced else None
-        code = exit_of_turn(self._finished.outcome, problem, unsynced)
-        return code, problem or unsynced
+        problem = self._finished.problem or unsynced or failed(self._checked)
+        code = exit_of_turn(self._finished.outcome, self._finished.problem, unsynced)
+        if code is Exit.DONE and problem is not None:
+            code = exit_of(problem)
+        return code, problem
 
-    def _stop_on_signals(self, session: Session) -> None:
-        """The first signal ends the turn and brings the work home; a second one ends us."""
-        loop = asyncio.get_running_loop()
+    def _stop(self) -> None:
+        """The first signal, or a reader that went away: end the turn and bring the work home."""
+        if not self._stopped:
+            self._stopped = True
+            self._watchdog.watch(STOP_SECONDS)
+        if self._session is not None:
+            self._session.interrupt()
 
-        def stop() -> None:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-            session.interrupt()
+    def _leave(self) -> None:
+        """The second signal: end now. What is inside is kept there."""
+        self._end_at_once("stopped by a second signal")
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
+    def _bite(self) -> None:
+        """Something does not answer within its time."""
+        self._end_at_once("something did not end in its time")
+
+    def _end_at_once(self, why: str) -> None:
+        session = self._session
+        behind = session is not None and (session.state.behind or session.state.open)
+        safe = "; the work that is not on the branch is safe inside" if behind else ""
+        hint = f"`glovebox sync {session.number}` brings it home" if session and behind else ""
+        code = Exit.INTERRUPTED if self._stopped or not behind else Exit.SYNC
+        problem = Problem("Interrupted", f"{why}{safe}", hint)
+        # Whoever hangs may hang in printing.
+        telling = threading.Thread(target=self._print_result, args=(code, problem), daemon=True)
+        telling.start()
+        telling.join(_TELL_SECONDS)
+        ending.leave(code)
 
     def _show(self, record: Record) -> None:
         self._last = record
-        if isinstance(record.event, TurnFinished):
-            self._finished = record.event
-        if isinstance(record.event, SyncFinished):
-            self._synced = record.event
+        match record.event:
+            case TurnStarted():
+                self._finished = self._checked = None
+                self._watchdog.call_off()
+            case TurnFinished(usage=usage) as finished:
+                self._finished = finished
+                self._spent += usage
+            case SyncStarted():
+                self._watchdog.watch(SYNC_SECONDS + _GRACE_SECONDS)
+            case SyncFinished() as synced:
+                self._synced = synced
+                self._watchdog.call_off()
+            case Checked() as checked:
+                self._checked = checked
+            case _:
+                pass
         if self._json:
             self._print_record(record)
         elif not self._quiet and not isinstance(record.event, CallOutput):
             line = line_of(record.event)
             if line is not None:
-                print(line, file=sys.stderr, flush=True)
+                self._say(line)
 
     def _print_record(self, record: Record) -> None:
-        sys.stdout.write(encode(record).decode())
-        sys.stdout.flush()
+        self._write(encode(record).decode())
+
+    def _write(self, text: str) -> None:
+        """To stdout, as long as somebody reads it; a run that nobody hears is ended."""
+        if self._deaf:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:
+            self._deaf = True
+            ending.drop_stdout()
+            self._stop()
+
+    def _say(self, line: str) -> None:
+        """To stderr; the work goes on when nobody reads that."""
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except OSError:
+            self._quiet = True
 
     def _print_result(self, code: Exit, problem: Problem | None) -> None:
-        session = self._session
-        usage = session.state.spent if session else Usage()
+        if self._told:
+            return
+        self._told = True
+        session, spent = self._session, self._spent
+        text = session.last_text if session is not None else ""
         if self._json:
             result = Result(
                 exit_code=int(code),
-                text=session.last_text if session else "",
+                text=text,
                 session=session.id if session else "",
                 number=session.number if session else 0,
                 branch=self._synced.branch if self._synced else "",
                 commit=self._synced.commit if self._synced else "",
-                usage=usage,
+                usage=spent,
                 problem=problem,
             )
             seq, turn = self._last.seq + 1, self._last.turn
-            self._print_record(Record(RECORD_VERSION, seq, round(time.time(), 3), turn, result))
+            record = Record(RECORD_VERSION, seq, round(time.time(), 3), turn, result)
+            self._print_record(record)
+            if self._deaf:
+                self._say(encode(record).decode().rstrip())
             return
-        if session is not None and session.last_text:
-            print(terminal_safe(session.last_text), flush=True)
-        if problem is not None and (self._quiet or self._finished is None):
-            print(f"glovebox: {problem_text(problem)}", file=sys.stderr)
+        if text:
+            self._write(terminal_safe(text) + "\n")
+        shown = self._finished is not None and not self._quiet  # as it came, but for a check
+        if problem is not None and (not shown or problem.kind in ("CheckFailed", "Interrupted")):
+            self._say(f"glovebox: {problem_text(problem)}")
         if session is not None and not self._quiet:
-            print(f"· session {session.number}: {cost_text(usage)}", file=sys.stderr)
+            self._say(f"· session {session.number}: {cost_text(spent)}")
+
+
+def result_of(problem: Problem, code: Exit) -> str:
+    """The one record of a run that never began."""
+    result = Result(exit_code=int(code), text="", problem=problem)
+    return encode(Record(RECORD_VERSION, 0, round(time.time(), 3), 0, result)).decode()

@@ -80,11 +80,11 @@ class Checks:
         """A turn for `text`, and one for each failure of a check after it.
 
         `sync` brings home what there is and says whether a tool was used. `turns` is how many more
-        there may be, `since` the commit that a turn began with.
+        there may be, `since` the commit that this begins with.
         """
         by: By = "person"
+        began = since()
         for attempt in count(1):
-            began = since()
             done = await take(text, by)
             left = min(self._tries - attempt + 1, turns())
             words = ""

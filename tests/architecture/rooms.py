@@ -303,6 +303,7 @@ BROAD = {
     "agent.session.session": "the idle job: a failing sync must not end the session",
     "agent.plugins.hooks": "the plugin hook",
     "agent.cli.main": "the top of the command line",
+    "agent.cli.once": "a run without a person: its result comes in every case",
     "agent.toolbox.channel.server": "the dispatcher inside: a bad request must not end the others",
 }
 

@@ -1,0 +1,35 @@
+"""Signals that ask a headless run to end: the first politely, the second at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Generator
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def stopping(first: Callable[[], None], again: Callable[[], None]) -> Generator[None]:
+    """Have `first` called in the event loop at the first signal, and `again` at each further one.
+
+    `again` runs wherever the process is, also when the event loop is stuck.
+    """
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def hear(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            again()
+        asked = True
+        loop.call_soon_threadsafe(first)
+
+    before = [(number, signal.signal(number, hear)) for number in SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
