@@ -150,12 +150,12 @@ async def test_pruning_that_would_not_be_enough_for_long_is_not_done() -> None:
 
 
 async def test_between_two_answers_there_are_at_most_two_summaries() -> None:
-    desk = Desk([SUMMARY, TOO_LONG, SUMMARY, TOO_LONG, TOO_LONG])
+    desk = Desk([SUMMARY, TOO_LONG, SUMMARY, TOO_LONG, SUMMARY, TOO_LONG])
     desk.say("go")
     desk.emit(MessageFinished(AssistantMessage("y" * 40_000)))
     desk.say("more")
-    for name in "ab":
-        call = ToolCall(name, "look", {"at": "z" * 1_000})
+    for name in "abcdefghijklmnopqr":
+        call = ToolCall(name, "look", {"at": "z" * 200})
         desk.emit(MessageFinished(AssistantMessage("", calls=(call,))))
         desk.emit(CallFinished(ToolResult(name, True, "seen"), 0.0))
     with pytest.raises(LlmContextError, match="also after"):
