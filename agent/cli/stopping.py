@@ -27,7 +27,9 @@ def stopping(first: Callable[[], None], again: Callable[[], None]) -> Generator[
         asked = True
         loop.call_soon_threadsafe(first)
 
-    before = [(number, signal.signal(number, hear)) for number in SIGNALS]
+    # What was ignored when we were started, as `nohup` does, stays ignored.
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, hear)) for number in heard]
     try:
         yield
     finally:
