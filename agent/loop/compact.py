@@ -124,7 +124,7 @@ def composed(history: History, start: int, summary: str, pins: Pins, tokens: int
     return wording.compacted(
         summary=summary,
         said=_words(history.said(start), room),
-        notes=_newest([a.text for a in history.asides(0, start) if a.kind == "notes"], room),
+        notes=_first([a.text for a in history.asides(0, start) if a.kind == "notes"], room),
         todo=[f"{MARKS[item.state]} {' '.join(item.text.split())}" for item in pins.todo],
         files=open_files(pins),
     )
@@ -151,11 +151,12 @@ def _words(said: Sequence[str], room: int) -> list[str]:
     return words
 
 
-def _newest(texts: Sequence[str], room: int) -> list[str]:
+def _first(texts: Sequence[str], room: int) -> list[str]:
+    """The first of `texts`, and of those after it as many as there is room for."""
     kept: list[str] = []
-    for text in reversed(texts):
+    for text in texts:
         room -= len(text)
         if kept and room < 0:
             break
-        kept.insert(0, text)
+        kept.append(text)
     return kept

@@ -28,7 +28,7 @@ from agent.core.messages import (
     UserMessage,
 )
 from agent.llm.protocol import Llm, Request, ToolSchema
-from agent.loop.compact import Pins, Summing, Writer
+from agent.loop.compact import Pins, Summing, Writer, composed
 from agent.loop.context import Context, Windows
 from agent.loop.history import History
 from agent.loop.tokens import items, of_request, scale_of
@@ -213,6 +213,19 @@ async def test_a_summary_keeps_word_for_word_what_must_not_be_lost() -> None:
     assert compacted.after < compacted.before / 2
     assert refolded(desk.events) == desk.history.messages
     assert "y" * 40_000 in str(desk.history.everything)
+
+
+async def test_the_newest_words_stay_whole_and_older_ones_as_far_as_there_is_room() -> None:
+    desk = Desk([])
+    desk.say("an old one: " + "o" * 9_000)
+    desk.say("short")
+    desk.emit(Noted("root " + "n" * 900, ("AGENTS.md",)))
+    desk.emit(Noted("nested " + "n" * 900, ("a/AGENTS.md",)))
+    desk.say("the newest: " + "w" * 500)
+    text = composed(desk.history, 3, "sum", Pins(), 200)
+    assert "the newest: " + "w" * 500 in text and "\nshort\n" in text
+    assert "an old one: " in text and "characters left out]" in text and len(text) < 3_000
+    assert "root " in text and "nested " not in text
 
 
 async def test_a_second_summary_goes_on_from_the_first() -> None:
