@@ -31,7 +31,8 @@ _LEAST, _MOST = 0.5, 3.0
 
 def of_text(text: str) -> int:
     """An estimate for some text."""
-    return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES)
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return -(-size // BYTES)
 
 
 def of_result(result: ToolResult) -> int:
