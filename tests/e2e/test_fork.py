@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from agent import upkeep
 from agent.app import Options, fork_session, open_session
 from agent.config import Settings
 from agent.core.errors import UserError
@@ -143,8 +145,6 @@ async def test_an_earlier_turn_is_where_it_begins_and_undo_reaches_before(place:
 
 
 async def test_a_fork_of_a_fork_after_the_first_are_gone(place: Place) -> None:
-    from agent import upkeep
-
     user = place.user
     async with place.session() as source:
         await say(source, "echo 1 >a")
@@ -152,15 +152,17 @@ async def test_a_fork_of_a_fork_after_the_first_are_gone(place: Place) -> None:
         await say(fork, "echo 2 >>a")
     await upkeep.remove(user.repo, "1")
     user.git("branch", "-D", "glovebox/1")
-    async with place.fork("2") as second:
-        await say(second, "echo 3 >>a")
+    async with place.fork("2"):
+        pass  # nobody has done anything in it
     await upkeep.remove(user.repo, "2")
-    user.git("branch", "-D", "glovebox/2")
+    user.git("branch", "-D", "glovebox/2", "glovebox/3")
     user.git("reflog", "expire", "--expire=now", "--all")
     user.git("gc", "--quiet", "--prune=now")
     async with place.session("3") as third:
-        assert await inside(third, "cat a") == "1\n2\n3\n"
+        assert await inside(third, "cat a") == "1\n2\n"
         assert "+1" in await third.diff()
+        await say(third, "echo 3 >>a")
+    assert user.git("show", "glovebox/3:a") == "1\n2\n3"
 
 
 async def test_in_the_middle_of_a_turn_the_fork_has_the_files_of_the_moment(place: Place) -> None:
@@ -200,6 +202,9 @@ async def test_a_fork_that_was_killed_at_its_start_is_made_up_for(place: Place) 
     assert len(lines) > first + 3
     for end in range(first, len(lines)):
         path.write_bytes(b"".join(lines[:end]))
+        if not any(b'"Seeded"' in line for line in lines[first:end]):
+            work = user.state / "glovebox" / "sandboxes" / path.parent.name / "work"
+            shutil.rmtree(work / ".git", ignore_errors=True)  # it was not planted yet
         async with place.session("2") as again:
             assert await inside(again, "cat a; git symbolic-ref HEAD") == (
                 "1\nrefs/heads/glovebox/2\n"
@@ -208,3 +213,20 @@ async def test_a_fork_that_was_killed_at_its_start_is_made_up_for(place: Place) 
     async with place.session("2") as again:
         await say(again, "echo 2 >>a")
     assert user.git("show", "glovebox/2:a") == "1\n2"
+
+
+async def test_a_fork_that_never_had_a_sandbox_is_removed(place: Place) -> None:
+    user = place.user
+    async with place.session() as source:
+        await say(source, "echo 1 >a")
+    async with place.fork("1") as fork:
+        await inside(fork, "true")
+        root = user.state / "glovebox" / "sandboxes" / fork.id
+    path = next(p for p in user.journals() if b'"Forked"' in p.read_bytes())
+    lines = path.read_bytes().splitlines(keepends=True)
+    end = next(n for n, line in enumerate(lines) if b'"Forked"' in line) + 1
+    path.write_bytes(b"".join(lines[:end]))
+    removed = await upkeep.remove(user.repo, "2")
+    assert removed.number == 2 and not root.exists()
+    with pytest.raises(UserError, match="no session fits"):
+        await upkeep.remove(user.repo, "2")

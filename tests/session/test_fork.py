@@ -88,6 +88,13 @@ def test_a_fork_has_the_conversation_and_nothing_that_reaches_what_is_the_others
     assert state.seeded == Seeded("base", "start")
 
 
+def test_what_was_allowed_the_other_is_not_allowed_it() -> None:
+    source = records(turn(1))
+    assert folded(source).allowed_hosts == ["host:443"]
+    last = Record(RECORD_VERSION, 0, 1.0, 1, Forked("source", 1, 1))
+    assert folded([*source, last]).allowed_hosts == []
+
+
 def test_its_costs_begin_at_nothing_and_those_before_are_known() -> None:
     once = forked(records(turn(1), turn(2)), BEGINS)
     state = fold(once)

@@ -46,7 +46,8 @@ def test_a_name_stands_where_a_number_can(tmp_path: Path) -> None:
     one, two = session(catalog, 1), session(catalog, 2)
     one.append(0, Renamed("first"))
     one.append(0, Renamed("parser"))
-    two.append(0, TurnStarted(UserMessage('{"type":"Renamed","name":"other"}')))
+    call = ToolCall("c", "x", {"type": "Renamed", "name": "other"})
+    two.append(0, CallStarted(call, "x"))
     assert catalog.find("p", "parser").number == 1
     for gone in ("first", "other"):
         with pytest.raises(UserError, match="no session fits"):
