@@ -14,6 +14,7 @@ from agent.config import DEFAULT_NETWORK, Settings, narrower, require_model, siz
 from agent.core.errors import UserError
 from agent.core.events import (
     RECORD_VERSION,
+    AnyEvent,
     ModelChanged,
     Notice,
     Record,
@@ -55,6 +56,7 @@ from agent.session.door import NAME, Door
 from agent.session.fitting import Fitting, unknown_window
 from agent.session.fork import folded, forked
 from agent.session.journal import Journal, in_use, read, write
+from agent.session.place import Workplace as Place
 from agent.session.purse import Allowed
 from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
@@ -100,11 +102,17 @@ class Options:
     tree: Budget | None = None
 
 
-async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
+MakePlace = Callable[[State, Callable[[AnyEvent], None]], Place]
+
+
+async def open_session(
+    options: Options, *, llm: Llm | None = None, place: MakePlace | None = None
+) -> Session:
     """A session that is ready for `send`; its sandbox comes up behind it.
 
-    `llm` takes the place of the one the settings name (tests and benchmarks). Raises `UserError`,
-    `JournalError`, `LlmError` when a recording is unusable; then no session was made.
+    `llm` takes the place of the one the settings name, `place` of sandbox and repository (tests and
+    benchmarks). Raises `UserError`, `JournalError`, `LlmError` when a recording is unusable; then
+    no session was made.
     """
     if options.fork is not None:
         rest = dataclasses.replace(options, fork=None)
@@ -120,7 +128,8 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
         began, notices = await _beginning(options, catalog, repository)
         backend = open_backend(began.sandbox, env.sandbox_dir(options.state))
         journal, state = await _begin(catalog, repository, began)
-        session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
+        owner = owner_id(catalog.root)
+        session = _assemble(parts, backend, repository, journal, state, owner, place)
         await Door(session, journal.path.with_name(NAME)).unlock()
         for said in notices:
             session.emit(said)
@@ -135,7 +144,8 @@ async def open_session(options: Options, *, llm: Llm | None = None) -> Session:
             model = require_model(options.settings)
         parts = _parts(options, model or options.settings.model, llm)
         backend = open_backend(started.sandbox, env.sandbox_dir(options.state))
-        session = _assemble(parts, backend, repository, journal, state, owner_id(catalog.root))
+        owner = owner_id(catalog.root)
+        session = _assemble(parts, backend, repository, journal, state, owner, place)
         if model and model != state.model:
             session.emit(ModelChanged(model))
     except BaseException:
@@ -438,6 +448,7 @@ def _assemble(
     journal: Journal,
     state: State,
     owner: str,
+    make: MakePlace | None = None,
 ) -> Session:
     started = state.started
     assert started is not None
@@ -451,7 +462,8 @@ def _assemble(
     )
     spec = _gated(spec, made, session, journal.path.with_name(AUDIT_FILE))
     sync = _sync_of(repository, made.settings, started, made.packing)
-    place = Workplace(backend, spec, sync, state, session.emit, _trailer(made.settings))
+    trailer = _trailer(made.settings)
+    own = Workplace(backend, spec, sync, state, session.emit, trailer)
     branch, head = ("", started.base) if started.base else (repository.branch, repository.head)
     git = GitFacts(branch, head, mirror=f"glovebox/{started.number}")
     prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)
@@ -472,8 +484,9 @@ def _assemble(
         namer=made.namer
         and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
     )
-    session.equip(parts, place)
-    place.start()
+    session.equip(parts, make(state, session.emit) if make else own)
+    if make is None:
+        own.start()
     return session
 
 

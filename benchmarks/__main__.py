@@ -68,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     crowd = commands.add_parser("crowd", help="measure many local sandboxes at once")
     crowd.add_argument("--count", type=_count, default=100, help="how many (default 100)")
     crowd.set_defaults(run=_crowd)
+    sessions = commands.add_parser("sessions", help="measure many sessions in one process")
+    sessions.add_argument("--count", type=_count, default=100, help="how many (default 100)")
+    sessions.add_argument("--real", type=_count, default=20, help="in local sandboxes (default 20)")
+    sessions.set_defaults(run=_sessions)
     return parser
 
 
@@ -139,6 +143,12 @@ def _crowd(options: argparse.Namespace) -> int:
     from benchmarks.speed.crowd import measure_crowd
 
     return DONE if asyncio.run(measure_crowd(options.count)) else NO_VERDICT
+
+
+def _sessions(options: argparse.Namespace) -> int:
+    from benchmarks.speed.sessions import measure_sessions
+
+    return DONE if asyncio.run(measure_sessions(options.count, options.real)) else NO_VERDICT
 
 
 if __name__ == "__main__":

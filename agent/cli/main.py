@@ -18,7 +18,7 @@ from agent.cli.message import message_from
 from agent.core.errors import GloveboxError
 from agent.core.events import Problem, problem_of
 from agent.core.limits import LEAVE_SECONDS
-from agent.host import ending, env
+from agent.host import ending, env, process
 
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _NEW = click.Path(resolve_path=True, path_type=Path)
@@ -650,6 +650,7 @@ def _options(directory: Path, flags: dict[str, Any]) -> Options:
 
 def _run(job: Coroutine[Any, Any, int], *, tidy: bool = False) -> int:
     async def whole() -> int:
+        process.spare_threads()
         try:
             if not tidy:
                 return await job

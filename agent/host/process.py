@@ -140,6 +140,17 @@ async def _collect(stream: asyncio.StreamReader | None, limit: int) -> tuple[byt
     return bytes(kept), cut
 
 
+def spare_threads() -> None:
+    """Have the running loop hear of the end of programs without a thread for each.
+
+    As newer Pythons do by themselves.
+    """
+    if sys.version_info < (3, 12):
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)  # pyright: ignore[reportDeprecated]
+
+
 def kill_group(pid: int) -> None:
     """SIGKILL the process group led by `pid`; one that is already gone is fine."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

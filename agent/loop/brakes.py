@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
-from operator import add, sub
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.core.errors import BudgetError
@@ -39,7 +38,17 @@ class Caps:
     sandbox_seconds: float | None = None
 
     def of(self, kind: Kind) -> float | None:
-        return asdict(self)[kind]
+        match kind:
+            case "money":
+                return self.money
+            case "tokens":
+                return self.tokens
+            case "steps":
+                return self.steps
+            case "seconds":
+                return self.seconds
+            case "sandbox_seconds":
+                return self.sandbox_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +62,40 @@ class Spent:
     sandbox_seconds: float = 0.0
     unpriced: int = 0
 
+    # In so many words: each request does this some dozen times, and there may be many sessions.
+
     def __add__(self, other: Spent) -> Spent:
-        return Spent(*(map(add, astuple(self), astuple(other))))
+        return Spent(
+            self.money + other.money,
+            self.tokens + other.tokens,
+            self.steps + other.steps,
+            self.seconds + other.seconds,
+            self.sandbox_seconds + other.sandbox_seconds,
+            self.unpriced + other.unpriced,
+        )
 
     def __sub__(self, other: Spent) -> Spent:
-        return Spent(*(map(sub, astuple(self), astuple(other))))
+        return Spent(
+            self.money - other.money,
+            self.tokens - other.tokens,
+            self.steps - other.steps,
+            self.seconds - other.seconds,
+            self.sandbox_seconds - other.sandbox_seconds,
+            self.unpriced - other.unpriced,
+        )
 
     def of(self, kind: Kind) -> float:
-        return asdict(self)[kind]
+        match kind:
+            case "money":
+                return self.money
+            case "tokens":
+                return self.tokens
+            case "steps":
+                return self.steps
+            case "seconds":
+                return self.seconds
+            case "sandbox_seconds":
+                return self.sandbox_seconds
 
 
 def spent_by(usage: Usage) -> Spent:

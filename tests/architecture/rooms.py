@@ -203,6 +203,7 @@ ROOMS = (
             "agent.sandbox.protocol",
             "agent.session",
             "agent.testing",
+            "agent.tools.base",
             "benchmarks",
         ),
         (PATHS, TERMINAL),
