@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
+import msgspec
 import pytest
 
 from agent import upkeep
@@ -230,3 +232,56 @@ async def test_a_fork_that_never_had_a_sandbox_is_removed(place: Place) -> None:
     assert removed.number == 2 and not root.exists()
     with pytest.raises(UserError, match="no session fits"):
         await upkeep.remove(user.repo, "2")
+
+
+def plain(user: User) -> None:
+    shutil.rmtree(user.repo / ".git")
+
+
+def unborn(user: User) -> None:
+    shutil.rmtree(user.repo / ".git")
+    user.git("init", "-q", "-b", "main")
+
+
+def shallow(user: User) -> None:
+    for n in range(3):
+        user.git("commit", "-q", "--allow-empty", "-m", f"more {n}")
+    whole = user.repo.rename(user.home / "whole")
+    url = f"file://{whole}"
+    user.git("clone", "-q", "--depth", "2", url, str(user.repo), at=user.home)
+
+
+def branched(user: User) -> None:
+    """The user has gone on, elsewhere, with what the fork's history does not have."""
+    for n in range(3):
+        user.git("commit", "-q", "--allow-empty", "-m", f"more {n}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("history", ["auto", 1])
+@pytest.mark.parametrize("kind", [plain, unborn, shallow, branched])
+async def test_every_kind_of_repository_is_forked(
+    place: Place, kind: Callable[[User], None], history: Literal["auto"] | int
+) -> None:
+    user = place.user
+    kind(user)
+    settings = msgspec.structs.replace(place.options.settings, history=history)
+    place.options = replace(place.options, settings=settings)
+    async with place.session() as source:
+        await say(source, "echo 1 >a", "echo 2 >>a; git add a; git commit -qm own; echo 3 >>a")
+    if kind is branched:
+        user.git("checkout", "-q", "--orphan", "elsewhere")
+        (user.repo / "theirs.txt").write_text("theirs\n")
+        user.git("add", "-A")
+        user.git("commit", "-q", "-m", "unrelated")
+    async with place.fork("1") as fork:
+        assert await inside(fork, "cat a; ls; git status --porcelain") == "1\n2\n3\na\nhello.txt\n"
+        assert "+3" in await fork.diff()
+        await say(fork, "echo 4 >>a")
+        async for _ in fork.undo(2):
+            pass
+        assert await inside(fork, "cat a") == "1\n"
+        async for _ in fork.redo():
+            pass
+    async with place.fork("2") as again:
+        assert await inside(again, "cat a; git fsck --no-dangling") == "1\n2\n3\n4\n"
