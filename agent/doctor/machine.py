@@ -8,10 +8,11 @@ from pathlib import Path
 
 from agent.core.errors import SandboxError, UserError
 from agent.doctor import distribution
+from agent.doctor.gits import holes_of
 from agent.doctor.report import Finding, Section, tried
 from agent.host import env, files, owner, process, system, terminal
 
-GIT_OLDEST, GIT_WANTED = (2, 32), (2, 39)
+GIT_OLDEST = (2, 32)
 KEYS = (
     "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENROUTER_API_KEY",
     "DEEPSEEK_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY", "XAI_API_KEY", "TOGETHERAI_API_KEY",
@@ -26,7 +27,7 @@ async def section(state: Path, model: str) -> Section:
     return Section(
         "This machine",
         (
-            await tried("git", _git),
+            _known(await tried("git", _git)),
             _seen(state, await tried("state directory", lambda: _state(state))),
             _keys(model),
             _terminal(),
@@ -48,9 +49,22 @@ async def _git() -> str:
         await _run_git(folder, "commit", "-q", "--allow-empty", "-m", "x")
         await _run_git(folder, "bundle", "create", "-q", "b", "HEAD")
         await _run_git(folder, "bundle", "verify", "-q", "b")
-    if version < GIT_WANTED:
-        return f"{told} works; newer ones have fixed how they read what a sandbox sends"
     return f"{told}: commit, bundle and check work"
+
+
+def _known(finding: Finding) -> Finding:
+    """A warning when this version has holes that are long mended; newer ones are named."""
+    holes = holes_of(finding.found.partition(":")[0]) if finding.state == "ok" else ()
+    if not holes:
+        return finding
+    names = ", ".join(hole.name for hole in holes)
+    if any(hole.old for hole in holes):
+        found = f"{finding.found}; this version has {names}"
+        return Finding(finding.name, "warning", found, "update git, to 2.45.1 at least")
+    found = (
+        f"{finding.found}; by its number it has {names}, which your distribution may have mended"
+    )
+    return Finding(finding.name, "ok", found)
 
 
 async def _run_git(folder: Path, *arguments: str) -> str:

@@ -14,6 +14,7 @@ from agent.cli.doctor import report_text
 from agent.config import Settings
 from agent.doctor import distribution, local, machine, remote
 from agent.doctor.examination import examination
+from agent.doctor.gits import holes_of
 from agent.doctor.report import Finding, Report, Section
 from agent.host import system
 from agent.sandbox import bubblewrap, grammars
@@ -116,6 +117,39 @@ def fake(folder: Path, name: str, script: str) -> None:
     path = folder / name
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("told", "newest", "old"),
+    [
+        ("git version 2.32.0", 7, True),
+        ("git version 2.39.3 (Apple Git-145)", 3, True),
+        ("git version 2.39.4", 2, False),
+        ("git version 2.41.1.windows.1", 2, False),
+        ("git version 2.43.6", 1, False),
+        ("git version 2.43.7", 0, False),
+        ("git version 2.46", 2, False),
+        ("git version 2.50.0", 1, False),
+        ("git version 2.50.1", 0, False),
+        ("git version 2.51.0", 0, False),
+        ("git version unknown", 0, False),
+    ],
+)
+def test_known_holes_of_a_git_are_named(told: str, newest: int, old: bool) -> None:
+    holes = holes_of(told)
+    assert (len(holes), any(hole.old for hole in holes)) == (newest, old)
+
+
+async def test_a_git_with_old_holes_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for version, state in (("2.39.1", "warning"), ("2.45.2", "ok"), ("2.50.1", "ok")):
+        fake(tmp_path, "git", f'test "$5" = --version && echo git version {version}; exit 0')
+        found = named(await machine.section(tmp_path / "state", ""), "git")
+        assert found.state == state
+        assert ("CVE-2024-32002" in found.found) == (state == "warning")
+        assert ("CVE-2025-48384" in found.found) == (version != "2.50.1")
 
 
 async def test_a_git_that_is_absent_old_or_broken_is_told(
