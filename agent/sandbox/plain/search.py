@@ -104,6 +104,12 @@ async def glob(shell: Shell, below: str, path: str, arguments: Answer) -> Answer
     }
 
 
+async def everything(shell: Shell, path: str, most: int) -> Answer:
+    """The paths of all files, at most so many, those that git ignores left out."""
+    names = await _files(shell, path, all_of_them=False) or []
+    return {"ok": True, "paths": sorted(names[:most])}
+
+
 async def _files(shell: Shell, path: str, *, all_of_them: bool) -> list[str] | None:
     word = "all" if all_of_them else "kept"
     code, said = await told(shell, _FILES, path, word, limit=LIST_MAX_BYTES)

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from agent.core import limits
 from agent.core.errors import SandboxError, SandboxLacks
 from agent.sandbox.plain import search
+from agent.sandbox.plain.notes import notes
 from agent.sandbox.plain.shell import Shell, told
 
-BEHIND = frozenset({"map", "index", "grammars", "notes", "paths"})
+BEHIND = frozenset({"map", "index", "grammars"})
 """What is asked for behind everything else, by nobody who could be told."""
 REASONS = {3: "absent", 4: "directory", 5: "special", 6: "denied", 7: "too_large"}
 
@@ -55,6 +56,8 @@ class PlainToolbox:
             "ls": self._ls,
             "glob": self._glob,
             "grep": self._grep,
+            "notes": self._notes,
+            "paths": self._paths,
         }
 
     async def call(self, op: str, **arguments: Any) -> Answer:
@@ -67,6 +70,12 @@ class PlainToolbox:
         if op in BEHIND:
             return {"ok": False, "reason": "no_python"}
         raise SandboxLacks(f"`{op}` needs Python inside the sandbox, and there is none it can use")
+
+    async def _notes(self, path: str, arguments: Answer) -> Answer:
+        return await notes(self._shell, path, arguments)
+
+    async def _paths(self, path: str, arguments: Answer) -> Answer:
+        return await search.everything(self._shell, path, int(arguments["most"]))
 
     async def _load(self, path: str) -> tuple[bytes | None, Answer]:
         """The bytes of a file, or None and why not."""
