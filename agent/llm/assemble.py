@@ -49,6 +49,8 @@ class Assembler:
         self._slots: list[_Slot] = []
         self._by_index: dict[int, _Slot] = {}
         self._finish = ""
+        self.size = 0
+        """How many characters have arrived."""
         self.usage: Any = None
         """The provider's last usage record as it came, or None."""
 
@@ -74,9 +76,11 @@ class Assembler:
             self._thoughts.add(_get(delta, "thinking_blocks"))
             if reasoning := _get(delta, "reasoning_content"):
                 self._reasoning.append(reasoning)
+                self.size += len(reasoning)
                 yield ReasoningDelta(valid_text(reasoning))
             if text := _get(delta, "content"):
                 self._text.append(text)
+                self.size += len(text)
                 yield TextDelta(valid_text(text))
 
     def message(
@@ -109,6 +113,7 @@ class Assembler:
             slot.arguments.append(
                 arguments if isinstance(arguments, str) else json.dumps(arguments)
             )
+            self.size += len(slot.arguments[-1])
 
     def _slot(self, index: int | None, call_id: str, name: str) -> _Slot:
         """Where a fragment belongs. Some servers number every call 0, or none: then ids decide."""

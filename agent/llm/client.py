@@ -18,7 +18,7 @@ from agent.core.errors import LlmDownError, LlmError
 from agent.core.messages import AssistantMessage
 from agent.host import env
 from agent.llm.assemble import Assembler, call_ids, tokens
-from agent.llm.failure import Failure, failure_of, slow, unknown_model
+from agent.llm.failure import Failure, endless, failure_of, slow, unknown_model
 from agent.llm.known import (
     calls_tools_of,
     cost_of,
@@ -39,6 +39,9 @@ from agent.llm.wire import encode_messages, encode_tools
 FIRST_BYTE_SECONDS = 300.0
 IDLE_SECONDS = 120.0
 WHOLE_SECONDS = 900.0
+# A stream that always goes on has to end as well.
+LONGEST_SECONDS = 3_600.0
+LONGEST_CHARS = 20_000_000
 CANCEL_SECONDS = 0.5
 
 _SETTINGS = {
@@ -115,6 +118,10 @@ async def close() -> None:
     library.in_memory_llm_clients_cache.flush_cache()
 
 
+class _EndlessError(Exception):
+    """A stream goes on for longer than any reply."""
+
+
 class LitellmClient:
     """An `Llm` that asks the provider named in the model's prefix, such as `openai/gpt-5`.
 
@@ -131,6 +138,8 @@ class LitellmClient:
         first_byte_seconds: float = FIRST_BYTE_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
         whole_seconds: float = WHOLE_SECONDS,
+        longest_seconds: float = LONGEST_SECONDS,
+        longest_chars: int = LONGEST_CHARS,
         stream: bool = True,
         effort: str = "",
         prices: Mapping[str, Rate] | None = None,
@@ -140,6 +149,8 @@ class LitellmClient:
         self._first_byte_seconds = first_byte_seconds
         self._idle_seconds = idle_seconds
         self._whole_seconds = whole_seconds
+        self._longest_seconds = longest_seconds
+        self._longest_chars = longest_chars
         self._stream = stream
         self._effort = effort
         self._prices = dict(prices or {})
@@ -189,6 +200,9 @@ class LitellmClient:
         except TimeoutError as error:
             failure = slow(provider_of(library, request.model), "kept silent for too long")
             raise _raisable(failure, reply.text, shown=shown) from error
+        except _EndlessError as error:
+            failure = endless(provider_of(library, request.model))
+            raise _raisable(failure, reply.text, shown=shown) from error
         except tuple(library.LITELLM_EXCEPTION_TYPES) as error:
             failure = failure_of(error, question_facts(library, request.model))
             raise _raisable(failure, reply.text, shown=shown) from error
@@ -199,6 +213,7 @@ class LitellmClient:
     ) -> None:
         seconds = self._first_byte_seconds if arguments["stream"] else self._whole_seconds
         loop = asyncio.get_running_loop()
+        end = loop.time() + self._longest_seconds
         async with asyncio.timeout(seconds) as deadline:
             answer = await _open(library, arguments)
             if not arguments["stream"]:
@@ -210,6 +225,8 @@ class LitellmClient:
                     deadline.reschedule(loop.time() + self._idle_seconds)
                     for delta in reply.add(chunk):
                         show(delta)
+                    if loop.time() > end or reply.size > self._longest_chars:
+                        raise _EndlessError
             finally:
                 await answer.aclose()
 

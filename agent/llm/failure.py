@@ -84,6 +84,12 @@ def slow(provider: str, what: str) -> Failure:
     return Failure(LlmDownError(f"`{provider}` {what}", hint), f"provider {what}")
 
 
+def endless(provider: str) -> Failure:
+    """The reply does not come to an end; another would not either."""
+    hint = "choose another model, or say what it is to do in smaller steps"
+    return Failure(LlmDownError(f"the reply of `{provider}` does not come to an end", hint))
+
+
 def _by_status(
     status: int, text: str, headers: Mapping[str, str], asked: Asked, now: datetime
 ) -> Failure:

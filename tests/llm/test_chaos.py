@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,12 @@ from agent.core.events import (
     TurnFinished,
     TurnStarted,
 )
+from agent.host.files import package_texts
 from agent.llm.client import LitellmClient, close
+from agent.llm.fallback import Fallback
+from agent.llm.protocol import Llm
+from agent.llm.spoken import Spoken
+from agent.models import TEXT_PROMPT
 from agent.sandbox.protocol import SandboxSpec
 from agent.session.journal import read
 from agent.session.state import State
@@ -38,10 +43,20 @@ TURNS, SESSIONS, RESTART = 1_000, 20, 10
 SEED = 6
 
 
-def _llm() -> LitellmClient:
+def _native() -> Llm:
     return LitellmClient(
         retry=without_waiting(), first_byte_seconds=3.0, idle_seconds=3.0, whole_seconds=3.0
     )
+
+
+async def _never(_: str) -> bool:
+    return False
+
+
+def _in_text() -> Llm:
+    """A chain of two models that are spoken with in text."""
+    spoken = Spoken(_native(), package_texts("prompts")[TEXT_PROMPT], _never)
+    return Fallback(spoken, ["openai/second"])
 
 
 def _whole(records: list[Record]) -> None:
@@ -61,10 +76,12 @@ def _whole(records: list[Record]) -> None:
     assert len(set(asked)) == len(asked)
 
 
-async def _talk(path: Path, tools: Toolset, turns: int, outcomes: Counter[str]) -> None:
+async def _talk(
+    path: Path, llm: Callable[[], Llm], tools: Toolset, turns: int, outcomes: Counter[str]
+) -> None:
     sandbox = await MemoryBackend().create(SandboxSpec(session=path.stem, network="none"))
     for begin in range(0, turns, RESTART):
-        session = open_talk(path, _llm(), tools, sandbox)
+        session = open_talk(path, llm(), tools, sandbox)
         for turn in range(begin, begin + RESTART):
             records = [r async for r in session.send(f"talk {path.stem}, turn {turn}")]
             _whole(records)
@@ -89,18 +106,21 @@ def chaos(provider: Provider) -> Iterator[tuple[Chaos, list[str]]]:
     yield made, server.problems
 
 
-async def _turns(folder: Path, count: int, sessions: int) -> Counter[str]:
+async def _turns(
+    folder: Path, count: int, sessions: int, llm: Callable[[], Llm] = _native
+) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     tools = real_tools()
     async with asyncio.TaskGroup() as group:
         for n in range(sessions):
             path = folder / f"{n}.jsonl"
-            group.create_task(_talk(path, tools, count // sessions, outcomes))
+            group.create_task(_talk(path, llm, tools, count // sessions, outcomes))
     await close()
     return outcomes
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 async def test_a_thousand_turns_with_a_model_that_misbehaves_in_every_way(
     chaos: tuple[Chaos, list[str]], tmp_path: Path
 ) -> None:
@@ -114,3 +134,18 @@ async def test_a_thousand_turns_with_a_model_that_misbehaves_in_every_way(
     assert min(made.taken[way] for way in WAYS) > 3
     assert outcomes["done"] > TURNS // 2
     assert not any(KEY in path.read_text() for path in tmp_path.iterdir())
+
+
+@pytest.mark.slow
+async def test_two_hundred_turns_in_text_through_a_chain_of_models(
+    chaos: tuple[Chaos, list[str]], tmp_path: Path
+) -> None:
+    made, problems = chaos
+
+    outcomes = await _turns(tmp_path, 200, 10, _in_text)
+
+    assert problems == []
+    assert outcomes.total() == 200
+    assert outcomes.keys() <= {"done", "failed", "limit"}
+    assert made.taken["in blocks"] > 5
+    assert outcomes["done"] > 100

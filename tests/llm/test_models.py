@@ -45,12 +45,14 @@ async def test_the_models_of_the_settings_answer_in_turn(provider: Provider) -> 
         ("openai/gpt-5", "", None),
         ("openai/gpt-4o", "low", None),
         ("openai/mine", "high", "high"),
+        ("lm_studio/mine", "high", "high"),
     ],
 )
 async def test_effort_goes_to_models_that_are_not_known_to_lack_it(
-    provider: Provider, model: str, effort: str, sent: str | None
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, model: str, effort: str, sent: str | None
 ) -> None:
     server = provider([say("hello")])
+    monkeypatch.setenv("LM_STUDIO_API_BASE", server.url)
 
     await ask(open_model(model, Settings(effort=effort)), question(model=model))  # pyright: ignore[reportArgumentType]
     await close()

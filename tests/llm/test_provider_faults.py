@@ -19,7 +19,7 @@ from agent.llm.client import LitellmClient, close
 from agent.llm.retry import Retry
 from tests.llm.asking import Naps, ask_provider, question, without_waiting
 from tests.llm.conftest import KEY, Provider
-from tests.servers.answers import Answer
+from tests.servers.answers import Answer, Reply
 from tests.servers.openai import Drop, Fault, Raw, call, reply, say
 
 TOO_LONG = "This model's maximum context length is 8192 tokens, however you sent 9000."
@@ -328,3 +328,17 @@ async def test_a_notice_announces_each_pause_before_it_begins(provider: Provider
         "slept 2",
         "fine",
     ]
+
+
+async def test_a_stream_that_goes_on_for_ever_is_ended(provider: Provider) -> None:
+    answers = {"long": Reply("x" * 500, piece=100, done=False), "late": Reply("xyz", piece=1)}
+    server = provider(lambda sent: answers[sent["model"]])
+
+    long = await _failure(request=question(model="openai/long"), longest_chars=250)
+    late = await _failure(request=question(model="openai/late"), longest_seconds=0.0)
+
+    for error in (long, late):
+        assert isinstance(error, LlmDownError)
+        assert error.message.endswith("the reply of `openai` does not come to an end")
+    assert (long.partial, late.partial) == ("x" * 300, "")  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(server.requests) == 2

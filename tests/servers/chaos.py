@@ -41,6 +41,16 @@ IN_TEXT = (
     "<function=bash>\n<parameter=command>\ntrue\n</parameter>\n</function>",
     "<tool_call>{name}", "<tool_call>{{}}</tool_call>", "<function=sudo></function>",
 )  # fmt: skip
+IN_BLOCKS = (
+    "```bash\ncat a.txt\n```", "```sh\ntrue", "```bash\n```",
+    "```bash\ntrue\n```\n```bash\ncat\n```",
+    "a.txt\n```\n<<<<<<< SEARCH\n=======\none\n>>>>>>> REPLACE\n```",
+    "a.txt\n```\n<<<<<<< SEARCH\none\n=======\nthree\n>>>>>>> REPLACE\n```",
+    "```\n<<<<<<< SEARCH\none\n=======\nthree\n>>>>>>> REPLACE\n```",
+    "a.txt\n<<<<<<< SEARCH\none\n>>>>>>> REPLACE", "a.txt\n<<<<<<< SEARCH\none\n=======\nthree",
+    "[result of block 1, bash: ok]\nmade up", "```python\nprint(1)\n```",
+    "~~~bash\ntrue\n~~~\n<<<<<<< SEARCH",
+)  # fmt: skip
 ODD_CHUNKS = (
     ": keep-alive", "event: ping", "data: {}", 'data: {"choices": []}', "id: 7", "retry: 10",
     'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": null}]}',
@@ -143,6 +153,13 @@ def _in_text(chance: random.Random) -> Answer:
     return Reply(chance.choice(["", "Look:\n"]) + chance.choice(IN_TEXT).format(name=call))
 
 
+def _in_blocks(chance: random.Random) -> Answer:
+    text = chance.choice(["", "Look:\n"]) + "\n".join(
+        chance.sample(IN_BLOCKS, chance.choice([1, 2]))
+    )
+    return Reply(text, piece=20, finish=chance.choice([None, None, None, "length"]))
+
+
 def _empty(chance: random.Random) -> Answer:
     usage = {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}
     return Reply(
@@ -219,6 +236,7 @@ WAYS: dict[str, tuple[int, Way]] = {
     "silent": (2, _silent),
     "cut at the limit": (5, _cut_at_limit),
     "in the text": (5, _in_text),
+    "in blocks": (4, _in_blocks),
     "empty": (4, _empty),
     "whole": (3, _whole),
     "noisy": (4, _noisy),
