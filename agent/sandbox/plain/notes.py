@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posixpath import dirname, join, normpath, relpath
+from posixpath import dirname, join, normpath
 from typing import Any
 
 from agent.sandbox.plain.shell import Shell, told
@@ -38,7 +38,7 @@ async def notes(shell: Shell, workdir: str, arguments: Answer) -> Answer:
     found: list[Answer] = []
     seen: set[bytes] = set()
     for path, real, data in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
-        shown = relpath(path.decode("utf-8", "surrogateescape"), workdir)
+        shown = path.decode("utf-8", "surrogateescape").removeprefix(f"{workdir}/")
         text = data[:room].decode("utf-8", "replace")
         if real not in seen and shown not in known and room > 0 and _is_text(text):
             found.append({"path": shown, "text": text, "cut": len(data) > room})
