@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from agent.git import journal
+from agent.git.merging import Work, accept, proposing
 from agent.git.repository import Repository
 from agent.git.sync import Sync
 from agent.sandbox.protocol import Sandbox
@@ -93,6 +94,84 @@ async def test_work_goes_home_again_and_again(user: User, opened: Open) -> None:
         assert user.path("mine.txt").read_text() == "3\n"
         assert user.git("status", "--porcelain") == ""
         assert seeded.tip == user.git("rev-parse", "refs/glovebox/s1/seed")
+
+
+HOSTILE = """\
+blob=$(echo "[core]" | git hash-object -w --stdin)
+inner=$(printf "100644 blob $blob\\tconfig\\n" | git mktree)
+tree=$(printf "040000 tree $inner\\t.GIT\\n" | git mktree)
+git update-ref HEAD $(git commit-tree $tree -p HEAD -m hostile)
+"""
+
+
+async def test_a_whole_life(user: User, opened: Open) -> None:
+    async with opened() as sandbox:
+        await live(user, sandbox)
+
+
+async def live(user: User, sandbox: Sandbox) -> None:
+    """Work, a branch the user moved, undo, redo, pulls, a merge, an attack, and the end."""
+    repository = await Repository.find(user.root)
+
+    def engine() -> Sync:
+        return Sync(repository, name="s1", branch="glovebox/1")
+
+    async def synced(branch: str) -> str:
+        done = await engine().run(sandbox, message="work")
+        assert (done.problem, done.branch) == (None, branch)
+        assert user.git("rev-parse", branch) == await sh(sandbox, "git rev-parse HEAD")
+        assert str(await engine().standing(sandbox)) == "synced"
+        return done.commit
+
+    seeded = await engine().seed(sandbox)
+    await sh(sandbox, "git config user.name Agent; git config user.email agent@example.org")
+    await sh(sandbox, "echo agent >a.txt; git commit -qam mine; echo 1 >loose.txt")
+    first = await synced("glovebox/1")
+
+    user.git("branch", "--force", "glovebox/1", "main~1")
+    await sh(sandbox, "echo 2 >loose.txt; mkdir new; echo x >new/x; rm run.sh")
+    second = await synced("glovebox/1-2")
+    assert user.git("rev-parse", "glovebox/1") == user.git("rev-parse", "main~1")
+
+    undone = await engine().undo(sandbox, to=first)
+    assert undone.was == second
+    assert await sh(sandbox, "cat loose.txt; ls") == "1\na.txt\ndir\nloose.txt\nrun.sh"
+    assert user.git("rev-parse", "glovebox/1-2") == first
+    assert (await engine().undo(sandbox, to=undone.was)).was == first
+    assert await sh(sandbox, "cat loose.txt new/x; git rev-parse HEAD") == f"2\nx\n{second}"
+    assert user.git("rev-parse", "glovebox/1-2") == second
+
+    mine = user.commit("mine", **{"a.txt": "mine\n", "mine.txt": "m\n"})
+    pulled = await engine().pull(sandbox)
+    assert (pulled.branch, pulled.conflicts) == ("yours/main", ("a.txt",))
+    assert await sh(sandbox, "git rev-parse HEAD; git status --porcelain") == second
+    await sh(sandbox, "git merge -q yours/main || true; echo both >a.txt; git commit -qam both")
+    user.commit("more", **{"more.txt": "m\n"})
+    await synced("glovebox/1-2")
+    assert (await engine().pull(sandbox)).conflicts == ()
+    assert await sh(sandbox, "cat a.txt mine.txt more.txt") == "both\nm\nm"
+    tip = await synced("glovebox/1-2")
+    assert user.git("merge-base", mine, tip) == mine
+
+    repository = await Repository.find(user.root)
+    async with proposing(repository, Work(seeded.base, seeded.tip, tip), "merge") as proposal:
+        await accept(repository, proposal, "Take it")
+    assert user.path("a.txt").read_text() == "both\n"
+    assert user.git("status", "--porcelain") == ""
+
+    before = look(user), user.refs()
+    await sh(sandbox, HOSTILE)
+    refused = await engine().run(sandbox, message="hostile")
+    assert refused.problem is not None
+    assert (look(user), user.refs()) == before
+    assert str(await engine().standing(sandbox)).startswith("failed (")
+    await sh(sandbox, f"git reset -q --hard {tip}; echo 3 >loose.txt")
+    await synced("glovebox/1-2")
+
+    assert await sh(sandbox, "ls -a /tmp | grep -c '^glovebox-' || true") == "0"
+    await engine().forget()
+    assert not [ref for ref in user.refs() if ref.startswith("refs/glovebox/s1/")]
+    user.git("fsck", "--strict")
 
 
 async def test_what_was_carried_is_finished_when_the_sandbox_is_gone(
