@@ -187,8 +187,9 @@ class Workplace:
         starting = self._starting
         up = starting is not None and starting.done() and not starting.cancelled()
         sandbox = starting.result() if starting and up and not starting.exception() else None
-        if sandbox is None and self._state.behind:  # nobody can say how much it is
-            return f"failed ({self._state.problem})" if self._state.problem else "ahead"
+        if sandbox is None and self._state.behind:
+            why = self._state.problem or "its sandbox is not running, so nobody can look inside"
+            return f"failed ({why})"
         try:
             return str(await self._sync.standing(sandbox))
         except GloveboxError as error:
