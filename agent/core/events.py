@@ -254,12 +254,14 @@ class Attached(Event, frozen=True, tag=True):
 class Pruned(Event, frozen=True, tag=True):
     """Old results are left out of what the model is sent: by call, what stands in their place.
 
-    The transcript keeps them. `before` and `after` are tokens of the next request, estimated.
+    So are the images of the user's messages at the places `images` of the conversation. The
+    transcript keeps it all. `before` and `after` are tokens of the next request, estimated.
     """
 
     texts: dict[str, str]
     before: int = 0
     after: int = 0
+    images: tuple[int, ...] = ()
 
 
 class Compacted(Event, frozen=True, tag=True):

@@ -20,7 +20,7 @@ from agent.core.messages import AssistantMessage, Message, ToolMessage
 from agent.llm.protocol import Delta, Llm, OnDelta, Request
 from agent.loop.compact import Pins, Summing, Writer, composed, kept_from, open_files
 from agent.loop.history import History
-from agent.loop.pruning import gain_of, large_results, old_results
+from agent.loop.pruning import gain_of, large_results, old_images, old_results
 from agent.loop.tokens import Item, items, of_message, of_request, of_text, scale_of
 
 _LOW, _ENOUGH = 0.6, 0.8  # of the mark at which pruning begins: where it ends, what it must reach
@@ -124,15 +124,18 @@ class Context:
     def _prune(self, size: int, window: Window) -> bool:
         """Leave old results out, if that is enough for a while."""
         mark, scale = window.tokens * self.share, scale_of(self.head, self.history)
+        sent = self.history.messages
+        places, seen = old_images(sent)
         texts, saved = old_results(
-            self.history.messages,
-            save=round((size - mark * _LOW) / scale),
+            sent,
+            save=round((size - mark * _LOW) / scale) - seen,
             keep=round(window.tokens * _NEW / scale),
         )
-        after = size - round(saved * scale)
-        if not texts or after > mark * _ENOUGH:
+        after = size - round((saved + seen) * scale)
+        if not (texts or places) or after > mark * _ENOUGH:
             return False
-        self.emit(Pruned(texts, size, after))
+        begin = self.history.first - bool(self.history.summary)
+        self.emit(Pruned(texts, size, after, tuple(begin + at for at in places)))
         return True
 
     async def _learn(self, request: Request) -> Window:

@@ -38,6 +38,7 @@ from agent.core.messages import (
     Usage,
     UserMessage,
 )
+from agent.loop import wording
 
 Kind = Literal["map", "notes", "files"]
 
@@ -240,6 +241,9 @@ class History:
         for aside in self._asides:
             if first <= aside.at < end:
                 kept[aside.at - first] = _with(kept[aside.at - first], aside)
+        unseen = {at for f in fits if isinstance(f.how, Pruned) for at in f.how.images}
+        for at in unseen & set(range(first, end)):
+            kept[at - first] = _unseen(kept[at - first])
         return (*head, *kept)
 
 
@@ -273,6 +277,14 @@ def _less(message: Message, texts: Mapping[str, str]) -> Message:
 def _stub(result: ToolResult, texts: Mapping[str, str]) -> ToolResult:
     text = texts.get(result.call_id)
     return result if text is None else replace(result, text=text, images=())
+
+
+def _unseen(message: Message) -> Message:
+    """`message` with a line in the place of its images."""
+    if not isinstance(message, UserMessage) or not message.images:
+        return message
+    text = f"{message.text}\n\n{wording.images_left_out(len(message.images))}"
+    return replace(message, text=text, images=())
 
 
 def _with(message: Message, aside: Aside) -> Message:

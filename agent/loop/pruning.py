@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from agent.core.messages import Message, ToolMessage, ToolResult
+from agent.core.messages import Message, ToolMessage, ToolResult, UserMessage
 from agent.loop import wording
-from agent.loop.tokens import MESSAGE_TOKENS, of_result, of_text
+from agent.loop.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, of_result, of_text
 
 GAIN_LEAST = 60
 """Tokens that leaving a result out has to save for it to be worth it."""
@@ -36,6 +36,19 @@ def old_results(messages: Sequence[Message], *, save: int, keep: int) -> tuple[d
             texts[result.call_id] = short
             saved += gain
     return texts, saved
+
+
+def old_images(messages: Sequence[Message]) -> tuple[list[int], int]:
+    """The places of the user's messages before the newest that have images; what they take."""
+    asked = [at for at, message in enumerate(messages) if isinstance(message, UserMessage)]
+    places: list[int] = []
+    saved = 0
+    for at in asked[:-1]:
+        message = messages[at]
+        if isinstance(message, UserMessage) and message.images:
+            places.append(at)
+            saved += IMAGE_TOKENS * len(message.images)
+    return places, saved
 
 
 def large_results(messages: Sequence[Message], *, largest: int) -> dict[str, str]:

@@ -160,6 +160,11 @@ def compacted(
     return "\n\n".join(parts)
 
 
+def images_left_out(count: int) -> str:
+    what = "An image was" if count == 1 else f"{count} images were"
+    return f"[{what} here; left out to save room.]"
+
+
 def words_cut(characters: int) -> str:
     return f"[… {characters:,} characters left out]"
 

@@ -11,6 +11,7 @@ import pytest
 from agent.core.errors import LlmContextError, LlmDownError, LlmError
 from agent.core.events import (
     AnyEvent,
+    Attached,
     CallFinished,
     Compacted,
     MessageFinished,
@@ -176,6 +177,25 @@ async def test_images_leave_with_their_results() -> None:
     sent = await desk.context.messages()
     assert "and 2 images about `p.png`" in results(sent)["p"]
     assert isinstance(sent[2], ToolMessage) and sent[2].results[0].images == ()
+
+
+async def test_old_images_of_the_user_leave_before_any_result() -> None:
+    desk = Desk([SUMMARY], window=10_000)
+    desk.say("zero")
+    desk.emit(MessageFinished(AssistantMessage("done")))
+    desk.say("one")
+    await desk.context.compact()
+    desk.emit(Attached("[a]", ("a.png",), ("data:a", "data:b")))
+    desk.look("a", 50)
+    desk.say("two")
+    desk.emit(Attached("[b]", ("b.png",), ("data:c",)))
+    desk.look("b", 3_500)
+    sent = await desk.context.messages()
+    (pruned,) = desk.of(Pruned)
+    assert (pruned.texts, pruned.images) == ({}, (2,))
+    assert [len(m.images) for m in sent if isinstance(m, UserMessage)] == [0, 0, 1]
+    size = of_request(Request("m", HEAD.system, sent, HEAD.tools))
+    assert pruned.after == pytest.approx(size, abs=20)
 
 
 async def test_a_summary_keeps_word_for_word_what_must_not_be_lost() -> None:

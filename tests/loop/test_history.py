@@ -74,6 +74,21 @@ def test_what_is_pruned_is_replaced_in_its_place_and_kept_in_the_transcript() ->
     assert shown(history.messages)[-1] == "long"
 
 
+def test_images_of_old_messages_leave_for_a_line() -> None:
+    history = folded(
+        said("see"),
+        Attached("[a picture]", ("a.png",), ("data:x", "data:y")),
+        MessageFinished(AssistantMessage("seen")),
+        said("more"),
+    )
+    history.apply(Pruned({}, images=(0, 7)))
+    assert history.messages[0] == UserMessage(
+        "see\n\n[a picture]\n\n[2 images were here; left out to save room.]"
+    )
+    history.apply(Undone("", ""))
+    assert isinstance(first := history.messages[0], UserMessage) and len(first.images) == 2
+
+
 def test_what_is_compacted_has_a_summary_in_its_place() -> None:
     history = folded(*ONE, said("more"), Compacted("(sum)", kept=3))
     # Three from the end is a result: what it answers is kept with it.

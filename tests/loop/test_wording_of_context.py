@@ -18,6 +18,8 @@ def test_it_reads_as_it_did() -> None:
         wording.left_out(size=5, images=2, files=[], ending=""),
         wording.left_out(size=99999, images=0, files=["/w/a.py"], ending="", too_large=True),
         wording.words_cut(4321),
+        wording.images_left_out(1),
+        wording.images_left_out(2),
         wording.compacted(
             summary=f"## Done\nnothing {HOSTILE}",
             said=["never touch `vendor`", "go on\nplease"],
