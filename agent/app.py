@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -61,6 +62,7 @@ from agent.session.purse import Allowed
 from agent.session.questions import OnAsk
 from agent.session.session import Parts, Session
 from agent.session.state import State
+from agent.session.tasks import NOT_FOR_CHILDREN, Fork, run_task
 from agent.session.transcript import Transcript, records_of
 from agent.tools.base import Toolset, schema_of
 from agent.tools.builtin import builtin
@@ -83,7 +85,7 @@ class Options:
     model's questions meet `on_ask`. `fork` names a session that the new one starts from, where it
     stands or after its turn `turn`. `base` is a commit, branch or tag that a new session begins at
     instead of what the user has; new ones with the same `packing` begin alike. Sessions with the
-    same `tree` share what that may spend.
+    same `tree` share what that may spend. A `child` does a piece of another's work.
     """
 
     directory: Path
@@ -100,6 +102,7 @@ class Options:
     base: str = ""
     packing: Packing | None = None
     tree: Budget | None = None
+    child: bool = False
 
 
 MakePlace = Callable[[State, Callable[[AnyEvent], None]], Place]
@@ -393,6 +396,7 @@ class _Made:
     fitting: Fitting
     packing: Packing | None = None
     allowed: Allowed = field(default_factory=Allowed)
+    forking: Fork | None = None
 
 
 def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
@@ -402,7 +406,14 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
         answers = llm if llm is not None else open_model(model, options.settings)
         return Recorder(answers, options.record) if options.record is not None else answers
 
+    async def forking(source: Session, budget: Budget) -> Session:
+        quiet = dataclasses.replace(
+            options, resume=None, asks=False, on_ask="deny", tree=budget, child=True
+        )
+        return await fork_session(quiet, source.id, source=source, fresh=True, llm=llm)
+
     tools = builtin(_below(texts, "tools/"))
+    tools = tools.without(*NOT_FOR_CHILDREN) if options.child else tools
     on_ask = "person" if options.asks else options.on_ask
     return _Made(
         models(model),
@@ -417,6 +428,7 @@ def _parts(options: Options, model: str, llm: Llm | None) -> _Made:
         _fitting(options.settings, texts["compact.md"], namer, asks_provider=llm is None),
         options.packing,
         allowed(options.settings, options.tree),
+        None if options.child else forking,
     )
 
 
@@ -481,6 +493,8 @@ def _assemble(
         fitting=made.fitting,
         allowed=made.allowed,
         checks=checks_of(made.settings, always=not made.asks),
+        run_task=made.forking
+        and partial(run_task, model=made.settings.task_model, fork=made.forking),
         namer=made.namer
         and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
     )

@@ -314,6 +314,27 @@ class Worded(Event, frozen=True, tag=True):
     usage: Usage
 
 
+class ChildStarted(Event, frozen=True, tag=True):
+    """A child works on the `task` of a call; it lies within that call.
+
+    `records` names its journal: one in the session's folder, or that of `session ID`, a fork.
+    """
+
+    call_id: str
+    task: str
+    records: str
+
+
+class ChildFinished(Event, frozen=True, tag=True):
+    """It has ended. `usage` was charged, by `Charged`, while it worked."""
+
+    call_id: str
+    outcome: Outcome
+    usage: Usage
+    steps: int
+    problem: Problem | None = None
+
+
 class Charged(Event, frozen=True, tag=True):
     """Something was spent that no other record tells of; `what` names the budget, such as `task`.
 
@@ -450,6 +471,8 @@ AnyEvent = (
     | Told
     | Pulled
     | Worded
+    | ChildStarted
+    | ChildFinished
     | Charged
     | Granted
     | Checked

@@ -131,6 +131,8 @@ PATHS_MAX = 50_000  # that are completed
 
 # loop
 STEPS_MAX = 200
+TASK_STEPS_MAX = 60  # of a child
+TASK_SECONDS = 3_600.0
 EMPTY_REPLIES_MAX = 1  # in a row, after which the model is asked to go on
 CUT_REPLIES_MAX = 3
 IMAGE_TOKENS = 5_000  # more than any provider counts for one of IMAGE_MAX_BYTES

@@ -43,7 +43,7 @@ async def run_calls(
     """
     batch = _Batch(tools, context, emit, calls[-1] if cut and calls else None)
     try:
-        for alone, group in groupby(calls, key=lambda call: not _reads_only(tools, call)):
+        for alone, group in groupby(calls, key=lambda call: not _beside(tools, call)):
             if alone:
                 for call in group:
                     await batch.run(call)
@@ -53,9 +53,9 @@ async def run_calls(
         batch.complete(calls)
 
 
-def _reads_only(tools: Toolset, call: ToolCall) -> bool:
+def _beside(tools: Toolset, call: ToolCall) -> bool:
     tool = tools.find(call.name)
-    return tool is None or tool.reads_only
+    return tool is None or tool.reads_only or tool.together
 
 
 async def _together(jobs: Iterable[Awaitable[None]]) -> None:

@@ -191,6 +191,14 @@ def attached(path: str, text: str) -> str:
     return f"[`{_quoted(path)}`, which the user mentions:]\n{text}"
 
 
+def task(text: str) -> str:
+    return (
+        "[Another agent hands you this piece of a larger job. Do it and no more. It sees your last"
+        " message only: put all into it that was asked for, with paths and line numbers. If it"
+        " cannot be done, say why.]\n\n" + text
+    )
+
+
 def _quoted(name: str) -> str:
     return one_line(name, 300).replace("`", "'")
 

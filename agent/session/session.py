@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from agent.core.channel import Channel
@@ -50,7 +52,7 @@ from agent.session.questions import OnAsk, Questions
 from agent.session.search import Hit, passages
 from agent.session.state import State
 from agent.session.unasked import answered
-from agent.tools.base import ToolContext, Toolset
+from agent.tools.base import Done, Task, ToolContext, Toolset, run_nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Parts:
     of the repository may be that the model is given; 0 is none. `notes` are those that the
     repository keeps; `fitting` is how a conversation is kept within what the model takes.
     `allowed` is what may be spent, `checks` what is to succeed after a turn; `models` gives who
-    answers when another model is chosen.
+    answers when another model is chosen; `run_task` has a child do a piece of the work.
     """
 
     llm: Llm
@@ -79,6 +81,7 @@ class Parts:
     allowed: Allowed = field(default_factory=Allowed)
     checks: Commands = field(default_factory=Commands)
     models: Callable[[str], Llm] | None = None
+    run_task: Callable[[Session, Task], Awaitable[Done]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,7 +490,14 @@ class Session:
     async def _context(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolContext:
         context = await self._equipped[1].context(call, on_output)
         self._used = True
-        return replace(context, todo=self.state.todo, ask_user=self._questions.ask)
+        state, run_task = self.state, self._equipped[0].run_task
+        doing = partial(run_task, self) if run_task else run_nowhere
+        own = replace(context, seen=state.seen, todo=state.todo, run_task=doing)
+        return replace(own, ask_user=self._questions.ask)
+
+    def lend(self) -> tuple[Parts, Workplace, Path]:
+        """What a child of this session works with, and the folder for its records."""
+        return (*self._equipped, self._journal.path.parent)
 
     async def _sync(self, about: str) -> None:
         self._used = not await self._home.sync(about) and self._used

@@ -87,6 +87,38 @@ class AskUser(Protocol):
     ) -> Awaitable[UserAnswered]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A piece of work for a child, with `fork` in a copy of the sandbox."""
+
+    call_id: str
+    text: str
+    fork: bool
+    on_output: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of it: what the child said last, and `why` it ended when it was not done.
+
+    `branch` has the work of a fork.
+    """
+
+    outcome: str
+    text: str
+    steps: int = 0
+    branch: str = ""
+    why: str = ""
+
+
+RunTask = Callable[[Task], Awaitable[Done]]
+
+
+async def run_nowhere(task: Task) -> Done:
+    """The answer where no session is around the call."""
+    return Done("failed", "", why="there is nobody to do it")
+
+
 async def ask_nobody(question: str, options: Sequence[str], *, multiple: bool) -> UserAnswered:
     """The answer where no session is around the call."""
     return UserAnswered("", "policy")
@@ -105,6 +137,7 @@ class ToolContext:
     seen: Seen
     todo: Todo = field(default_factory=Todo)
     ask_user: AskUser = ask_nobody
+    run_task: RunTask = run_nowhere
 
 
 def usual_seconds(_: Any) -> float:
@@ -117,7 +150,8 @@ class Tool:
     """One tool. `arguments` is a msgspec Struct; its JSON Schema is what the model sees.
 
     `run` answers every outcome the model can act on with a `ToolResult`; it raises only
-    `SandboxLost` and cancellation. `reads_only` tools of one reply may run side by side.
+    `SandboxLost` and cancellation. `reads_only` tools of one reply may run side by side, and those
+    that may do so `together` with others although they change things.
     `title` is one line for people. A call that is not back after `seconds(arguments)` is taken for
     hung and ended.
     """
@@ -129,6 +163,7 @@ class Tool:
     reads_only: bool
     title: Callable[[Any], str]
     seconds: Callable[[Any], float] = usual_seconds
+    together: bool = False
 
 
 class Toolset:
@@ -139,6 +174,10 @@ class Toolset:
 
     def __iter__(self) -> Any:
         return iter(self._tools.values())
+
+    def without(self, *names: str) -> Toolset:
+        """The other tools."""
+        return Toolset([tool for name, tool in self._tools.items() if name not in names])
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Every sentence of `jobs`, `preview`, `fetch`, `todo` and `ask`, for `test_wording`."""
+"""Every sentence of `jobs`, `preview`, `fetch`, `todo`, `ask` and `task`, for `test_wording`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from agent.core.errors import SandboxError, SandboxLacks
 from agent.core.events import UserAnswered
 from agent.core.messages import ToolResult
 from agent.sandbox.protocol import Endpoint
+from agent.tools.base import Done, Task
 from tests.tools.fake import FakeSandbox, FakeToolbox, context, said, use
 
 LOOK = {
@@ -85,6 +86,14 @@ def todo(*items: tuple[str, str]) -> Awaitable[ToolResult]:
 
     listed = [Item(text, state) for text, state in items]  # type: ignore[arg-type]
     return use("todo", context(FakeSandbox()), items=listed)
+
+
+def task(done: Done, **more: Any) -> Awaitable[ToolResult]:
+    async def ran(_: Task) -> Done:
+        return done
+
+    ctx = replace(context(FakeSandbox()), run_task=ran)
+    return use("task", ctx, task="look", **more)
 
 
 def ask(how: Any, chosen: Sequence[str] = (), text: str = "") -> Awaitable[ToolResult]:
@@ -180,6 +189,13 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "fetch: a reason unknown to us": fetch(no("phase_of_the_moon")),
         "todo: a list": todo(("look", "done"), ("mend\nit", "doing"), ("test", "open")),
         "todo: an empty list": todo(),
+        "task: done": task(Done("done", "it is in a.py:3", 4)),
+        "task: silent": task(Done("done", "")),
+        "task: a limit": task(Done("limit", "so far", why="the limit was reached")),
+        "task: interrupted": task(Done("interrupted", "")),
+        "task: nobody to do it": use("task", context(FakeSandbox()), task="look"),
+        "task: a fork": task(Done("done", "did it", branch="glovebox/7"), fork=True),
+        "task: a fork that changed nothing": task(Done("done", "looked"), fork=True),
         "ask: chosen": ask("answered", ["red"]),
         "ask: several and words": ask("answered", ["red", "blue"], "both"),
         "ask: declined": ask("declined"),

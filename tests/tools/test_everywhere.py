@@ -96,6 +96,8 @@ async def test_every_tool(sandbox: Callable[[], AbstractAsyncContextManager[Any]
         await call("jobs", action="kill", name="web")
         await call("todo", items=[{"text": "sell", "state": "doing"}])
         await tried("ask", question="Which?", options=["a", "b"])
+        alone = await tried("task", task="look")
+        assert not alone.ok  # no session is around it here
         fetched = await tried("fetch", url="https://example.org/")
         assert not fetched.ok
         assert "network" in fetched.text or "cannot be reached" in fetched.text
