@@ -109,6 +109,7 @@ class Once:
 
     def _leave(self) -> None:
         """The second signal: end now. What is inside is kept there."""
+        self._stopped = True
         self._end_at_once("stopped by a second signal")
 
     def _bite(self) -> None:

@@ -80,12 +80,13 @@ class Checks:
         """A turn for `text`, and one for each failure of a check after it.
 
         `sync` brings home what there is and says whether a tool was used. `turns` is how many more
-        there may be, `since` the commit that this begins with.
+        there may be, `since` the newest commit that is home.
         """
         by: By = "person"
-        began = since()
+        began = ""
         for attempt in count(1):
             done = await take(text, by)
+            began = began or since()  # before the first turn there may be no commit yet
             left = min(self._tries - attempt + 1, turns())
             words = ""
             try:

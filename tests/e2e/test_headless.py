@@ -204,6 +204,16 @@ class TestRefusals:
         assert "report" in result["problem"]["hint"]
 
 
+def test_work_that_does_not_come_home_is_exit_code_6(person: User):
+    script = [reply("", call("bash", {"command": "echo x > f; rm -rf .git"})), say("Done.")]
+    with OpenAIServer(script) as server:
+        ran = run(person, server=server)
+    assert ran.code == 6, ran.err
+    result = ran.events[-1]
+    assert result["text"] == "Done." and result["problem"]["kind"] == "SyncError"
+    assert ran.of("SyncFinished")[-1]["problem"] == result["problem"]
+
+
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_ends_the_turn_and_brings_the_work_home(self, person: User, number: int):
@@ -256,8 +266,9 @@ class TestSignals:
             until(process, lambda event: event["type"] == "CallStarted")
             assert process.stdout is not None and process.stderr is not None
             process.stdout.close()
-            err = process.stderr.read().decode()
-            assert process.wait(240) == 130, err
+            with process:
+                err = process.stderr.read().decode()
+            assert process.returncode == 130, err
         assert "Traceback" not in err and "BrokenPipe" not in err
         (result,) = [json.loads(line) for line in err.splitlines() if '"Result"' in line]
         assert_valid(result)
@@ -341,5 +352,7 @@ def until(process: subprocess.Popen[bytes], wanted: Any) -> bytes:
 
 
 def ended(process: subprocess.Popen[bytes], heard: bytes) -> Ran:
-    out, err = process.communicate(timeout=240)
+    with process:
+        assert process.stdout is not None and process.stderr is not None
+        out, err = process.stdout.read(), process.stderr.read()
     return Ran(process.returncode, (heard + out).decode(), err.decode())

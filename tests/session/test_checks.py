@@ -33,9 +33,11 @@ class Box:
         self.ran: list[Sequence[str]] = []
         self.hanging = asyncio.Event()
         self.changed = b""
+        self.since: list[str] = []
 
     async def exec(self, argv: Sequence[str], **_: Any) -> ExecResult:
         if "git ls-files" in argv[2]:
+            self.since.append(argv[4])
             return ExecResult(0, self.changed)
         self.ran.append(argv[2:])
         if argv[2] == "hang":
@@ -111,6 +113,16 @@ async def test_nothing_changed_is_nothing_to_lint(tmp_path: Path):
     session, _ = rig(tmp_path, box, worked(1), lint="ruff")
     await send(session, "go")
     assert box.ran == []
+    await session.close()
+
+
+async def test_what_changed_is_what_changed_since_the_first_turn(tmp_path: Path):
+    """Also when a turn that was to mend something changed nothing."""
+    box = Box()
+    box.changed = b"a.py\0"
+    session, _ = rig(tmp_path, box, [*worked(1), reply("So be it.")], lint="ruff", tries=1)
+    assert [c.exit_code for c in checks(await send(session, "go"))] == [1, 1]
+    assert box.since == ["tip-0", "tip-0"]
     await session.close()
 
 
