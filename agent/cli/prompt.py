@@ -100,7 +100,9 @@ class Prompt:
     async def run(self) -> None:
         # Whatever else writes to the terminal (a library's warning) goes above the prompt.
         with patch_stdout(), contextlib.suppress(EOFError):
-            await self._session.prompt_async(handle_sigint=False)
+            # Its own handler asks for ENTER at the terminal. Where that is gone each question fails
+            # anew, for ever, and takes memory each time.
+            await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
         if self._printing is not None:
             await self._printing
 
