@@ -24,11 +24,12 @@ def seen(request: Request) -> bool:
 
 
 def look(request: Request) -> AssistantMessage:
-    """Go on calling until the map is there."""
+    """Go on calling until the map is there, each time for something else."""
     if seen(request):
         return AssistantMessage("done")
     number = len(request.messages)
-    call = ToolCall(f"c{number}", "lsp", {"operation": "definition", "target": "make_7"})
+    target = f"make_{(number + 6) % 60}"  # 7 in the first request
+    call = ToolCall(f"c{number}", "lsp", {"operation": "definition", "target": target})
     return AssistantMessage("", calls=(call,), stop="calls")
 
 
@@ -51,6 +52,6 @@ async def test_the_model_is_given_the_files_that_a_request_is_about(tmp_path: Pa
         assert len(mapped) == 1 and {"shop/invoice.py", "shop/tax.py"} <= set(mapped[0].files[:3])
         assert "1: def lookup_rate(country)" in mapped[0].text
         results = [m for m in session.state.history.messages if isinstance(m, ToolMessage)]
-        assert "part2/piece_7.py" in results[-1].results[0].text
+        assert "part2/piece_7.py" in results[0].results[0].text
     finally:
         await session.discard()
