@@ -23,40 +23,45 @@ OUT = "refs/glovebox/out"
 
 # Records end with NUL: `n` a repository in the repository as `name/`, or a file in the place of a
 # submodule as `./name/file`; those of `gate`; `e` what could not be added, `f` what failed, `x` no
-# repository, `h` HEAD, `o` that there is a bundle. `head` and `tail`, because a git that was
-# replaced can write without end.
+# repository, `h` HEAD, `o` that there is a bundle. Limits, `head` and `tail`, because a git that
+# was replaced can write without end. Each program costs, so none runs without need.
 _BEGIN = rf"""
 step=$1 file=$2 since=$3 held=$4; shift 4
 made=$1 secret=$2 content=$3 kilobytes=$4 most=$5; shift 5
 cat >"$file.text"
 exec 2>/dev/null
-trap 'rm -f "$file.text" "$file.new" "$file.code" "$file.links" "$file.nested" "$file.found" \
+trap 'rm -f "$file.text" "$file.said" "$file.new" "$file.links" "$file.nested" "$file.found" \
   "$file.rest" "$file.dotted" "$file.spec"' EXIT
 say() {{ printf '%s %s\0' "$1" "$2"; }}
 try() {{
   from=$1 name=$2 left=1; shift 2
-  while :; do
-    said=$({{ "$@" <"$from" 2>&1; echo " $?"; }} | tail -c 2000)
-    code=${{said##* }} said="git $name: ${{said% *}}"
-    case $left$said in 1*".lock'"*) test "$code" = 0 || {{ {UNLOCK}; left=0; continue; }};; esac
-    return "$code"
+  until "$@" <"$from" >"$file.said" 2>&1; do
+    code=$? said=$(tail -c 2000 "$file.said")
+    case $left$said in 1*".lock'"*) {UNLOCK}; left=0; continue;; esac
+    said="git $name: ${{said:-exit code $code}}"
+    return 1
   done
 }}
-born=$("$@" rev-parse --quiet --verify 'HEAD^{{commit}}' | head -c 200)
-test -n "$born" || "$@" rev-parse --git-dir >/dev/null || {{ say x $?; exit; }}
-{{ "$@" ls-files -z --others --exclude-standard; echo $? >"$file.code"; }} |
-  head -c 20000000 >"$file.new"
-"$@" ls-files -z --stage | head -c 200000000 | sed -z -n 's/^160000 [0-9a-f]* [0-9].//p' \
-  >"$file.links"
-{{
-  grep -z '/$' "$file.new"
-  xargs -0 -r -I{{}} sh -c '
-    if test -e "./$1/.git"
-    then printf "%s/\0" "$1"
-    else find "./$1" -mindepth 1 -maxdepth 1 -print0 -quit
-    fi' sh {{}} <"$file.links"
-}} | head -c "$most" >"$file.nested"
-sed -z 's/^/n /' "$file.nested"
+fail() {{
+  "$@" rev-parse --git-dir >/dev/null; code=$?
+  test $code = 0 && say f "$said" || say x $code
+  exit
+}}
+(ulimit -f 40000; exec "$@" ls-files -z --others --exclude-standard) >"$file.new"; code=$?
+"$@" ls-files -z --stage |
+  (ulimit -v 2000000; exec sed -z -n 's/^160000 [0-9a-f]* [0-9].//p') >"$file.links"
+: >"$file.nested"
+if test -s "$file.new" || test -s "$file.links"; then
+  {{
+    grep -z '/$' "$file.new"
+    xargs -0 -r -I{{}} sh -c '
+      if test -e "./$1/.git"
+      then printf "%s/\0" "$1"
+      else find "./$1" -mindepth 1 -maxdepth 1 -print0 -quit
+      fi' sh {{}} <"$file.links"
+  }} | head -c "$most" >"$file.nested"
+  sed -z 's/^/n /' "$file.nested"
+fi
 if test "$step" = look; then
   if test -s "$file.new"; then
     {{ {GATE} }} >"$file.found"
@@ -70,9 +75,7 @@ fi
 # fails because it has no commit; what is tracked comes along also where something new does not.
 _END = rf"""
 problem=''
-if test "$step" = add || test -s "$file.new" || test -s "$file.links" ||
-  test "$(cat "$file.code")" != 0
-then
+if test "$step" = add || test -s "$file.new" || test -s "$file.links" || test $code != 0; then
   {{
     printf '.\0'
     grep -z '/$' "$file.nested" | sed -z 's/^/:(exclude,top,literal)/; s#/$##'
@@ -87,20 +90,18 @@ then
 else
   try /dev/null add "$@" add -u --ignore-errors || problem=$said
 fi
-test -z "$problem" || say e "$problem"
-head=$born
-if test -z "$born" || ! "$@" diff-index --cached --quiet HEAD -- >/dev/null; then
+if ! "$@" diff-index --cached --quiet HEAD -- >/dev/null; then
   try "$file.text" commit \
-    "$@" commit --quiet --no-verify --allow-empty --cleanup=verbatim -F - ||
-    {{ say f "$said"; exit; }}
-  head=$("$@" rev-parse --quiet --verify 'HEAD^{{commit}}' | head -c 200)
+    "$@" commit --quiet --no-verify --allow-empty --cleanup=verbatim -F - || fail "$@"
 fi
+(ulimit -f 1; exec "$@" rev-parse --quiet --verify 'HEAD^{{commit}}') >"$file.said"
+head=$(cat "$file.said")
+test -z "$problem" || say e "$problem"
 say h "$head"
 test -n "$since" && test "$head" != "$since" || exit 0
 "$@" merge-base --is-ancestor "$since" "$head" >/dev/null || exit 0
-try /dev/null update-ref "$@" update-ref {OUT} "$head" || {{ say f "$said"; exit; }}
-try /dev/null bundle "$@" bundle create --quiet "$file.bundle" {OUT} "^$since" ||
-  {{ say f "$said"; exit; }}
+try /dev/null update-ref "$@" update-ref {OUT} "$head" || fail "$@"
+try /dev/null bundle "$@" bundle create --quiet "$file.bundle" {OUT} "^$since" || fail "$@"
 say o ''
 """
 _SCRIPT = _BEGIN + _END

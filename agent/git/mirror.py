@@ -59,6 +59,13 @@ class Mirror:
         """The commit of a branch, "" when there is none."""
         return await self._value(f"refs/heads/{name}")
 
+    async def both(self, branch: str) -> tuple[str, str]:
+        """The commits of a branch and of our private ref `tip`, asked for at once."""
+        refs = (f"refs/heads/{branch}", f"{self._refs}/tip")
+        listed = await self._git.run("for-each-ref", "--format=%(refname) %(objectname)", *refs)
+        known = dict(line.split(" ") for line in listed.text.split("\n") if line)
+        return known.get(refs[0], ""), known.get(refs[1], "")
+
     async def has(self, commit: str) -> bool:
         """Whether the user's repository has that commit."""
         done = await self._git.run("cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128))

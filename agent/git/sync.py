@@ -195,7 +195,9 @@ class Sync:
         try:
             change = await self._bring(log, workspace, words, known)
             done = await self._show(log, change)
-            await self._compare(workspace, log.at.tip)
+            inside = await workspace.head()  # at both ends, whatever was or was not to be done
+            if inside != log.at.tip:
+                raise SyncError(f"inside stands at {inside}, not at {log.at.tip}", _AGAIN)
             return done
         finally:
             await workspace.tidy()
@@ -271,7 +273,9 @@ class Sync:
         notes = [*at.notes, *(nested_note(name) for name in change.gitlinks)]
         notes += [] if change.known else [_TOO_BIG]
         branch, value = self._goal(at), at.value
-        there = await self._mirror.branch(branch)
+        there, here = await self._mirror.both(branch)
+        if here != at.tip:
+            raise SyncError(f"`tip` stands at {here}, not at {at.tip}", _AGAIN)
         work = at.tip != at.base
         # No branch for work that changed nothing, and none again where the user took it away.
         if at.tip not in (there, value) and (work or (there and at.branch)):
@@ -291,12 +295,6 @@ class Sync:
             notes=tuple(dict.fromkeys(notes)),
             held=at.held,
         )
-
-    async def _compare(self, workspace: Workspace, tip: str) -> None:
-        """The ids at both ends, whatever was or was not to be done."""
-        inside, here = await workspace.head(), await self._mirror.private("tip")
-        if inside != tip or here != tip:
-            raise SyncError(f"inside stands at {inside}, here at {here}, not at {tip}", _AGAIN)
 
     def _failed(self, log: Journal, error: GloveboxError | OSError) -> SyncFinished:
         named = _named(error)

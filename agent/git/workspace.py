@@ -31,11 +31,13 @@ _AHEAD = """\
 file=$1 held=$2 since=$3; shift 3
 exec 2>/dev/null
 trap 'rm -f "$file" "$file.new"' EXIT
-"$@" rev-list --count HEAD "^$since" | head -c 20
-cp -p "$("$@" rev-parse --git-path index)" "$file"
+"$@" rev-list --count HEAD "^$since"
+index=.git/index
+test -f "$index" || index=$("$@" rev-parse --git-path index | head -c 4000)
+cp -p "$index" "$file"
 export GIT_INDEX_FILE="$file"
 "$@" add -u >/dev/null
-"$@" ls-files -z --others --exclude-standard | head -c 20000000 >"$file.new"
+(ulimit -f 40000; exec "$@" ls-files -z --others --exclude-standard) >"$file.new"
 if test -s "$file.new"; then
   grep -z "/$" "$file.new" | sed -z "s/^/:(exclude,top,literal)/" |
     (printf ".\\0"; cat; cat "$held") |
