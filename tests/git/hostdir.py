@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,10 +68,11 @@ class HostDir:
             "PATH": f"{self.programs}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.home),
         }
+        program = shutil.which(argv[0], path=environment["PATH"]) or argv[0]
         try:
             process = await asyncio.create_subprocess_exec(
-                "/usr/bin/env",
-                *argv,
+                program,
+                *argv[1:],
                 cwd=cwd or self.work,
                 env=environment | dict(env or {}),
                 stdin=asyncio.subprocess.PIPE,

@@ -7,6 +7,8 @@ from a seed, so one that fails can be run again.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import dataclasses
 import os
 import random
 import shutil
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import SandboxLost
-from agent.core.events import SyncFinished
+from agent.core.events import Problem, SyncFinished
 from agent.git import guard
 from agent.git.repository import Repository
 from agent.git.sync import Sync
@@ -27,15 +29,30 @@ from tests.git.hostdir import HostDir
 from tests.git.users import User
 
 NAMES = ("a.txt", "dir/b.txt", "made.txt", "new/c.txt", "ignored.log")
-POINTS = 75  # a sync has about that many, two at each program it starts on either side
+_PID = os.getpid()
+# No schedule has a power failure in it, and what git does beside its work is no part of any.
+QUICK = {
+    "core.fsync": "none",
+    "core.preloadIndex": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "pack.threads": "1",
+}
+POINTS = 34  # a sync has about that many, two at each program it starts on either side
 
 
 class Mortal(HostDir):
-    """What runs in it ends with the host process, as in a real sandbox."""
+    """What runs in it ends with the host process, as in a real sandbox.
+
+    `sneaks` happens once, when something has been carried out.
+    """
+
+    sneaks: Callable[[], object] | None = None
 
     async def exec(self, argv: Any, **kwargs: Any) -> Any:
         at_point()
-        done = await super().exec(["setpriv", "--pdeathsig", "KILL", "--", *argv], **kwargs)
+        mortal = ("setpriv", "--pdeathsig", "KILL", "--") if os.getpid() != _PID else ()
+        done = await super().exec([*mortal, *argv], **kwargs)
         at_point()
         return done
 
@@ -43,6 +60,9 @@ class Mortal(HostDir):
         at_point()
         data = await super().get(path, **kwargs)
         at_point()
+        sneaks, self.sneaks = self.sneaks, None
+        if sneaks is not None:
+            sneaks()
         return data
 
 
@@ -87,11 +107,19 @@ class Agent:
     inside: Mortal
     base: str
     repository: Repository
-    tips: list[str] = field(default_factory=list)
+    tips: list[str] = field(default_factory=list[str])
+    clean: Tree | None = None  # how it was when nothing was uncommitted
 
     @property
     def at(self) -> User:
         return User(self.inside.work)
+
+    @property
+    def head(self) -> str:
+        """The commit that HEAD inside is at."""
+        git_dir = self.inside.work / ".git"
+        named = (git_dir / "HEAD").read_text().strip()
+        return refs_in(git_dir)[named[5:]] if named.startswith("ref: ") else named
 
     @property
     def engine(self) -> Sync:
@@ -100,6 +128,17 @@ class Agent:
 
     async def sync(self) -> SyncFinished:
         return await self.engine.run(self.inside, message="work", known=(self.base,))
+
+
+_found: dict[Path, Repository] = {}
+
+
+def _copy(source: str, target: str) -> None:
+    """Objects are never written to, so that copies may share them."""
+    if "/objects/" in source:
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
 
 
 @dataclass(frozen=True)
@@ -111,6 +150,8 @@ class Template:
     @classmethod
     def make(cls, place: Path) -> Template:
         user = User.start(place / "repo", "--template=")
+        for key, value in QUICK.items():
+            user.git("config", key, value)
         user.commit("first", **{"a.txt": "one\n", ".gitignore": "*.log\n"})
         user.commit("second", **{"a.txt": "one\ntwo\n", "dir/b.txt": "b\n"})
         user.write("a.txt", "one\ntwo\nuncommitted\n")
@@ -124,14 +165,23 @@ class Template:
         template = cls(place)
         begun = template.copy(place.with_name(f"{place.name}-begun"))
         begun.agents[0].at.write("made.txt", "begun\n")
-        begun._run(begun.agents[0])
+        begun.run(begun.agents[0])
         return template
+
+    def _repository(self, root: Path) -> Repository:
+        """What `Repository.find` says of a copy: the same but for the place."""
+        if self.place not in _found:
+            _found[self.place] = asyncio.run(Repository.find(self.place / "repo"))
+        git_dir = root / ".git"
+        return dataclasses.replace(
+            _found[self.place], root=root, git_dir=git_dir, common_dir=git_dir
+        )
 
     def copy(self, place: Path, *, begun: bool = False) -> World:
         source = self.place.with_name(f"{self.place.name}-begun") if begun else self.place
-        shutil.copytree(source, place, symlinks=True)
+        shutil.copytree(source, place, symlinks=True, copy_function=_copy)
         bases = (place / "bases").read_text().split()
-        repository = asyncio.run(Repository.find(place / "repo"))
+        repository = self._repository(place / "repo")
         agents = [
             Agent(f"s{n}", f"glovebox/{n}", Mortal(place / f"inside{n}"), base, repository, [base])
             for n, base in enumerate(bases, 1)
@@ -139,6 +189,65 @@ class Template:
         world = World(User(place / "repo"), agents)
         world.learn({})
         return world
+
+
+def refs_in(git_dir: Path) -> dict[str, str]:
+    """What `git for-each-ref` says, from the files: this is asked far too often for a program."""
+    found: dict[str, str] = {}
+    packed = git_dir / "packed-refs"
+    for line in packed.read_text().split("\n") if packed.exists() else ():
+        if line and line[0] not in "#^":
+            value, _, ref = line.partition(" ")
+            found[ref] = value
+    for path in below(git_dir / "refs"):
+        if not path.endswith(".lock"):
+            found[path[len(str(git_dir)) + 1 :]] = Path(path).read_text().strip()
+    return found
+
+
+def below(folder: Path) -> Generator[str]:
+    """The files below a folder, but those of a git directory in it."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".git"]
+        yield from (f"{place}/{name}" for name in files if name != ".git")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A working tree, byte by byte, with the index, what HEAD is, and the commit of that.
+
+    `status` is asked for where the engine may move files: at a branch of its own.
+    """
+
+    files: dict[str, bytes]
+    head: str
+    commit: str
+    index: bytes
+    status: str | None = field(compare=False)
+
+    @classmethod
+    def of(cls, one: User, refs: dict[str, str]) -> Tree:
+        files = {
+            path[len(str(one.root)) + 1 :]: Path(path).read_bytes() for path in below(one.root)
+        }
+        link = one.root / ".git"
+        git_dir = link if link.is_dir() else Path(link.read_text().strip().removeprefix("gitdir: "))
+        head, index = (git_dir / "HEAD").read_text().strip(), git_dir / "index"
+        data = index.read_bytes() if index.exists() else b""
+        return cls(files, head, refs.get(head.removeprefix("ref: "), ""), data, None)
+
+    def looked_at(self, one: User, was: Tree | None) -> Tree:
+        """With its status; `was` saves the question when nothing has changed since."""
+        if was is not None and self == was:
+            return was
+        asked = self.head.startswith("ref: refs/heads/glovebox/")
+        return dataclasses.replace(self, status=shown(one)) if asked else self
+
+
+def shown(one: User) -> str:
+    """What of the tracked files is changed or staged."""
+    words = ("status", "--porcelain", "--untracked-files=no", "--no-renames")
+    return one.git("--no-optional-locks", *words, ok=False)
 
 
 class World:
@@ -151,28 +260,23 @@ class World:
         self.ours: dict[str, str] = {}  # branch to what the engine put there last
         self.linked = User(user.root.parent / "linked")
         self.log: list[str] = []
+        self._seen: dict[str, Tree] = {}
         self.busy: set[str] = set()  # agents that something was done with
 
     # What is looked at.
 
     def refs(self) -> dict[str, str]:
-        return self.user.refs()
+        return refs_in(self.user.root / ".git")
 
-    def trees(self) -> dict[str, dict[str, bytes]]:
-        """Every file of the user's working trees, byte by byte, and what HEAD names there."""
-        found: dict[str, dict[str, bytes]] = {}
-        for one in (self.user, self.linked):
-            if not one.root.is_dir():
-                continue
-            paths = (p for p in one.root.rglob("*") if p.is_file() and ".git" not in p.parts)
-            files = {str(p.relative_to(one.root)): p.read_bytes() for p in paths}
-            files[".git/HEAD"] = one.git(
-                "rev-parse", "--symbolic-full-name", "HEAD", ok=False
-            ).encode()
-            shown = ("status", "--porcelain", "--untracked-files=no", "--no-renames")
-            files[".git/status"] = one.git("--no-optional-locks", *shown, ok=False).encode()
-            found[one.root.name] = files
-        return found
+    def trees(self) -> dict[str, Tree]:
+        """The user's working trees as they are."""
+        refs = self.refs()
+        places = (one for one in (self.user, self.linked) if one.root.is_dir())
+        self._seen = {
+            one.root.name: Tree.of(one, refs).looked_at(one, self._seen.get(one.root.name))
+            for one in places
+        }
+        return self._seen
 
     def begin(self, chance: random.Random) -> None:
         """Mostly in the middle: a branch is there, and the user may have it checked out."""
@@ -266,8 +370,8 @@ class World:
         return agent
 
     def branches(self) -> list[str]:
-        listed = self.user.git("for-each-ref", "--format=%(refname:short)", "refs/heads/glovebox")
-        return listed.split() or ["glovebox/1"]
+        ours = (ref.removeprefix("refs/heads/") for ref in sorted(self.refs()))
+        return [name for name in ours if name.startswith("glovebox/")] or ["glovebox/1"]
 
     # What an agent does.
 
@@ -299,29 +403,35 @@ class World:
     def sync(self, chance: random.Random) -> None:
         agent = self.someone(chance)
         kind = chance.choices(
-            ["plain", "killed", "shot", "broken", "meanwhile", "both", "undo"],
-            [30, 20, 15, 8, 17, 5, 5],
+            ["plain", "killed", "shot", "broken", "meanwhile", "both", "undo", "sneaks"],
+            [26, 20, 15, 8, 17, 5, 5, 4],
         )[0]
         point = chance.randrange(1, POINTS)
         self.log.append(f"sync {agent.name} {kind} at {point}")
         if kind == "meanwhile":
-            self._run(agent, at=point, meanwhile=lambda: self.act(chance))
+            self.run(agent, at=point, meanwhile=lambda: self.act(chance))
         elif kind == "broken":
-            self._run(agent, at=point, happens=_broken)
+            self.run(agent, at=point, happens=_broken)
         elif kind == "undo":
             self._undo(agent, chance)
         elif kind == "plain":
-            self._run(agent)
+            self.run(agent)
+        elif kind == "sneaks":
+            words = ("commit", "--quiet", "--allow-empty", "-m", "sneaked")
+            agent.inside.sneaks = lambda: agent.at.git(*words)
+            self.run(agent)
+            agent.inside.sneaks = None
         else:
             self._in_children(agent, kind, point, chance)
 
-    def _run(
+    def run(
         self,
         agent: Agent,
         at: int = 0,
         happens: Callable[[], None] | None = None,
         meanwhile: Callable[[], None] | None = None,
-    ) -> SyncFinished:
+    ) -> tuple[str, Problem | None]:
+        """What is shown after a sync, and what went wrong in it."""
         refs, trees = self.refs(), self.trees()
 
         def act() -> None:
@@ -338,8 +448,7 @@ class World:
         self.learn(refs)
         if done.problem is None:
             self.check_home(agent, done)
-        self.check_shown(agent)
-        return done
+        return self.check_shown(agent, clean=done.problem is None), done.problem
 
     def _undo(self, agent: Agent, chance: random.Random) -> None:
         refs, trees = self.refs(), self.trees()
@@ -348,7 +457,7 @@ class World:
         self.check_theirs(refs, trees)
         self.learn(refs)
         agent.tips.append(was)
-        assert agent.at.git("rev-parse", "HEAD") == to
+        assert agent.head == to
         self.check_shown(agent)
 
     def _in_children(self, agent: Agent, kind: str, point: int, chance: random.Random) -> None:
@@ -365,7 +474,7 @@ class World:
             children = [fork(lambda a=a: asyncio.run(a.sync())) for a in self.agents]
         for child in children:
             os.waitpid(child, 0)
-        settle(self.user.root.parent)
+        settle()
         self.check_theirs(refs, trees, half_done=dies)
         self.learn(refs)
         if kind == "both":
@@ -386,7 +495,7 @@ class World:
     # What must hold.
 
     def check_theirs(
-        self, refs: dict[str, str], trees: dict[str, dict[str, bytes]], *, half_done: bool = False
+        self, refs: dict[str, str], trees: dict[str, Tree], *, half_done: bool = False
     ) -> None:
         """Nothing of the user's changed, but where a clean working tree went forward.
 
@@ -403,46 +512,53 @@ class World:
                 assert self.ours.get(name) == refs[ref], f"{ref} was the user's"
         now = self.trees()
         assert now.keys() == trees.keys()
-        for tree, files in trees.items():
-            assert now[tree][".git/HEAD"] == files[".git/HEAD"]
-            if half_done:
-                files[".git/status"] = now[tree][".git/status"]
-            assert now[tree][".git/status"] == files[".git/status"], f"{tree} is in disorder"
+        for name, tree in trees.items():
+            assert now[name].head == tree.head
+            if tree.status is None:
+                assert now[name] == tree, f"{name} was touched"
+                continue
+            if not half_done:
+                assert now[name].status == tree.status, f"{name} is in disorder"
+            files = now[name].files
             changed = [
-                n for n in files.keys() | now[tree].keys() if files.get(n) != now[tree].get(n)
+                n for n in files.keys() | tree.files.keys() if files.get(n) != tree.files.get(n)
             ]
             if changed:
-                self._check_forward(files, changed, refs)
+                self._check_forward(tree, changed, refs)
 
-    def _check_forward(
-        self, files: dict[str, bytes], changed: list[str], refs: dict[str, str]
-    ) -> None:
-        ref = files[".git/HEAD"].decode()
+    def _check_forward(self, tree: Tree, changed: list[str], refs: dict[str, str]) -> None:
+        ref = tree.head.removeprefix("ref: ")
         committed = self.user.tree(refs[ref])
         assert self.ours.get(ref.removeprefix("refs/heads/")) == refs[ref], ref
         for name in changed:
             known = committed.get(name, ("", None))[1]
-            assert files.get(name) == known, f"{name} of the user was overwritten"
+            assert tree.files.get(name) == known, f"{name} of the user was overwritten"
 
     def check_home(self, agent: Agent, done: SyncFinished) -> None:
         """A success means that both ends are the same."""
         assert done.commit == self.refs()[f"refs/glovebox/{agent.name}/tip"]
-        assert done.commit == agent.at.git("rev-parse", "HEAD")
-        assert agent.at.git("status", "--porcelain") == ""
+        assert done.commit == agent.head
+        tree = Tree.of(agent.at, refs_in(agent.inside.work / ".git"))
+        if tree != agent.clean:  # else git has said so before
+            assert agent.at.git("status", "--porcelain") == ""
+            agent.clean = tree
         agent.tips.append(done.commit)
 
-    def check_shown(self, agent: Agent) -> None:
-        """What is shown is what is."""
+    def check_shown(self, agent: Agent, *, clean: bool = False) -> str:
+        """What is shown is what is; `clean` when nothing can be uncommitted."""
         shown = asyncio.run(agent.engine.standing(agent.inside))
         tip = self.refs().get(f"refs/glovebox/{agent.name}/tip", "")
-        ahead = int(agent.at.git("rev-list", "--count", "HEAD", f"^{tip}"))
-        ahead += bool(agent.at.git("status", "--porcelain"))
+        ahead = 0
+        if agent.head != tip:
+            ahead = int(agent.at.git("rev-list", "--count", "HEAD", f"^{tip}"))
+        ahead += not clean and bool(agent.at.git("status", "--porcelain"))
         if shown.state == "synced":
             assert ahead == 0
         elif shown.state == "ahead":
             assert shown.ahead == max(ahead, 1)
         else:
             assert shown.ahead == ahead and shown.why
+        return str(shown)
 
     def finish(self) -> None:
         """Once nothing goes wrong any more, all work is home and nothing was ever lost."""
@@ -450,9 +566,7 @@ class World:
         for agent in self.agents:
             if agent.name not in self.busy:
                 continue
-            done = self._run(agent)
-            assert done.problem is None, done.problem
-            assert str(asyncio.run(agent.engine.standing(agent.inside))) == "synced"
+            assert self.run(agent) == ("synced", None)
         self.user.git("fsck", "--strict", "--connectivity-only")
         kept = set(
             self.user.git("rev-list", "--glob=refs/glovebox/*", "--glob=refs/glovebox").split()
@@ -473,7 +587,8 @@ def _broken() -> None:
 
 
 def fork(job: Callable[[], Any]) -> int:
-    """Run `job` in a process of its own."""
+    """Run `job` in a process of its own; call `settle` once it has ended."""
+    _adopt(True)
     pid = os.fork()
     if pid:
         return pid
@@ -504,7 +619,7 @@ def descendants(pid: int) -> list[int]:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             parents.setdefault(parent, []).append(int(entry.name))
-    found, todo = [], [pid]
+    found, todo = list[int](), [pid]
     while todo:
         children = parents.get(todo.pop(), [])
         found += children
@@ -512,23 +627,19 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def settle(place: Path) -> None:
-    """Wait for programs that a killed host left running at `place`."""
-    needle = os.fsencode(place)
-    while any(needle in _of(pid, "environ") for pid in _pids()):
-        time.sleep(0.002)
-
-
-def _pids() -> list[str]:
-    me = str(os.getpid())
-    return [entry for entry in os.listdir("/proc") if entry.isdigit() and entry != me]
-
-
-def _of(pid: str, name: str) -> bytes:
+def settle() -> None:
+    """Wait for programs that a killed host left running: `fork` made them come to us."""
     try:
-        return Path("/proc", pid, name).read_bytes()
-    except OSError:
-        return b""
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        _adopt(False)
+
+
+def _adopt(orphans: bool) -> None:
+    """Whether orphans of our children become children of ours, and not of the machine's."""
+    if ctypes.CDLL(None, use_errno=True).prctl(36, int(orphans), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def play(template: Template, place: Path, seed: int) -> None:

@@ -33,7 +33,7 @@ def die_at(world: World, point: int) -> int:
             asyncio.run(agent.sync())
 
     _, status = os.waitpid(fork(sync), 0)
-    settle(world.user.root.parent)
+    settle()
     return status
 
 
@@ -76,18 +76,18 @@ def die_at_every_point(template: Template, tmp_path: Path, points: range) -> lis
 @pytest.mark.slow
 def test_a_sync_killed_at_any_point_is_made_up_for(template: Template, tmp_path: Path) -> None:
     steps = die_at_every_point(template, tmp_path, range(1, 2 * POINTS))
-    assert set(steps) == {"committed", "bundled", "carried", "verified", "mirrored"}
+    assert set(steps) == {"bundled", "carried", "verified", "mirrored"}
     assert POINTS / 2 < len(steps) < 2 * POINTS
 
 
 def test_a_sync_killed_at_some_points_is_made_up_for(template: Template, tmp_path: Path) -> None:
-    assert len(die_at_every_point(template, tmp_path, range(20, 60, 6))) >= 5
+    assert len(die_at_every_point(template, tmp_path, range(4, POINTS, 4))) >= 5
 
 
 def test_an_undo_killed_at_any_point_leaves_all_work_and_one_truth(
     template: Template, tmp_path: Path
 ) -> None:
-    for point in range(20, 90, 9):
+    for point in range(6, 60, 6):
         world = template.copy(tmp_path / str(point))
         agent = world.agents[0]
         agent.at.write("made.txt", "1\n")
@@ -102,7 +102,7 @@ def test_an_undo_killed_at_any_point_leaves_all_work_and_one_truth(
                 asyncio.run(agent.engine.undo(agent.inside, to=first))
 
         os.waitpid(fork(undo), 0)
-        settle(world.user.root.parent)
+        settle()
         world.learn({})
 
         world.finish()

@@ -12,7 +12,7 @@ import pytest
 from agent.git.repository import Repository
 from agent.git.sync import Sync
 from tests.git.hostdir import HostDir
-from tests.git.schedules import fork
+from tests.git.schedules import fork, settle
 from tests.git.users import User
 
 PROCESSES = 2
@@ -54,6 +54,7 @@ def run(user: User, sessions: int, rounds: int, place: Path) -> str:
         if pid:
             assert status == 0
             children.discard(pid)
+    settle()
     return "".join(path.read_text() for path in said)
 
 
