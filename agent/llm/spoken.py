@@ -82,7 +82,10 @@ def with_calls(reply: AssistantMessage, request: Request) -> AssistantMessage:
     """`reply` with the calls that its blocks are."""
     cut = reply.stop == "length"
     text = own_words(reply.text)
-    found = [_unnamed(block) for block in blocks_of(text, cut=cut)] if request.tools else []
+    # Some call what they were not given, with ids that know nothing of the conversation.
+    found = list(reply.calls)
+    if not found and request.tools:
+        found = [_unnamed(block) for block in blocks_of(text, cut=cut)]
     if not found and not cut:
         text, written = take_calls(text, request.tools)
         found = [ToolCall("", each.name, arguments_of(each.raw), each.raw) for each in written]
@@ -91,8 +94,9 @@ def with_calls(reply: AssistantMessage, request: Request) -> AssistantMessage:
     taken = call_ids(request.messages)
     calls: list[ToolCall] = []
     for call in found:
-        calls.append(replace(call, id=free_id(taken)))
-        taken.add(calls[-1].id)
+        fresh = call.id if call.id and call.id not in taken else free_id(taken)
+        calls.append(replace(call, id=fresh))
+        taken.add(fresh)
     return replace(reply, text=text, calls=tuple(calls), stop="length" if cut else "calls")
 
 

@@ -159,6 +159,15 @@ def test_ids_of_calls_are_new_in_the_conversation() -> None:
     assert [said.calls[0].id, again.calls[0].id] == ["call_1", "call_2"]
 
 
+def test_what_was_called_without_being_given_has_a_new_id_too() -> None:
+    said = with_calls(AssistantMessage(LS), question())
+    wild = AssistantMessage(LS, calls=(ToolCall("call_1", "grep", {}), ToolCall("x", "ls", {})))
+
+    reply = with_calls(wild, question(*_history(said, "a.py")))
+
+    assert [(call.id, call.name) for call in reply.calls] == [("call_2", "grep"), ("x", "ls")]
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
