@@ -50,10 +50,11 @@ def run(user: User, sessions: int, rounds: int, place: Path) -> str:
         # What a person's git does on its own meanwhile.
         for command in (("pack-refs", "--all"), ("gc", "--quiet", "--prune=now")):
             subprocess.run(["git", *command], cwd=user.root, capture_output=True, check=False)
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid:
-            assert status == 0
-            children.discard(pid)
+        for child in tuple(children):
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                assert status == 0
+                children.discard(child)
     settle()
     return "".join(path.read_text() for path in said)
 
