@@ -6,13 +6,14 @@ done: the merge is given up, and the commits stay inside as a branch that the ag
 
 from __future__ import annotations
 
+import posixpath
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.core.errors import GloveboxError, SyncError, UserError
+from agent.core.errors import GloveboxError, SandboxError, SandboxLost, SyncError, UserError
 from agent.core.events import Pulled
 from agent.core.limits import BUNDLE_MAX_BYTES
 from agent.core.text import one_line
@@ -23,11 +24,13 @@ from agent.git.repository import Repository
 from agent.git.rules import Rules
 from agent.git.snapshot import take_snapshot
 from agent.git.workspace import Words
-from agent.host import disk
+from agent.host import disk, files
 from agent.host.files import temporary_dir
 
 UNCOMMITTED = "Uncommitted work of the user\n"
 CONFLICTS_MAX = 50
+_CUTS = 1_000_000
+_ID = re.compile(rb"[0-9a-f]{40}")
 _OTHER = re.compile(r"[^A-Za-z0-9._/-]+")
 
 
@@ -50,6 +53,7 @@ async def pull(
     """
     with temporary_dir() as tmp:
         git, tip, left_out = await _incoming(repository, tmp, commit, rules, dirty=dirty)
+        await _cut(git, sandbox)
         bundle = await _bundle(git, tip, known, tmp)
         if bundle is None:
             return Pulled("", "", left_out=left_out)
@@ -77,6 +81,27 @@ async def _incoming(
     mine = git.using(**repository.who.environment())
     tip = await mine.line("commit-tree", snapshot.tree, "-p", commit, stdin=UNCOMMITTED.encode())
     return git, tip, snapshot.left_out
+
+
+async def _cut(git: Git, sandbox: Reach) -> None:
+    """Cut the history in a private repository where it is cut inside.
+
+    Else git takes what lies before for known there, and a branch that began before does not arrive.
+    An answer that is a lie gets more history of the commit that is pulled, or an error.
+    """
+    try:
+        there = await sandbox.get(posixpath.join(sandbox.workdir, ".git", "shallow"), limit=_CUTS)
+    except SandboxLost:
+        raise
+    except SandboxError:
+        return  # it is whole
+    ids = b"".join(line + b"\n" for line in there.split(b"\n") if _ID.fullmatch(line))
+    known = await git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=ids)
+    cuts = [line.split()[0] for line in known.text.split("\n") if line.endswith(" commit")]
+    place = git.git_dir / "shallow"
+    own = files.read_text(place).split() if files.exists(place) else []
+    if cuts:
+        files.jot(place, "".join(f"{one}\n" for one in sorted({*own, *cuts})).encode())
 
 
 async def _bundle(git: Git, tip: str, known: Sequence[str], tmp: Path) -> Path | None:

@@ -11,6 +11,7 @@ from agent.core.errors import SyncError
 from agent.core.events import Pulled
 from agent.git.pull import pull
 from agent.git.repository import Repository
+from agent.git.rules import Rules
 from agent.git.workspace import Words
 from tests.git.conftest import Run, Start
 from tests.git.users import User, look
@@ -149,6 +150,30 @@ async def test_an_odd_name_makes_a_plain_branch(user: User, run: Run) -> None:
     )  # fmt: skip
     assert pulled.branch.startswith("yours/")
     assert run.agent.git("rev-parse", pulled.branch) == mine
+
+
+async def test_what_began_before_the_cut_of_the_history_is_merged(user: User, start: Start) -> None:
+    run = await start(user, rules=Rules(history=1))
+    assert run.agent.git("rev-list", "--count", "HEAD") == "1"
+    user.git("checkout", "--quiet", "-b", "old", "main~2")
+    old = user.commit("old", **{"old.txt": "old\n"})
+    user.git("checkout", "--quiet", "main")
+    user.git("merge", "--quiet", "--no-edit", "old")
+    run.agent.write("agent.txt", "agent\n")
+    await run.go()
+    before = look(user)
+
+    pulled = await take(user, run)
+
+    assert (pulled.commit, pulled.conflicts) == (user.git("rev-parse", "main"), ())
+    assert run.agent.git("rev-parse", "HEAD^2^2") == old
+    assert run.agent.path("old.txt").read_text() == "old\n"
+    run.agent.git("fsck")
+    done = await run.go("after")
+    assert done.problem is None
+    assert user.git("rev-parse", f"{done.commit}^2") == pulled.commit
+    assert look(user) == before
+    user.git("fsck", "--strict")
 
 
 async def test_a_git_that_lies_inside_is_an_error(user: User, run: Run) -> None:
