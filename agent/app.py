@@ -494,7 +494,7 @@ def _assemble(
         allowed=made.allowed,
         checks=checks_of(made.settings, always=not made.asks),
         run_task=made.forking
-        and partial(run_task, model=made.settings.task_model, fork=made.forking),
+        and partial(run_task, model=made.settings.editor_model, fork=made.forking),
         namer=made.namer
         and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
     )

@@ -95,7 +95,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tries: Count | None = None
     weak_model: str = ""
     editor_model: str = ""
-    task_model: str = ""
     fallback: tuple[str, ...] = ()
     effort: Literal["", "none", "minimal", "low", "medium", "high", "xhigh"] = ""
     tools: Literal["auto", "native", "text"] = "auto"
