@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from agent.core.events import Problem, TurnFinished, TurnStarted, problem_of
 from agent.core.messages import Usage, UserMessage
 from agent.git.packing import Packing
 from agent.host import env, process
+from agent.loop.brakes import Budget
+from agent.means import tree_of
 from agent.session import errand
 from agent.session.catalog import Catalog, Entry
 from agent.session.errand import Errand
@@ -53,6 +54,7 @@ class Host:
     def __init__(self) -> None:
         self._catalog = Catalog(env.state_dir())
         self._packing = Packing()
+        self._tree: Budget | None = None  # what they may spend together
         self._open: set[Session] = set()
         self._stopping = False
 
@@ -75,9 +77,17 @@ class Host:
         if task is None or self._stopping:
             return
         settings = msgspec.convert(task.settings, Settings)
-        options = Options(Path(task.directory), settings, resume=identity, on_ask="person")
+        self._tree = self._tree or tree_of(settings)
+        options = Options(
+            Path(task.directory),
+            settings,
+            resume=identity,
+            on_ask="person",
+            packing=self._packing,
+            tree=self._tree,
+        )
         try:
-            session = await open_session(dataclasses.replace(options, packing=self._packing))
+            session = await open_session(options)
         except GloveboxError as error:
             self._refused(identity, task.text, problem_of(error))
             return

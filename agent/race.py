@@ -16,6 +16,7 @@ from agent.core.errors import GloveboxError
 from agent.core.events import Outcome, Problem, TurnFinished, problem_of
 from agent.core.messages import Usage
 from agent.git.packing import Packing
+from agent.means import tree_of
 from agent.outcome import Attempt, Outcomes
 from agent.session.catalog import Entry
 from agent.session.session import Session
@@ -66,6 +67,7 @@ class Race:
         self._options = options
         self._tell = tell
         self._packing = Packing()
+        self._tree = tree_of(options.settings)
         self._open: set[Session] = set()
         self._checking: set[asyncio.Task[None]] = set()
         self.stopped = False
@@ -104,7 +106,11 @@ class Race:
     async def _attempt(self, runner: Runner, text: str, check: str) -> None:
         settings = replace(self._options.settings, model=runner.model)
         options = dataclasses.replace(
-            self._options, settings=settings, resume=runner.entry.id, packing=self._packing
+            self._options,
+            settings=settings,
+            resume=runner.entry.id,
+            packing=self._packing,
+            tree=self._tree,
         )
         session = await open_session(options)
         self._open.add(session)

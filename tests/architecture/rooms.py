@@ -140,7 +140,16 @@ ROOMS = (
     ),
     Room(
         "agent.background",
-        ("agent.app", "agent.config", "agent.core", "agent.git", "agent.host", "agent.session"),
+        (
+            "agent.app",
+            "agent.config",
+            "agent.core",
+            "agent.git",
+            "agent.host",
+            "agent.loop",
+            "agent.means",
+            "agent.session",
+        ),
         (PATHS,),
     ),
     Room(
@@ -151,6 +160,7 @@ ROOMS = (
             "agent.core",
             "agent.git",
             "agent.host",
+            "agent.means",
             "agent.outcome",
             "agent.session",
         ),
