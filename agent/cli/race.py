@@ -48,7 +48,7 @@ async def race(
     best = ranked[0]
     if not best.wins:
         print("✗ none passes; all are kept", file=sys.stderr)
-        return Exit.NO_WINNER
+        return Exit.CHECK
     print(f"✓ session {best.number} is the best")
     if await _merged(options, best, yes=yes) and not keep:
         await _remove(options, ranked[1:])
