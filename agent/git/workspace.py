@@ -48,14 +48,19 @@ exit $code
 """
 # The scratch files that are left inside go with the last question.
 _END = 'exec 2>/dev/null; test -z "$1" || rm -f "$1"; shift; exec "$@"'
+# A short one is printed; a long one lies in the file, and the exit code is 3.
 _DIFF = """\
 file=$1 limit=$2 base=$3; shift 3
 cp -p "$("$@" rev-parse --git-path index)" "$file.index" 2>/dev/null
 export GIT_INDEX_FILE="$file.index"
-"$@" add -A --ignore-errors >/dev/null 2>&1
-"$@" diff --cached --no-ext-diff --no-textconv --no-color --ignore-submodules=none "$base" -- |
-  head -c "$limit" > "$file"
-rm -f "$file.index"
+"$@" add -u >/dev/null 2>&1
+(ulimit -f 40000; exec "$@" ls-files -z --others --exclude-standard) >"$file.new" 2>/dev/null
+test -s "$file.new" && "$@" add -A --ignore-errors >/dev/null 2>&1
+"$@" diff --cached --no-ext-diff --no-textconv --no-color --ignore-submodules=none "$base" -- \
+  2>/dev/null | head -c "$limit" >"$file"
+rm -f "$file.index" "$file.new"
+test "$(wc -c <"$file")" -le 20000 || exit 3
+cat "$file"; rm -f "$file"
 """
 
 
@@ -206,15 +211,21 @@ class Workspace:
         """Everything that differs from `since`, committed or not, as a unified diff, capped."""
         path = self._scratch("diff")
         argv = ["sh", "-c", _DIFF, "sh", path, str(WORK_DIFF_MAX_BYTES), since, *GIT]
-        try:
-            await self._inside.run(argv)
-            data = await self._sandbox.get(path, limit=WORK_DIFF_MAX_BYTES)
-        except SandboxLost:
-            raise
-        except SandboxError as error:
-            raise SyncError(f"the diff could not be made: {error.message}", LOOK_INSIDE) from error
-        finally:
-            await self._sandbox.exec(["rm", "-f", path], seconds=SECONDS)
+        done = await self._inside.run(argv)
+        data = done.output
+        if done.exit_code == 3:
+            try:
+                data = await self._sandbox.get(path, limit=WORK_DIFF_MAX_BYTES)
+            except SandboxLost:
+                raise
+            except SandboxError as error:
+                raise SyncError(
+                    f"the diff could not be made: {error.message}", LOOK_INSIDE
+                ) from error
+            finally:
+                await self._sandbox.exec(["rm", "-f", path], seconds=SECONDS)
+        elif done.exit_code or done.dropped:
+            raise SyncError("the diff could not be made", LOOK_INSIDE)
         text = data.decode("utf-8", "replace")
         if len(data) < WORK_DIFF_MAX_BYTES:
             return text
