@@ -153,7 +153,11 @@ class _Place:
 
     async def add(self, *, real: bool) -> None:
         place = None if real else partial(Aside, self.memory)
-        self.sessions.append((await open_session(self._options, place=place), real))
+        session = await open_session(self._options, place=place)
+        self.sessions.append((session, real))
+        # All sandboxes are up before the turns begin: a model that answers at once would keep the
+        # loop so busy that starting one takes longer than it may.
+        await session.enter()
 
     async def clear(self) -> None:
         for session, real in self.sessions:
