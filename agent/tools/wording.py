@@ -159,8 +159,6 @@ UNKNOWN_REFUSAL = "{path}: refused ({reason})."
 
 # task
 TASK_SILENT = "(It said nothing at the end.)"
-TASK_ENDED = (
-    "The task was not finished: {why}. What was done is kept. It said last:\n{text}"
-)
+TASK_ENDED = "The task was not finished: {why}. What was done is kept. It said last:\n{text}"
 TASK_BRANCH = "Its changes are on branch `{branch}` of the user's repository, not in this sandbox."
 TASK_NO_BRANCH = "It changed no files."
