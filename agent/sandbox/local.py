@@ -263,7 +263,10 @@ class _Starter:
                 inside = grammars.PLACE if self._grammars else ""
                 ways = self._passage.ways
                 await toolbox.start(bounds=ration.bounds, ways=ways, grammars=inside)
-        except (GloveboxError, TimeoutError):
+        except TimeoutError:
+            await process.end(toolbox)
+            raise remedies.late(process.stderr, limits.TOOLBOX_START_SECONDS) from None
+        except GloveboxError:
             await process.end(toolbox)
             raise remedies.failed(process.stderr, process.exit_code) from None
         except BaseException:

@@ -78,3 +78,12 @@ def failed(said: str, exit_code: int | None) -> SandboxUnavailable:
         f"the local sandbox cannot start: {what}",
         "try `bwrap --unshare-all --ro-bind / / true` by hand: what it prints says what is missing",
     )
+
+
+def late(said: str, seconds: float) -> SandboxUnavailable:
+    """bubblewrap was started, and the toolbox did not answer in time."""
+    what = f"it did not answer within {seconds:g} s" + (f" (`{said}`)" if said else "")
+    return SandboxUnavailable(
+        f"the local sandbox cannot start: {what}",
+        "try again when this machine is less busy; `glovebox doctor` tries each part of it",
+    )

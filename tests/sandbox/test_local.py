@@ -64,6 +64,18 @@ async def test_a_stopped_toolbox_is_lost_and_its_programs_end(
         assert processes_of(spec.session) == []
 
 
+async def test_a_start_that_takes_too_long_says_so_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "TOOLBOX_START_SECONDS", 0.0)
+    with sandbox_root() as root:
+        spec = new_spec()
+        with pytest.raises(SandboxUnavailable, match="did not answer within 0 s") as late:
+            await LocalBackend(root).create(spec)
+        assert "less busy" in late.value.hint
+        assert processes_of(spec.session) == []
+
+
 async def test_close_ends_every_process_at_once() -> None:
     with sandbox_root() as root:
         backend, spec = LocalBackend(root), new_spec()
