@@ -380,9 +380,12 @@ class Session:
 
     async def _work(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
-            await job()
+            try:
+                await job()
+            finally:
+                # A disk may take its time, and other sessions share this loop.
+                await asyncio.to_thread(self._journal.flush)
         finally:
-            self._journal.flush()
             self._events, events = Channel(), self._events
             events.close()
 
