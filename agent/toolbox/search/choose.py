@@ -86,7 +86,9 @@ def _rule(pattern: str) -> _Rule:
     leaves_out = pattern.startswith("!")
     text = pattern[1:] if leaves_out else pattern
     while text.startswith("./"):
-        text = text[2:]
+        text = "/" + text[2:].lstrip("/")  # here, and not anywhere below
+        if text.startswith("/./"):
+            text = text[1:]
     whole_folder = text.endswith("/") and not leaves_out
     folders_only = text.endswith("/") and leaves_out
     if whole_folder:
