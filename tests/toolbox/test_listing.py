@@ -41,7 +41,7 @@ def test_the_newest_come_first_and_all_are_counted(glob: Use, tmp_path: Path) ->
         (["/*.tsx"], {"path": "app"}, ["app/page.tsx"]),
         (["app/*.tsx"], {"path": "app"}, ["app/page.tsx"]),
         (["./app/*.tsx"], {}, ["app/page.tsx"]),
-        (["././/app/*.tsx"], {}, ["app/page.tsx"]),
+        (["././app/*.tsx"], {}, ["app/page.tsx"]),
         (["./page.tsx"], {}, []),
         (["**/*.tsx", "!./app/*.tsx"], {}, ["app/[id]/page.tsx"]),
         (["app/[id]/*.tsx"], {}, ["app/[id]/page.tsx"]),
