@@ -15,7 +15,7 @@ from agent.app import Options, explain_network, shutdown
 from agent.cli.exits import Exit, exit_of
 from agent.cli.lines import problem_text
 from agent.cli.message import message_from
-from agent.core.errors import GloveboxError
+from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Problem, problem_of
 from agent.core.limits import LEAVE_SECONDS
 from agent.host import ending, env, process
@@ -641,7 +641,7 @@ def _options(directory: Path, flags: dict[str, Any]) -> Options:
     settings = config.load(directory, {key: flags.get(key) for key in config.KEYS})
     fork = flags["fork"]
     if fork is not None and (flags["resume"] is not None or flags["latest"]):
-        raise click.UsageError("--fork begins a session, --resume and --continue go on with one")
+        raise UserError("--fork begins a session, --resume and --continue go on with one")
     resume = flags["resume"] if flags["resume"] is not None else ("" if flags["latest"] else None)
     record, on_ask = flags["record"], flags["on_ask"]
     model = flags["model"]

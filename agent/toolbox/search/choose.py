@@ -117,7 +117,9 @@ def relative(patterns: Sequence[str], workdir: str) -> List[str]:
             text = os.path.expanduser(text)
         if text.startswith(workdir.rstrip("/") + "/"):
             # A slash at the end of what is taken off stays: the pattern is about a path.
-            text = text[len(workdir.rstrip("/")) :].replace("/./", "/")
+            text = text[len(workdir.rstrip("/")) :]
+            while "/./" in text:
+                text = text.replace("/./", "/")
         out.append(sign + text)
     return out
 
