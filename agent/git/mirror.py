@@ -20,11 +20,12 @@ from agent.core.errors import SyncError
 from agent.git.guard import Git
 from agent.git.private import CARRIED
 from agent.git.repository import Repository
-from agent.git.worktrees import Holder, calm, forward, holders, stands_at
+from agent.git.worktrees import Holder, calm, came_before, forward, holders
 from agent.host import files
 
 SIBLINGS_MAX = 50
 _NOTHING = "0" * 40
+_WHY = "glovebox: sync"  # in reflogs
 _TRIES = 3
 _WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 0.0)
 # Other processes lock refs for a moment, a `git pack-refs` of many for longer.
@@ -167,7 +168,7 @@ class Mirror:
                 why = await self._forward(held, ref, value, commit)
                 return why and f"`{name}` is checked out, and {why}"
             try:
-                await self._update(ref, commit, value, "glovebox: sync")
+                await self._update(ref, commit, value, _WHY)
             except SyncError as error:
                 if await self._value(ref) == value:  # not somebody faster: it cannot be
                     return f"`{name}` cannot be set ({error.message})"
@@ -181,11 +182,11 @@ class Mirror:
         return await forward(self._repository, held[0], ref, old, new)
 
     async def _settle(self, name: str, new: str, old: str) -> str:
-        """Take the move back where somebody checked the branch out at `old` in its very moment."""
+        """Take the move back where somebody checked the branch out just before it."""
         await calm(self._repository)
         ref = f"refs/heads/{name}"
         for holder in await holders(self._repository, ref):
-            if not old or await stands_at(self._repository, holder, old):
+            if await came_before(self._repository, holder, old, new, _WHY):
                 with contextlib.suppress(SyncError):  # moved on by somebody else: it is theirs
                     await self._update(ref, old, new, "glovebox: taken back")
                 return f"`{name}` is checked out, and it was just now"

@@ -123,11 +123,26 @@ async def calm(repository: Repository) -> None:
         await asyncio.sleep(_CALM_SECONDS / _CALM_TRIES)
 
 
-async def stands_at(repository: Repository, holder: Holder, commit: str) -> bool:
-    """Whether the index of a working tree is that of `commit`, or cannot be asked."""
+async def came_before(repository: Repository, holder: Holder, old: str, new: str, why: str) -> bool:
+    """Whether a working tree checked its branch out before that went from `old` ("") to `new`.
+
+    Its HEAD's reflog tells at which commit it came there, or that it was there when the branch
+    moved: then git has noted that as `why`. Where there is none, its index tells.
+    """
     if holder.git_dir is None:
-        return True
+        return bool(old)
     git = _at(repository, holder.path, holder.git_dir)
+    last = await git.line("log", "--walk-reflogs", "-1", "--format=%H %gs", "HEAD", ok=(0, 128))
+    came, _, noted = last.partition(" ")
+    if came in (old, new):
+        return came == old or noted == why
+    if old:
+        return await _stands_at(git, old)
+    return not await _stands_at(git, new)
+
+
+async def _stands_at(git: Git, commit: str) -> bool:
+    """Whether the index of a working tree is that of `commit`."""
     done = await git.run("diff-index", "--cached", "--quiet", commit, "--", ok=(0, 1))
     return done.exit_code == 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.git.mirror import Mirror
 from tests.git.conftest import Run, Start
 from tests.git.users import User, look
 
@@ -102,6 +103,37 @@ async def test_a_branch_that_is_not_born_yet_but_checked_out_is_left(
 
     assert done.branch == "glovebox/1-2"
     assert user.git("rev-parse", "--verify", branch, ok=False) == ""
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_branch_that_the_user_comes_to_as_it_is_made(
+    user: User, start: Start, branch: str, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    run = await start(user)
+    run.agent.write("made.txt", "1\n")
+    update = Mirror._update
+
+    async def between(mirror: Mirror, ref: str, *values: str) -> None:
+        made = ref == f"refs/heads/{branch}" and values[-1] == "glovebox: sync"
+        if made and before:
+            user.git("checkout", "--quiet", "--orphan", branch)
+        await update(mirror, ref, *values)
+        if made and not before:
+            user.git("checkout", "--quiet", branch)
+            (user.root / "mine").write_text("staged\n")
+            user.git("add", "mine")
+
+    monkeypatch.setattr(Mirror, "_update", between)
+    done = await run.go()
+
+    assert user.git("symbolic-ref", "HEAD") == f"refs/heads/{branch}"
+    assert user.git("rev-parse", done.branch) == done.commit
+    if before:
+        assert done.branch == "glovebox/1-2"
+        assert user.git("for-each-ref", f"refs/heads/{branch}") == ""
+    else:
+        assert (done.branch, done.notes) == (branch, ())
+        assert user.git("status", "--porcelain") == "A  mine"
 
 
 async def test_a_symbolic_ref_is_not_written_through(user: User, start: Start, branch: str) -> None:
