@@ -35,6 +35,7 @@ COMPOUND = 3.0
 COMPOUND_MIN = 8
 SIGNATURE_MAX = 90
 GENERIC_FILES_MAX = 20_000
+NAMES_AT_ONCE = 500  # SQLite takes 999 values in one statement
 
 _K1, _B = 1.2, 0.5
 _PATH_WEIGHT = 3
@@ -229,11 +230,13 @@ class Chart:
         if not total:
             after[blob] = after.get(blob, 0.0) + mass
             return
+        so_far = after.get  # looked up once: this is most of what a map costs
         for name, share, blobs in shares:
             part = mass * share / total
             self.name_mass[name] = self.name_mass.get(name, 0.0) + part
+            each = part / len(blobs)
             for other in blobs:
-                after[other] = after.get(other, 0.0) + part / len(blobs)
+                after[other] = so_far(other, 0.0) + each
 
     def _know(self, blobs: Iterable[int]) -> None:
         """Load what these files use and define."""
@@ -258,10 +261,12 @@ class Chart:
 
     def _weigh(self, names: Sequence[int]) -> None:
         count = max(2, len(self._live))
+        defining = self._by_name("SELECT name, blob FROM definition WHERE name IN (%s)", names)
+        texts = self._by_name("SELECT id, text FROM name WHERE id IN (%s)", sorted(defining))
         for name in names:
-            defined = self._defining(name)
-            text = self._store.one("SELECT text FROM name WHERE id=?", name) if defined else None
-            if text is None or not 0 < len(defined) <= DEFINED_IN_MAX or len(text[0]) < NAME_MIN:
+            defined = sorted(blob for blob in defining.get(name, ()) if blob in self._live)
+            text = texts.get(name, ("",))
+            if not 0 < len(defined) <= DEFINED_IN_MAX or len(text[0]) < NAME_MIN:
                 self._names[name] = _Name(0.0, (), ())
                 continue
             query = "SELECT blob FROM reference WHERE name=? LIMIT ?"
@@ -277,6 +282,15 @@ class Chart:
                 weight *= COMPOUND
             used = tuple(users) if len(users) <= USED_IN_MAX else ()
             self._names[name] = _Name(weight, tuple(defined), used)
+
+    def _by_name(self, query: str, names: Sequence[int]) -> Dict[int, List[Any]]:
+        """What pairs a query finds for these names, many of them at a time."""
+        found: Dict[int, List[Any]] = {}
+        for at in range(0, len(names), NAMES_AT_ONCE):
+            some = names[at : at + NAMES_AT_ONCE]
+            for name, value in self._store.rows(query % ",".join("?" * len(some)), *some):
+                found.setdefault(name, []).append(value)
+        return found
 
     def _defining(self, name: int) -> List[int]:
         query = "SELECT blob FROM definition WHERE name=?"
