@@ -125,8 +125,10 @@ class Through:
                 seconds=seconds,
                 limit=limit,
             )
-        except FileNotFoundError as error:
-            raise SandboxLost(f"`{self._command[0]}` is not installed here") from error
+        # Denied is what the system says, too, where a folder of PATH may not be looked into.
+        except (FileNotFoundError, PermissionError) as error:
+            why = f"`{self._command[0]}` is not installed here, or may not be run"
+            raise SandboxLost(why) from error
 
 
 def _said(done: Completed) -> str:
