@@ -38,17 +38,7 @@ class Caps:
     sandbox_seconds: float | None = None
 
     def of(self, kind: Kind) -> float | None:
-        match kind:
-            case "money":
-                return self.money
-            case "tokens":
-                return self.tokens
-            case "steps":
-                return self.steps
-            case "seconds":
-                return self.seconds
-            case "sandbox_seconds":
-                return self.sandbox_seconds
+        return _OF[kind](self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +75,16 @@ class Spent:
         )
 
     def of(self, kind: Kind) -> float:
-        match kind:
-            case "money":
-                return self.money
-            case "tokens":
-                return self.tokens
-            case "steps":
-                return self.steps
-            case "seconds":
-                return self.seconds
-            case "sandbox_seconds":
-                return self.sandbox_seconds
+        return _OF[kind](self) or 0.0
+
+
+_OF: dict[Kind, Callable[[Caps | Spent], float | None]] = {
+    "money": lambda record: record.money,
+    "tokens": lambda record: record.tokens,
+    "steps": lambda record: record.steps,
+    "seconds": lambda record: record.seconds,
+    "sandbox_seconds": lambda record: record.sandbox_seconds,
+}
 
 
 def spent_by(usage: Usage) -> Spent:

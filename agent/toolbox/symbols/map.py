@@ -175,8 +175,9 @@ class Chart:
                 size = (sizes.get(self._blob_of[path]) or 0) + 5
                 value = number * (_K1 + 1) / (number + _K1 * (1 - _B + _B * size / mean))
                 scores[path] = scores.get(path, 0.0) + idf * value * self._worth(path)
+        defining = self._defining([name_id(name) for name in self._asked.names])
         for name in self._asked.names:
-            blobs = self._defining(name_id(name))
+            blobs = defining.get(name_id(name), [])
             if 0 < len(blobs) <= DEFINED_IN_MAX:
                 telling = "_" in name or not name.islower()
                 for path in (path for blob in blobs for path in self._live[blob]):
@@ -261,10 +262,10 @@ class Chart:
 
     def _weigh(self, names: Sequence[int]) -> None:
         count = max(2, len(self._live))
-        defining = self._by_name("SELECT name, blob FROM definition WHERE name IN (%s)", names)
+        defining = self._defining(names)
         texts = self._by_name("SELECT id, text FROM name WHERE id IN (%s)", sorted(defining))
         for name in names:
-            defined = sorted(blob for blob in defining.get(name, ()) if blob in self._live)
+            defined = defining.get(name, [])
             text = texts.get(name, ("",))
             if not 0 < len(defined) <= DEFINED_IN_MAX or len(text[0]) < NAME_MIN:
                 self._names[name] = _Name(0.0, (), ())
@@ -292,9 +293,10 @@ class Chart:
                 found.setdefault(name, []).append(value)
         return found
 
-    def _defining(self, name: int) -> List[int]:
-        query = "SELECT blob FROM definition WHERE name=?"
-        return [blob for (blob,) in self._store.rows(query, name) if blob in self._live]
+    def _defining(self, names: Sequence[int]) -> Dict[int, List[int]]:
+        """The files of this tree that define these names."""
+        found = self._by_name("SELECT name, blob FROM definition WHERE name IN (%s)", names)
+        return {name: sorted(b for b in blobs if b in self._live) for name, blobs in found.items()}
 
     # Without a request: what most others use.
 
