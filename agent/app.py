@@ -120,17 +120,15 @@ async def open_session(
     if options.fork is not None:
         rest = dataclasses.replace(options, fork=None)
         return await fork_session(rest, options.fork, turn=options.turn, llm=llm)
-    catalog = Catalog(options.state or env.state_dir())
-    repository = await repository_at(options.directory, catalog.root)
-    project = await repository.project_id()
+    catalog, repository, project = await _here(options)
     await remember(catalog, repository, project)
     if options.resume is None:
         if options.needs_model:
             require_model(options.settings)
         parts = _parts(options, options.settings.model, llm)
-        began, notices = await _beginning(options, catalog, repository)
+        began, notices = await _beginning(options, catalog, repository, project)
         backend = open_backend(began.sandbox, env.sandbox_dir(options.state))
-        journal, state = await _begin(catalog, repository, began)
+        journal, state = _resume(catalog, await _write(catalog, repository, [_record(began)]))
         owner = owner_id(catalog.root)
         session = _assemble(parts, backend, repository, journal, state, owner, place)
         await Door(session, journal.path.with_name(NAME)).unlock()
@@ -173,9 +171,7 @@ async def fork_session(
     a sandbox, a branch and costs of its own. `source` is that session where this process holds it;
     it may be in the middle of a turn, of which the fork has the files. Raises as `open_session`.
     """
-    catalog = Catalog(options.state or env.state_dir())
-    repository = await repository_at(options.directory, catalog.root)
-    project = await repository.project_id()
+    catalog, repository, project = await _here(options)
     entry = catalog.find(project, wanted)
     tip = await source.snapshot() if source is not None and turn is None else ""
     place = catalog.journal(entry.id)
@@ -198,13 +194,8 @@ async def import_session(options: Options, found: Transcript) -> tuple[Session, 
 
     It has them where their commits are in this repository. It is made as a new one of `options`.
     """
-    catalog = Catalog(options.state or env.state_dir())
-    repository = await repository_at(options.directory, catalog.root)
-    project = await repository.project_id()
-    settings = options.settings
-    name, _ = await _backend_of(options, catalog.root)
-    network, _ = _network_of(settings, open_backend(name, env.sandbox_dir(options.state)))
-    began = SessionStarted("", 0, project, settings.model, name, network)
+    catalog, repository, project = await _here(options)
+    began, _ = await _beginning(options, catalog, repository, project)
     there = bool(found.tip) and await repository.descends(found.base, found.start, found.tip)
     identity = await _write(catalog, repository, records_of(found, began, files=there))
     return await open_session(dataclasses.replace(options, resume=identity)), there
@@ -241,6 +232,11 @@ async def _write(catalog: Catalog, repository: Repository, records: list[Record]
     return identity
 
 
+def _record(event: AnyEvent) -> Record:
+    """An event before the first turn; its number comes when it is written."""
+    return Record(RECORD_VERSION, 0, round(time.time(), 3), 0, event)
+
+
 async def _stand(
     repository: Repository, settings: Settings, journal: Journal, state: State
 ) -> None:
@@ -262,28 +258,32 @@ async def new_sessions(options: Options, models: Sequence[str], name: str = "") 
     Raises as `open_session`.
     """
     require_model(options.settings)
-    catalog = Catalog(options.state or env.state_dir())
-    repository = await repository_at(options.directory, catalog.root)
-    began, notices = await _beginning(options, catalog, repository)
+    catalog, repository, project = await _here(options)
+    began, notices = await _beginning(options, catalog, repository, project)
     named = [Renamed(name)] if name else []
     made: list[str] = []
     for model in models:
         events = (msgspec.structs.replace(began, model=model), *notices, *named)
-        now = round(time.time(), 3)
-        records = [Record(RECORD_VERSION, 0, now, 0, event) for event in events]
-        made.append(await _write(catalog, repository, records))
+        made.append(await _write(catalog, repository, [_record(event) for event in events]))
     return [catalog.find(began.project, identity) for identity in made]
 
 
+async def _here(options: Options) -> tuple[Catalog, Repository, str]:
+    """Where sessions are kept, the repository they are of, and its id."""
+    catalog = Catalog(options.state or env.state_dir())
+    repository = await repository_at(options.directory, catalog.root)
+    return catalog, repository, await repository.project_id()
+
+
 async def _beginning(
-    options: Options, catalog: Catalog, repository: Repository
+    options: Options, catalog: Catalog, repository: Repository, project: str
 ) -> tuple[SessionStarted, list[Notice]]:
     """How a new session begins, and what there is to say about it."""
     name, notice = await _backend_of(options, catalog.root)
     backend = open_backend(name, env.sandbox_dir(options.state))
     network, missing = _network_of(options.settings, backend)
     _limits(options.settings, backend)
-    project, model = await repository.project_id(), options.settings.model
+    model = options.settings.model
     base = await commit_of(repository, options.base) if options.base else ""
     began = SessionStarted("", 0, project, model, name, network, base)
     return began, [said for said in (notice, missing) if said is not None]
@@ -356,18 +356,6 @@ def _limits(settings: Settings, backend: Backend) -> Limits:
             "limited",
         )
     return limits
-
-
-async def _begin(
-    catalog: Catalog, repository: Repository, began: SessionStarted
-) -> tuple[Journal, State]:
-    number = await allocate_number(repository, catalog.root)
-    identity = catalog.new_id()
-    journal, state = Journal(catalog.journal(identity)), State()
-    started = msgspec.structs.replace(began, id=identity, number=number)
-    state.apply(journal.append(0, started))
-    catalog.record(began.project, number, identity)
-    return journal, state
 
 
 def _resume(catalog: Catalog, identity: str) -> tuple[Journal, State]:

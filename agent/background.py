@@ -106,7 +106,7 @@ class Host:
             journal = Journal(self._catalog.journal(identity))
         except GloveboxError:
             return  # somebody else has it, and will see for themselves
-        turn = (journal.records[-1].turn if journal.records else 0) + 1
+        turn = journal.turn + 1
         journal.append(turn, TurnStarted(UserMessage(text)))
         journal.append(turn, TurnFinished("failed", Usage(), 0, problem))
         journal.flush()

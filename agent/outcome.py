@@ -1,7 +1,7 @@
 """What came of a repository's sessions: listed, looked at, compared, merged.
 
-Reads journals without taking them, so a session may go on meanwhile. Everything that is shown of
-an agent's commits goes through `git.view`.
+Journals are read and not taken, so a session may go on meanwhile; only a new name is written into
+one. Everything that is shown of an agent's commits goes through `git.view`.
 """
 
 from __future__ import annotations
@@ -142,8 +142,7 @@ class Outcomes:
         self._catalog.require_free(self._project, name, entry.id)
         journal = Journal(self._catalog.journal(entry.id))
         try:
-            turn = journal.records[-1].turn if journal.records else 0
-            journal.append(turn, Renamed(name))
+            journal.append(journal.turn, Renamed(name))
             journal.flush()
         finally:
             journal.close()

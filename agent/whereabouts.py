@@ -133,8 +133,7 @@ async def _adopt(catalog: Catalog, repository: Repository, project: str, stray: 
     journal = Journal(catalog.journal(stray.entry.id))
     try:
         number = await allocate_number(repository, catalog.root, wanted=stray.entry.number)
-        turn = journal.records[-1].turn if journal.records else 0
-        journal.append(turn, Adopted(project, number))
+        journal.append(journal.turn, Adopted(project, number))
         journal.flush()
         catalog.record(project, number, stray.entry.id)
         catalog.leave(stray.project, stray.entry.number)

@@ -112,6 +112,11 @@ class Journal:
             raise
         self._seq = len(self.records)
 
+    @property
+    def turn(self) -> int:
+        """The turn that the journal ended in when it was opened."""
+        return self.records[-1].turn if self.records else 0
+
     def append(self, turn: int, event: AnyEvent, *, passing: bool = False) -> Record:
         """Write an event and return its record; a `passing` one is only given its record."""
         seq = max(self._seq - 1, 0) if passing else self._seq
