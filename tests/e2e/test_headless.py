@@ -308,8 +308,8 @@ class TestWatchdog:
 
     def test_a_thread_that_goes_on_does_not_keep_the_process(self, person: User):
         thread = (
-            "import threading, agent.cli.main as m\n"
-            "m.LEAVE_SECONDS = 1.0\n"
+            "import threading, agent.cli.main as m, agent.cli.running as r\n"
+            "m.LEAVE_SECONDS = r.LEAVE_SECONDS = 1.0\n"
             "threading.Thread(target=threading.Event().wait).start()"
         )
         with OpenAIServer([say("Done.")]) as server:

@@ -1,0 +1,31 @@
+"""What commands are given: flags they share, and what those become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent import config
+from agent.app import Options
+
+FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+NEW = click.Path(resolve_path=True, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+AT = click.option("-C", "at", type=FOLDER, help="The repository in DIR.")
+
+
+def settings_of(obj: Any, flags: dict[str, Any]) -> config.Settings:
+    """The settings for a subcommand: its own flags win over those before its name."""
+    directory, general = obj
+    merged = general | {key: value for key, value in flags.items() if value is not None}
+    return config.load(directory, {key: merged.get(key) for key in config.KEYS})
+
+
+def reopened(obj: Any, session: str, at: Path | None) -> Options:
+    """What opens a session again for something that needs no model."""
+    directory = at or obj[0]
+    return Options(
+        directory, settings_of((directory, obj[1]), {}), resume=session, needs_model=False
+    )
