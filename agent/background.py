@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.app import Options, new_sessions, open_session
+from agent.app import Options, new_sessions, open_session, tree_of
 from agent.config import Settings
 from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Problem, TurnFinished, TurnStarted, problem_of
@@ -16,7 +16,6 @@ from agent.core.messages import Usage, UserMessage
 from agent.git.packing import Packing
 from agent.host import env, process
 from agent.loop.brakes import Budget
-from agent.means import tree_of
 from agent.session import errand
 from agent.session.catalog import Catalog, Entry
 from agent.session.errand import Errand

@@ -11,12 +11,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from agent.app import Options, new_sessions, open_session
+from agent.app import Options, new_sessions, open_session, tree_of
 from agent.core.errors import GloveboxError
 from agent.core.events import Outcome, Problem, TurnFinished, problem_of
 from agent.core.messages import Usage
 from agent.git.packing import Packing
-from agent.means import tree_of
 from agent.outcome import Attempt, Outcomes
 from agent.session.catalog import Entry
 from agent.session.session import Session

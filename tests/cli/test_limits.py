@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent import app, config
+from agent import config
+from agent.app.walls import limits_of
 from agent.config import size_of
 from agent.core.errors import ConfigError, UserError
 from agent.sandbox.protocol import Capabilities, Limits
@@ -24,7 +25,7 @@ def place(tmp_path: Path) -> Place:
 
 def _limits(settings: config.Settings, *kept: str) -> Limits:
     backend: Any = SimpleNamespace(name="some", capabilities=Capabilities(limits=kept))
-    return app._limits(settings, backend)  # pyright: ignore[reportPrivateUsage]
+    return limits_of(settings, backend)
 
 
 @pytest.mark.parametrize(

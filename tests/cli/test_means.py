@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.app.means import allowed, checks_of
 from agent.core.errors import ConfigError
 from agent.loop.brakes import Budget, Caps
-from agent.means import allowed, checks_of
 from agent.session.checks import Commands
 from tests.egress.test_settings import Place
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import app
+from agent.app.seeding import rules_of
 from agent.core.errors import ConfigError
 from agent.git.rules import Rules
 from tests.cli.test_shell import shell
@@ -24,7 +24,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def rules(place: Place) -> Rules:
-    return app._rules(place.load())  # pyright: ignore[reportPrivateUsage]
+    return rules_of(place.load())
 
 
 def test_what_is_set_reaches_the_seed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

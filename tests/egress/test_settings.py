@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent import app, config
+from agent import config
+from agent.app.walls import network_of
 from agent.config import NETWORKS, load, narrower
 from agent.core.errors import ConfigError
 from agent.sandbox.protocol import Capabilities
@@ -93,10 +94,10 @@ def test_the_narrower_of_two() -> None:
 
 def test_a_backend_without_the_default_has_no_network_and_that_is_said(place: Place) -> None:
     backend: Any = SimpleNamespace(name="far", capabilities=Capabilities(policies=("none", "list")))
-    network, notice = app._network_of(place.load(), backend)
+    network, notice = network_of(place.load(), backend)
     assert network == "none"
     assert notice is not None and "`far` has no policy `registries`" in notice.text
     # What was asked for is never exchanged: the backend refuses it.
-    assert app._network_of(place.load(network="registries"), backend) == ("registries", None)
+    assert network_of(place.load(network="registries"), backend) == ("registries", None)
     backend.capabilities = Capabilities(policies=("registries",))
-    assert app._network_of(place.load(), backend) == ("registries", None)
+    assert network_of(place.load(), backend) == ("registries", None)

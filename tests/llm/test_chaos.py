@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.app.models import TEXT_PROMPT
 from agent.core.events import (
     CallFinished,
     CallStarted,
@@ -28,7 +29,6 @@ from agent.llm.client import LitellmClient, close
 from agent.llm.fallback import Fallback
 from agent.llm.protocol import Llm
 from agent.llm.spoken import Spoken
-from agent.models import TEXT_PROMPT
 from agent.sandbox.protocol import SandboxSpec
 from agent.session.journal import read
 from agent.session.state import State

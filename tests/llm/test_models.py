@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agent.app.models import check_model, open_model, price_of, window_of
 from agent.config import Rates, Settings
 from agent.core.errors import UserError
 from agent.core.messages import Usage
 from agent.llm.client import close
 from agent.llm.protocol import Price
-from agent.models import check_model, open_model, price_of, window_of
 from tests.llm.asking import ask, question
 from tests.llm.conftest import Provider
 from tests.servers.openai import Fault, say

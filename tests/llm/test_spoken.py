@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.app.models import TEXT_PROMPT, open_model
 from agent.config import Settings
 from agent.core.errors import LlmDownError
 from agent.core.events import CallFinished, TurnFinished
@@ -26,7 +27,6 @@ from agent.llm.blocks import EMPTY, NO_MIDDLE, NO_PATH, NOT_CLOSED
 from agent.llm.client import calls_tools, close
 from agent.llm.protocol import Request
 from agent.llm.spoken import Spoken, as_text, with_calls
-from agent.models import TEXT_PROMPT, open_model
 from agent.sandbox.protocol import SandboxSpec
 from agent.session.journal import read
 from agent.session.state import State

@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeVar
 
+from agent.app.models import price_of
 from agent.config import Brake, Settings
 from agent.loop.brakes import Budget, Caps
-from agent.models import price_of
 from agent.session.checks import Commands
 from agent.session.purse import Allowed
 

@@ -1,0 +1,192 @@
+"""Put a session together from its parts, once it is known which session it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from agent.app.means import allowed, checks_of
+from agent.app.models import open_model, window_of
+from agent.app.options import Options
+from agent.app.seeding import sync_of, trailer_of
+from agent.app.walls import gated, labels_of, limits_of
+from agent.config import Settings
+from agent.core.events import AnyEvent
+from agent.git.packing import Packing
+from agent.git.repository import Repository
+from agent.git.view import recent_subjects
+from agent.host import files
+from agent.llm.protocol import Llm, ToolSchema
+from agent.llm.replay import Recorder
+from agent.loop.compact import Writer
+from agent.loop.naming import Namer
+from agent.prompting.builder import GitFacts, system_prompt
+from agent.sandbox.protocol import Backend, Facts, SandboxSpec
+from agent.session.fitting import Fitting, unknown_window
+from agent.session.journal import Journal
+from agent.session.place import Workplace as Place
+from agent.session.purse import Allowed
+from agent.session.questions import OnAsk
+from agent.session.session import Parts, Session
+from agent.session.state import State
+from agent.session.tasks import NOT_FOR_CHILDREN, Fork, run_task
+from agent.tools.base import Toolset, schema_of
+from agent.tools.builtin import builtin
+from agent.workplace import Workplace
+
+SYSTEM_FILE = "system.md"
+AUDIT_FILE = "network.jsonl"
+MakePlace = Callable[[State, Callable[[AnyEvent], None]], Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a session needs that does not depend on which session it is."""
+
+    llm: Llm
+    models: Callable[[str], Llm]
+    model: str
+    template: str
+    tools: Toolset
+    settings: Settings
+    asks: bool
+    on_ask: OnAsk
+    namer: Namer | None
+    fitting: Fitting
+    packing: Packing | None = None
+    allowed: Allowed = field(default_factory=Allowed)
+    forking: Fork | None = None
+
+
+def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Made:
+    """What `options` ask for; `llm` takes the place of `model`'s, `forking` makes a child's fork.
+
+    Raises `UserError` for a model that cannot be, `LlmError` for an unusable recording.
+    """
+    texts = files.package_texts("prompts")
+
+    def models(model: str) -> Llm:
+        answers = llm if llm is not None else open_model(model, options.settings)
+        return Recorder(answers, options.record) if options.record is not None else answers
+
+    tools = builtin(_below(texts, "tools/"))
+    tools = tools.without(*NOT_FOR_CHILDREN) if options.child else tools
+    on_ask = "person" if options.asks else options.on_ask
+    return Made(
+        models(model),
+        models,
+        model,
+        texts["system.md"],
+        tools,
+        options.settings,
+        options.asks,
+        on_ask,
+        namer := _namer(options.settings, texts["commit.md"]),
+        _fitting(options.settings, texts["compact.md"], namer, asks_provider=llm is None),
+        options.packing,
+        allowed(options.settings, options.tree),
+        None if options.child else forking,
+    )
+
+
+def _namer(settings: Settings, prompt: str) -> Namer | None:
+    """Who words the commits; None for the words of the request."""
+    if not settings.weak_model:
+        return None
+    model = settings.weak_model
+    return Namer(open_model(model, settings, fallback=False), model, prompt)
+
+
+def _fitting(
+    settings: Settings, prompt: str, namer: Namer | None, *, asks_provider: bool
+) -> Fitting:
+    """How conversations are kept within what a model takes."""
+    return Fitting(
+        prompt,
+        known=window_of if asks_provider else unknown_window,
+        window=settings.window,
+        share=settings.compact_at,
+        weak=namer and Writer(namer.llm, namer.model),
+    )
+
+
+def assemble(
+    made: Made,
+    backend: Backend,
+    repository: Repository,
+    journal: Journal,
+    state: State,
+    owner: str,
+    make: MakePlace | None = None,
+) -> Session:
+    """The session of `journal` and `state`; `make` takes the place of its sandbox and repository.
+
+    Raises `UserError` for a limit that `backend` cannot keep.
+    """
+    started = state.started
+    assert started is not None
+    session = Session(journal, state)
+    spec = SandboxSpec(
+        session=started.id,
+        labels=labels_of(started, owner),
+        limits=limits_of(made.settings, backend),
+        image=made.settings.image,
+        engine=made.settings.engine,
+    )
+    spec = gated(
+        spec,
+        made.settings,
+        session,
+        journal.path.with_name(AUDIT_FILE),
+        asks=made.on_ask != "deny",
+    )
+    sync = sync_of(repository, made.settings, started, made.packing)
+    trailer = trailer_of(made.settings)
+    own = Workplace(backend, spec, sync, state, session.emit, trailer)
+    branch, head = ("", started.base) if started.base else (repository.branch, repository.head)
+    git = GitFacts(branch, head, mirror=f"glovebox/{started.number}")
+    prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)
+    parts = Parts(
+        llm=made.llm,
+        model=made.model,
+        models=made.models,
+        system=lambda: prompt,
+        schemas=_schemas(made.tools),
+        tools=made.tools,
+        steps_max=made.settings.steps,
+        on_ask=made.on_ask,
+        map_tokens=made.settings.map_tokens,
+        notes=made.settings.notes,
+        fitting=made.fitting,
+        allowed=made.allowed,
+        checks=checks_of(made.settings, always=not made.asks),
+        run_task=made.forking
+        and partial(run_task, model=made.settings.editor_model, fork=made.forking),
+        namer=made.namer
+        and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
+    )
+    session.equip(parts, make(state, session.emit) if make else own)
+    if make is None:
+        own.start()
+    return session
+
+
+def _below(texts: Mapping[str, str], folder: str) -> dict[str, str]:
+    return {k.removeprefix(folder): v for k, v in texts.items() if k.startswith(folder)}
+
+
+def _schemas(tools: Toolset) -> tuple[ToolSchema, ...]:
+    return tuple(ToolSchema(t.name, t.description, schema_of(t.arguments)) for t in tools)
+
+
+def _system(place: Path, made: Made, facts: Facts, git: GitFacts) -> str:
+    """The system prompt, made once per session: a changed prefix would miss the cache."""
+    if files.exists(place):
+        return files.read_text(place)
+    text = system_prompt(made.template, facts, git, date=time.strftime("%Y-%m-%d"))
+    files.write_whole(place, text.encode())
+    return text
