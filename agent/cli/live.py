@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agent.cli.countdown import waiting
 from agent.cli.lines import cost_text, for_people, gist, line_of
 from agent.core.events import (
     AnyEvent,
@@ -104,6 +105,8 @@ class Live:
         self._running: dict[str, _Running] = {}
         self._newest = ""
         self._doing = ""
+        self.waits = 0
+        """Seconds until something that is waited for goes on; whoever has a clock counts them."""
 
     def apply(self, event: AnyEvent) -> list[Line]:
         """The lines that this event adds for good."""
@@ -125,7 +128,9 @@ class Live:
         lines = [line for call in self._running.values() for line in call.shown()]
         if self._stream.open:
             lines.append(((self._style, self._stream.open[-_OUTPUT_CHARS:]),))
-        if self._doing:
+        if self.waits:
+            lines.append((("warning", f"{waiting(self.waits)}; Ctrl-C interrupts"),))
+        elif self._doing:
             lines.append((("dim", self._doing),))
         return lines
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 
 from agent.app import Options, open_session
+from agent.cli.countdown import Countdown, waiting
 from agent.cli.exits import Exit, exit_of, exit_of_turn, failed
 from agent.cli.lines import cost_text, line_of, problem_text
 from agent.cli.stopping import stopping
@@ -33,11 +34,12 @@ from agent.core.events import (
 from agent.core.limits import CLOSE_SECONDS, STOP_SECONDS, SYNC_SECONDS
 from agent.core.messages import Usage
 from agent.core.text import terminal_safe
-from agent.host import ending
+from agent.host import ending, terminal
 from agent.session.journal import encode
 from agent.session.session import Session
 
 _GRACE_SECONDS, _TELL_SECONDS = 30.0, 3.0
+_CLEAR_LINE = "\r\x1b[K"
 
 
 class Once:
@@ -53,6 +55,9 @@ class Once:
         self._last = Record(RECORD_VERSION, 0, 0.0, 0, TurnFinished("failed", Usage(), 0))
         self._spent = Usage()
         self._stopped = self._deaf = self._told = False
+        self._ticks = not (json or quiet) and terminal.can_redraw(terminal.STDERR)
+        self._ticking = False
+        self._countdown = Countdown(self._tick)
         self._watchdog = ending.Watchdog(self._bite)
 
     async def run(self, text: str, options: Callable[[], Options]) -> Exit:
@@ -88,6 +93,7 @@ class Once:
                 async for record in session.send(text):
                     self._show(record)
         finally:
+            self._countdown.end()
             self._watchdog.watch(CLOSE_SECONDS + _GRACE_SECONDS)
             await session.close()
         if self._finished is None:
@@ -153,6 +159,8 @@ class Once:
             line = line_of(record.event)
             if line is not None:
                 self._say(line)
+        if self._ticks:
+            self._countdown.apply(record.event)
 
     def _print_record(self, record: Record) -> None:
         self._write(encode(record).decode())
@@ -171,10 +179,21 @@ class Once:
 
     def _say(self, line: str) -> None:
         """To stderr; the work goes on when nobody reads that."""
+        self._put(f"{_CLEAR_LINE if self._ticking else ''}{line}\n")
+        self._ticking = False
+
+    def _tick(self, seconds: int) -> None:
+        """A line that the next one replaces."""
+        if seconds or self._ticking:
+            self._put(_CLEAR_LINE + (waiting(seconds) if seconds else ""))
+        self._ticking = seconds > 0
+
+    def _put(self, text: str) -> None:
         try:
-            print(line, file=sys.stderr, flush=True)
+            sys.stderr.write(text)
+            sys.stderr.flush()
         except OSError:
-            self._quiet = True
+            self._quiet, self._ticks = True, False
 
     def _print_result(self, code: Exit, problem: Problem | None) -> None:
         if self._told:

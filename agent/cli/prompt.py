@@ -2,7 +2,7 @@
 
 The transcript only grows: it is printed above the prompt and belongs to the terminal's own
 scrollback. Below it the prompt, a few lines that change, and the badge are drawn in place. Nothing
-ticks: what is on the screen changes when an event or a key comes.
+ticks here: what is on the screen changes when somebody says so, or a key comes.
 """
 
 from __future__ import annotations

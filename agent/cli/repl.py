@@ -20,6 +20,7 @@ from agent.cli.asking import Asking
 from agent.cli.badge import badge
 from agent.cli.beside import Beside
 from agent.cli.commands import COMMANDS, parse
+from agent.cli.countdown import Countdown
 from agent.cli.crossing import Crossings
 from agent.cli.exits import Exit
 from agent.cli.holding import Holding
@@ -30,11 +31,10 @@ from agent.config import require_model
 from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Record, TurnFinished, TurnStarted, problem_of
 from agent.core.text import terminal_safe
-from agent.host import env
+from agent.host import env, terminal
 from agent.session.session import Session, Status
 
 HISTORY = "history"
-_CANNOT_DRAW = ("dumb", "unknown")
 _AGAIN = "Ctrl-C again, or Ctrl-D, leaves"
 
 
@@ -47,6 +47,7 @@ class Repl:
         self._join = join
         self._beside: Beside | None = None
         self._live = Live()
+        self._countdown = Countdown(self._wait)
         self._crossings = Crossings(self._cross)
         self._asking = Asking(self._tell_model)
         self._holding = Holding(lambda take: self._submit("/take" if take else "/ignore"))
@@ -93,6 +94,7 @@ class Repl:
         """Whatever happened: stop the session, say where the work is, pass an error on."""
         worker.cancel()
         await asyncio.wait({worker})
+        self._countdown.end()
         if self._looking is not None:
             self._looking.cancel()
         if self._other is not None:
@@ -118,10 +120,15 @@ class Repl:
                 self.show(typed(record.event.message.text))  # not at this terminal
             if isinstance(record.event, TurnFinished):
                 self._hint = ""
+            self._countdown.apply(record.event)
             self._crossings.apply(record.event)
             self._asking.apply(record.event)
             self._holding.apply(record.event)
             self.show(self._live.apply(record.event))
+
+    def _wait(self, seconds: int) -> None:
+        self._live.waits = seconds
+        self.show([])
 
     def leave(self) -> None:
         """End after what is running, which is interrupted."""
@@ -252,7 +259,7 @@ class Repl:
             commands=[(c.name, c.about) for c in COMMANDS],
             paths=self._files,
         )
-        if not env.interactive() or env.variable("TERM", "dumb") in _CANNOT_DRAW:
+        if not env.interactive() or env.variable("TERM", "dumb") in terminal.CANNOT_DRAW:
             from agent.cli.plain import Plain
 
             return Plain(keys)

@@ -371,11 +371,15 @@ class Checked(Event, frozen=True, tag=True):
 
 
 class Notice(Event, frozen=True, tag=True):
-    """Something a person should know; `hint` is the next step."""
+    """Something a person should know; `hint` is the next step.
+
+    With `until` something waits, and goes on by itself at that time, in seconds since the epoch.
+    """
 
     level: Level
     text: str
     hint: str = ""
+    until: float = 0.0
 
 
 class EgressAsked(Event, frozen=True, tag=True):

@@ -1,14 +1,16 @@
 """Repeat what may pass, with growing pauses, and say so.
 
 Promise: an attempt is repeated only when its failure says that it may pass and that nothing of it
-was shown; no pause is longer than the caps below; each pause is announced before it begins. What
-is finally raised is the plain `LlmError`, with the library's exception as its cause.
+was shown; no pause is longer than the caps below; each pause is announced before it begins, with
+the time at which it ends. What is finally raised is the plain `LlmError`, with the library's
+exception as its cause.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,6 +53,7 @@ class Retry:
     asked_cap_seconds: float = 120.0
     sleep: Sleep = asyncio.sleep
     jitter: Callable[[], float] = random.random
+    now: Callable[[], float] = time.time
 
     async def run(self, attempt: Callable[[], Awaitable[T]], on_delta: OnDelta) -> T:
         """The first attempt that succeeds. Raises the last failure's `LlmError`."""
@@ -64,7 +67,8 @@ class Retry:
                 pause = self._pause(failure, tried)
                 if tried >= limit or pause is None:
                     raise failure.error from failure.__cause__
-                on_delta(_notice(failure.reason, pause, tried + 1, limit))
+                counted = f"{tried + 1} of {limit}"
+                on_delta(_notice(failure.reason, pause, counted, self.now() + pause))
             await self.sleep(pause)
 
     def _pause(self, failure: TransientError, tried: int) -> float | None:
@@ -77,6 +81,7 @@ class Retry:
         return max(own, failure.asked) if failure.asked <= self.asked_cap_seconds else None
 
 
-def _notice(reason: str, pause: float, attempt: int, limit: int) -> Notice:
+def _notice(reason: str, pause: float, counted: str, until: float) -> Notice:
     seconds = f"{pause:.0f} s" if pause >= 1 else f"{pause:.1f} s"
-    return Notice("warning", f"{reason}; trying again in {seconds} ({attempt} of {limit})")
+    text = f"{reason}; trying again in {seconds} ({counted})"
+    return Notice("warning", text, until=round(until, 3))
