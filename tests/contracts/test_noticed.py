@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agent.sandbox.protocol import Endpoint, Facts, SandboxSpec, Size
+from agent.sandbox.protocol import Endpoint, Facts, SandboxSpec, Size, Stream
 from agent.testing import contracts
 from agent.testing.contracts import promise as promises
 from agent.testing.memory import machine, sandbox, streams
@@ -288,3 +288,17 @@ async def test_a_backend_that_breaks_it_is_noticed(
     _break(DEFECTS[contracts.name(promise)], monkeypatch)
     with pytest.raises(AssertionError):
         await promise(MemoryBackend(), SPEC)
+
+
+async def test_one_that_never_answers_is_noticed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(self: Held) -> AsyncGenerator[tuple[Stream, bytes]]:
+        await asyncio.Event().wait()
+        yield "stdout", b""
+
+    _break((Held, "output", silent), monkeypatch)
+    monkeypatch.setattr(promises, "PATIENCE_SECONDS", 0.05)
+    promise = next(p for p in contracts.SANDBOX if contracts.name(p).startswith("leaving_a_held"))
+    broken = await MemoryBackend().create(SPEC)
+    with pytest.raises(AssertionError, match="waits for what does not come: leaving_a_held"):
+        await promise(broken)
+    assert not broken._machine.processes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.core.errors import SandboxError
 from agent.sandbox.protocol import Sandbox
 from agent.testing import chores
-from agent.testing.contracts.promise import done, error_of, of_sandbox, raised
+from agent.testing.contracts.promise import done, error_of, of_sandbox, raised, same
 
 
 @of_sandbox
@@ -13,7 +13,7 @@ async def put_and_get_are_binary_safe_and_make_parents(sandbox: Sandbox) -> None
     data = bytes(range(256)) * 12_000
     for path in ("new/dir/a b.bin", f"{sandbox.workdir}/new/\udcff\n.bin", "/tmp/x/y/z"):
         await sandbox.put(path, data)
-        assert await sandbox.get(path, limit=len(data)) == data
+        same(await sandbox.get(path, limit=len(data)), data)
 
 
 @of_sandbox
@@ -35,7 +35,7 @@ async def get_hands_over_pieces_as_they_arrive(sandbox: Sandbox) -> None:
     await sandbox.put("pieces", data)
     pieces: list[bytes] = []
     assert await sandbox.get("pieces", limit=len(data), sink=pieces.append) == b""
-    assert b"".join(pieces) == data
+    same(b"".join(pieces), data)
     assert len(pieces) > 1
 
 

@@ -8,7 +8,7 @@ from agent.core.errors import SandboxError
 from agent.core.limits import LIVE_MAX_BYTES, OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES
 from agent.sandbox.protocol import Sandbox
 from agent.testing import programs
-from agent.testing.contracts.promise import error_of, of_sandbox, raised, running
+from agent.testing.contracts.promise import error_of, of_sandbox, raised, running, same
 
 _KEPT = OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES
 _COUNTED = b"".join(b"%06d\n" % n for n in range(20_000))
@@ -17,7 +17,7 @@ _COUNTED = b"".join(b"%06d\n" % n for n in range(20_000))
 @of_sandbox
 async def output_beyond_the_cap_keeps_head_and_tail_and_counts_the_rest(sandbox: Sandbox) -> None:
     result = await sandbox.exec(programs.count(20_000))
-    assert result.output == _COUNTED[:OUTPUT_HEAD_BYTES] + _COUNTED[-OUTPUT_TAIL_BYTES:]
+    same(result.output, _COUNTED[:OUTPUT_HEAD_BYTES] + _COUNTED[-OUTPUT_TAIL_BYTES:])
     assert result.dropped == len(_COUNTED) - _KEPT
     assert result.log == ""
 
@@ -27,7 +27,7 @@ async def the_whole_of_cut_output_is_in_the_log(sandbox: Sandbox) -> None:
     log = "/tmp/logs/whole.log"
     result = await sandbox.exec(programs.count(20_000), log=log)
     assert result.log == log
-    assert await sandbox.get(log, limit=1_000_000) == _COUNTED
+    same(await sandbox.get(log, limit=1_000_000), _COUNTED)
 
 
 @of_sandbox
@@ -42,7 +42,7 @@ async def output_that_fits_leaves_no_log(sandbox: Sandbox) -> None:
 async def live_output_is_a_prefix_of_the_whole(sandbox: Sandbox) -> None:
     seen = bytearray()
     result = await sandbox.exec(programs.repeat("live", 2_000), on_output=seen.extend)
-    assert result.output == bytes(seen)
+    same(bytes(seen), result.output)
     assert result.output.startswith(b"live-1\nlive-2\n")
 
 
@@ -51,7 +51,7 @@ async def a_flood_of_output_does_not_reach_the_host(sandbox: Sandbox) -> None:
     seen = bytearray()
     result = await sandbox.exec(programs.flood(50_000_000), on_output=seen.extend)
     assert (len(result.output), result.dropped) == (_KEPT, 50_000_000 - _KEPT)
-    assert bytes(seen) == b"x" * LIVE_MAX_BYTES
+    same(bytes(seen), b"x" * LIVE_MAX_BYTES)
 
 
 @of_sandbox
@@ -75,4 +75,5 @@ async def eight_programs_at_once_do_not_mix(sandbox: Sandbox) -> None:
 
     for n, (output, live) in enumerate(await asyncio.gather(*(one(n) for n in range(8)))):
         expected = b"".join(b"%d-%d\n" % (n, i) for i in range(1, 201))
-        assert (output, live) == (expected, expected)
+        same(output, expected)
+        same(live, expected)
