@@ -87,6 +87,12 @@ def _last(why: Any) -> str:
     return str(crash.message if crash else why).partition("\n")[0][:200]
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep how the run ended, for `.ci/run`: a run that broke off has not seen all that fails."""
+    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
+        session.config.cache.set("glovebox/exitstatus", int(exitstatus))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was left out for want of a container engine: a skip that nobody sees is a lie."""
     reasons = [
