@@ -38,7 +38,9 @@ def open_model(model: str, settings: Settings, *, fallback: bool = True) -> Llm:
     llm = (
         provider if settings.tools == "native" else _spoken(provider, client.calls_tools, settings)
     )
-    return Fallback(llm, settings.fallback) if fallback and settings.fallback else llm
+    if not (fallback and settings.fallback):
+        return llm
+    return Fallback(llm, settings.fallback, window=client.window)
 
 
 def _spoken(llm: Llm, calls_tools: CallsTools, settings: Settings) -> Spoken:

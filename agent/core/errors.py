@@ -66,7 +66,17 @@ class LlmLimitError(LlmError):
 
 
 class LlmContextError(LlmError):
-    """The request is larger than the model's context window."""
+    """The request is larger than the model's context window.
+
+    `model` is whose that is where it is not the one that was wanted, `window` its tokens, or 0.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", *, partial: str = "", model: str = "", window: int = 0
+    ) -> None:
+        super().__init__(message, hint, partial=partial)
+        self.model = model
+        self.window = window
 
 
 class LlmDownError(LlmError):

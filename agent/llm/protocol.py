@@ -27,7 +27,8 @@ class ToolSchema(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """One question to a model. `messages` is well formed: every call has its result.
 
-    `reply_max` is how many tokens the reply may have at most, 0 what the model does by itself.
+    `reply_max` is how many tokens the reply may have at most, 0 what the model does by itself;
+    `size` how many the question has by an estimate, 0 where nobody has made one.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Request(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
     tools: tuple[ToolSchema, ...] = ()
     reply_max: int = 0
+    size: int = 0
 
 
 class Price(msgspec.Struct, frozen=True):

@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from msgspec.structs import replace
+
 from agent.core.errors import LlmContextError, LlmDownError, LlmError
 from agent.core.messages import AssistantMessage, Message, ToolMessage, Usage, UserMessage
 from agent.llm.protocol import Llm, OnDelta, Request
 from agent.loop import wording
 from agent.loop.condense import condensed, cut
 from agent.loop.history import History
-from agent.loop.tokens import BYTES, of_message
+from agent.loop.tokens import BYTES, of_message, of_request
 from agent.tools.base import MARKS, Item
 
 SUMMARY_MAX_CHARS = 24_000
@@ -73,16 +75,20 @@ class Summing:
         """
         usage = Usage()
         writers = (self.weak or main, main)
+        instead = ""
         for number in count():
             writer, share = writers[number], _SHARES[number]
-            tokens = int(await self.window(writer.model) * share)
-            transcript = condensed(messages, summary=earlier, tokens=tokens)
+            window = min([await self.window(one) for one in (writer.model, instead) if one])
+            transcript = condensed(messages, summary=earlier, tokens=int(window * share))
             asked = UserMessage(wording.summary_question(transcript, focus))
+            request = Request(writer.model, self.prompt, (asked,))
             try:
-                reply = await writer.llm.ask(Request(writer.model, self.prompt, (asked,)), on_delta)
+                reply = await writer.llm.ask(replace(request, size=of_request(request)), on_delta)
                 usage += reply.usage
                 return Summary(_text_of(reply, writer.model), writer.model, usage)
             except LlmError as error:
+                if isinstance(error, LlmContextError):
+                    instead = error.model
                 again = self.weak is not None or isinstance(error, (LlmContextError, _Empty))
                 if number + 1 == len(writers) or not again:
                     raise

@@ -90,19 +90,26 @@ class Context:
         return self.history.messages
 
     async def ask(self, request: Request, on_delta: OnDelta) -> AssistantMessage:
-        """Answer `request`; one that is refused as too long is made shorter, twice at most."""
-        pruned = False
+        """Answer `request`; one that is refused as too long is made shorter, twice at most.
+
+        It may be refused by a model that is asked instead, in whose window it has to fit then.
+        """
+        pruned = told = False
         while True:
             try:
+                request = replace(request, messages=self.history.messages, size=self._size())
                 reply = await self.llm.ask(request, on_delta)
             except LlmContextError as error:
                 if error.partial:
                     raise
-                window = await self._learn(request)
-                pruned = not pruned and self._prune(self._size(), window)
-                if not pruned and not await self._compact(window):
-                    raise _too_long(request.model, error) from error
-                request = replace(request, messages=self.history.messages)
+                model = error.model or request.model
+                window = await self._learn(model, request.size, error.window)
+                if model != request.model and not told:
+                    self.emit(_fits(model, error))
+                    told = True
+                pruned = not pruned and self._prune(request.size, window)
+                if not pruned and not await self._compact(window, model=model):
+                    raise _too_long(model, error) from error
             else:
                 self._shortened = False
                 return reply
@@ -138,13 +145,14 @@ class Context:
         self.emit(Pruned(texts, size, after, tuple(begin + at for at in places)))
         return True
 
-    async def _learn(self, request: Request) -> Window:
-        """What the model takes, now that it has refused `request`."""
-        size = round(of_request(request) * scale_of(self.head, self.history))
-        self.windows.learned[request.model] = round(size * _REFUSED)
-        return await self.windows.of(request.model)
+    async def _learn(self, model: str, size: int, most: int) -> Window:
+        """What `model` takes, now that it has refused so much: `most`, where that is known."""
+        self.windows.learned[model] = most or round(size * _REFUSED)
+        return await self.windows.of(model)
 
-    async def _compact(self, window: Window, *, focus: str = "", least: int = 0) -> bool:
+    async def _compact(
+        self, window: Window, *, focus: str = "", least: int = 0, model: str = ""
+    ) -> bool:
         """Sum up what is not of the newest steps; the second time keep of those what is not large.
 
         Whether anything was left out; what saves fewer than `least` tokens is not. As nothing is
@@ -157,7 +165,7 @@ class Context:
         start = kept_from(self.history, 0 if tight else tokens)
         summed = start > self.history.first and self._weight(start) * scale >= least
         if summed:
-            await self._sum_up(start, tokens, before, focus)
+            await self._sum_up(start, tokens, before, focus, model or self.head.model)
         texts: dict[str, str] = {}
         if tight or not summed:
             largest = round(window.tokens * _LARGE / scale)
@@ -180,11 +188,11 @@ class Context:
         count = start - self.history.first + bool(self.history.summary)
         return sum(map(of_message, sent[:count]))
 
-    async def _sum_up(self, start: int, tokens: int, before: int, focus: str) -> None:
+    async def _sum_up(self, start: int, tokens: int, before: int, focus: str, model: str) -> None:
         history = self.history
         self.emit(Notice("info", "the conversation has become long: it is being summed up"))
         summary = await self.summing.write(
-            Writer(self.llm, self.head.model),
+            Writer(self.llm, model),
             history.everything[history.first : start],
             earlier=history.summary,
             focus=focus,
@@ -204,6 +212,11 @@ class Context:
     def _pass_on(self, delta: Delta) -> None:
         if isinstance(delta, Notice):
             self.emit(delta)
+
+
+def _fits(model: str, error: LlmContextError) -> Notice:
+    text = f"{error.message}: the conversation is made to fit `{model}`, as no other one answers"
+    return Notice("info", text)
 
 
 def _too_long(model: str, error: LlmContextError) -> LlmContextError:

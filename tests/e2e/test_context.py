@@ -26,6 +26,10 @@ FILES = {
 }
 
 
+def tokens(request: dict[str, Any]) -> int:
+    return len(json.dumps([request["messages"], request.get("tools")])) // 4
+
+
 class Provider:
     """Reads on and on; counts tokens as four bytes each and refuses more than `most`."""
 
@@ -37,11 +41,11 @@ class Provider:
         self.refused = 0
 
     def __call__(self, request: dict[str, Any]) -> Answer:
-        tokens = len(json.dumps([request["messages"], request.get("tools")])) // 4
-        usage = {"prompt_tokens": tokens, "completion_tokens": 9, "total_tokens": tokens + 9}
+        size = tokens(request)
+        usage = {"prompt_tokens": size, "completion_tokens": 9, "total_tokens": size + 9}
         if not request.get("tools"):
             return say(SUMMARY, usage=usage)
-        if tokens > self.most:
+        if size > self.most:
             self.refused += 1
             text = f"This model's maximum context length is {self.most} tokens."
             return Fault(400, text, code="context_length_exceeded")
@@ -129,3 +133,31 @@ def test_one_that_takes_nothing_ends_the_turn_and_keeps_the_session(user: User) 
     with OpenAIServer(Provider()) as server:
         more = user.glovebox("--continue", "-m", "again", "--json", server=server)
     assert more.code == 0, more.err
+
+
+def test_a_model_that_is_asked_instead_is_sent_what_it_takes(user: User):
+    user.start(FILES)
+    (user.home / ".config/glovebox").mkdir(parents=True)
+    fallback = "fallback: [openai/gpt-3.5-turbo]\n"  # 16,385 tokens, as litellm's table knows
+    (user.home / ".config/glovebox/config.yml").write_text(fallback)
+    provider = Provider()
+
+    def answer(request: dict[str, Any]) -> Answer:
+        if request["model"] == "test-model" and len(provider.asked) >= 25:
+            return Fault(401, "no such key any more")
+        return provider(request)
+
+    with OpenAIServer(answer) as server:
+        ran = user.glovebox("-m", "look at it", "--model", MODEL, "--json", server=server)
+
+    assert ran.code == 0, ran.err
+    sizes = {
+        model: max(tokens(r) for r in provider.asked if r["model"] == model)
+        for model in ("test-model", "gpt-3.5-turbo")
+    }
+    assert sizes["gpt-3.5-turbo"] < 16_385 < sizes["test-model"]
+    said = [event["text"] for event in ran.of("Notice")]
+    assert any("made to fit `openai/gpt-3.5-turbo`, as no other one" in text for text in said)
+    assert len(ran.of("Pruned")) == 1
+    (result,) = ran.of("Result")
+    assert result["text"] == "I have seen it."

@@ -25,7 +25,7 @@ from agent.core.events import (
     TurnStarted,
 )
 from agent.host.files import package_texts
-from agent.llm.client import LitellmClient, close
+from agent.llm.client import LitellmClient, close, window
 from agent.llm.fallback import Fallback
 from agent.llm.protocol import Llm
 from agent.llm.spoken import Spoken
@@ -56,7 +56,7 @@ async def _never(_: str) -> bool:
 def _in_text() -> Llm:
     """A chain of two models that are spoken with in text."""
     spoken = Spoken(_native(), package_texts("prompts")[TEXT_PROMPT], _never)
-    return Fallback(spoken, ["openai/second"])
+    return Fallback(spoken, ["openai/second"], window=window)
 
 
 def _whole(records: list[Record]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from agent.core.events import (
     Compacted,
     MessageFinished,
     Noted,
+    Notice,
     Pruned,
     TurnStarted,
 )
@@ -28,6 +29,7 @@ from agent.core.messages import (
     Usage,
     UserMessage,
 )
+from agent.llm.fallback import Fallback
 from agent.llm.protocol import Llm, Request, ToolSchema
 from agent.loop.compact import Pins, Summing, Writer, composed
 from agent.loop.context import Context, Windows
@@ -295,6 +297,33 @@ async def test_what_a_model_refused_once_it_is_not_sent_again() -> None:
         desk.look(name, 1_000)
     await desk.ask()
     assert len(desk.of(Pruned)) == 2
+
+
+async def test_it_fits_the_one_that_is_asked_instead_and_only_when_nobody_else_answers() -> None:
+    desk = Desk([LlmDownError("m is away"), SUMMARY, reply("fine")])
+    desk.windows.known = windows(m=100_000, b=12_000)
+    desk.context.llm = Fallback(desk.model, ["b"], window=desk.windows.known, now=lambda: 0.0)
+    desk.say("go")
+    for name in "abcdefgh":
+        desk.look(name, 2_000)
+    desk.emit(MessageFinished(AssistantMessage("z" * 40_000)))
+    desk.say("more")
+
+    assert (await desk.ask()).text == "fine"
+
+    (compacted,) = desk.of(Compacted)
+    assert compacted.after < 12_000 < compacted.before
+    assert [request.model for request in desk.model.requests] == ["m", "b", "b"]
+    notices = [event.text for event in desk.of(Notice)]
+    assert notices[0].endswith(": the conversation is made to fit `b`, as no other one answers")
+    assert (await desk.windows.of("m")).tokens == 100_000, "that is not its window"
+
+
+def windows(**tokens: int) -> Callable[[str], Awaitable[int]]:
+    async def window(model: str) -> int:
+        return tokens[model]
+
+    return window
 
 
 async def test_a_provider_that_is_down_loses_nothing() -> None:
