@@ -155,7 +155,6 @@ class History:
     def apply(self, event: AnyEvent) -> None:
         match event:
             case TurnStarted(message=message, by=by):
-                self._undone.clear()
                 self._turns.append(_Begun(len(self._all), by == "person"))
                 self._add(message)
             case Told(text=text):
@@ -186,6 +185,8 @@ class History:
                 pass
 
     def _add(self, message: Message) -> None:
+        """Go on with `message`: what was undone before has no place any more."""
+        self._undone.clear()
         self._all.append(message)
         self._sent = None
 

@@ -208,6 +208,13 @@ def test_a_history_is_well_formed_whatever_is_pruned_compacted_undone(
     assert folded(*events).answered == history.answered
 
 
+def test_what_was_undone_has_no_place_any_more_once_something_else_was_said() -> None:
+    history = folded(said("one"), said("two"), Undone("", "", turns=2), *step("a"))
+    before = history.messages
+    history.apply(Redone("", ""))
+    assert history.messages == before
+
+
 @given(st.lists(EVENTS, max_size=20), st.integers(1, 3), st.data())
 def test_a_redo_gives_back_exactly_what_the_undo_took(
     groups: list[tuple[AnyEvent, ...]], turns: int, data: st.DataObject
