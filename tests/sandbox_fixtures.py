@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
+import secrets
 import sys
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -18,12 +18,10 @@ from agent.sandbox.toolbox import ToolboxClient, bundle
 TOOLBOX_PYTHON = os.environ.get("GB_TOOLBOX_PYTHON", sys.executable)
 """Runs the toolbox where there is no sandbox around it; the oldest promised one is worth a run."""
 
-_sessions = itertools.count(1)
-
 
 def new_spec() -> SandboxSpec:
     """A spec with a session name that nobody else uses."""
-    return SandboxSpec(session=f"t{os.getpid()}x{next(_sessions)}")
+    return SandboxSpec(session=f"t{secrets.token_hex(8)}")
 
 
 @contextlib.contextmanager

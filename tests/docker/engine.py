@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
+import secrets
 import subprocess
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from dataclasses import replace
 
 import pytest
 
 from agent.host import files, system
+from agent.sandbox.docker import removal
 from agent.sandbox.docker.backend import DockerBackend, DockerSandbox
-from agent.sandbox.docker.engine import ENGINES, PLACES
+from agent.sandbox.docker.engine import ENGINES, PLACES, Engine
 from agent.sandbox.protocol import SandboxSpec
 from tests.docker import ABSENT
 from tests.docker.image import NoImage, image
 from tests.sandbox_fixtures import new_spec
 
-OWNER = f"test{os.getpid()}"
+OWNER = f"test{secrets.token_hex(8)}"
 ENGINE = os.environ.get("GB_ENGINE", "")
 """Which engine the tests take; the first that is found otherwise."""
 
@@ -62,20 +65,32 @@ def run(*arguments: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
-def left() -> list[str]:
-    """The containers of this test process."""
-    listed = run("ps", "-aq", "--filter", f"label=glovebox.owner={OWNER}")
-    return listed.split()
+def remove(name: str) -> None:
+    """Have a container and its volumes gone, also one that is still in the making or going."""
+    engine = Engine("podman" if program().endswith("podman") else "docker", program())
+    asyncio.run(removal.remove(engine, name))
+
+
+def left(sessions: Iterable[str]) -> list[str]:
+    """The containers that there are of these sessions, those that only prepare one included."""
+    words = {session for session in sessions if session}
+    listed = run("ps", "--all", "--format", "{{.Names}}", "--filter", "name=glovebox-")
+    return [name for name in listed.split() if name.split("-")[1] in words]
 
 
 @contextlib.contextmanager
 def docker_backend() -> Generator[DockerBackend]:
-    """A backend whose containers are gone afterwards."""
-    before = set(left())
+    """A backend whose containers are gone afterwards; whatever else runs beside it is not asked."""
     with files.temporary_dir("gbd-") as root:
-        yield DockerBackend(root)
+        backend = DockerBackend(root)
+        yield backend
         assert [path for path in root.rglob("*") if path.name != "docker.net"] == []
-    assert set(left()) <= before
+    assert left(made_by(backend)) == []
+
+
+def made_by(backend: DockerBackend) -> set[str]:
+    """The sessions that a backend has had to do with, whether or not it got to make anything."""
+    return {ref.partition(":")[2] for ref in backend._used}
 
 
 @contextlib.asynccontextmanager

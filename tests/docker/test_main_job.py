@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.host import files
-from tests.docker.engine import docker_spec, run
+from tests.docker.engine import docker_spec, remove
 from tests.e2e.rig import MODEL, User, big_repository
 from tests.nesting import assert_nested
 from tests.servers.openai import OpenAIServer, call, reply, say
@@ -29,8 +29,7 @@ def docker_user() -> Iterator[User]:
         user.environment |= {"GLOVEBOX_SANDBOX": "docker", "GLOVEBOX_IMAGE": docker_spec().image}
         yield user
         for journal in user.journals():
-            name = f"glovebox-{journal.parent.name}"
-            run("rm", "--force", "--volumes", name)
+            remove(f"glovebox-{journal.parent.name}")
 
 
 def test_the_main_job_in_a_container(docker_user: User) -> None:

@@ -13,7 +13,7 @@ from agent.core.errors import SandboxError, SandboxLacks
 from agent.host import files
 from agent.sandbox.docker.plain import PlainContainer
 from agent.testing import contracts
-from tests.docker.engine import docker_backend, run
+from tests.docker.engine import docker_backend, remove, run
 from tests.docker.plain import KINDS, plain_image, plain_sandbox, plain_spec
 from tests.e2e.rig import MODEL, User
 from tests.servers.openai import OpenAIServer, call, reply, say
@@ -210,7 +210,7 @@ def plain_user(request: pytest.FixtureRequest) -> Iterator[User]:
         user.environment |= image
         yield user
         for journal in user.journals():
-            run("rm", "--force", "--volumes", f"glovebox-{journal.parent.name}")
+            remove(f"glovebox-{journal.parent.name}")
 
 
 @pytest.mark.parametrize("plain_user", ["debian", "busybox"], indirect=True)

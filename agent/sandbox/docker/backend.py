@@ -30,6 +30,7 @@ from agent.sandbox.bubblewrap import TOOLBOX, WORKDIR
 from agent.sandbox.docker import calls, inside, troubles
 from agent.sandbox.docker.engine import ENGINES, Engine
 from agent.sandbox.docker.plain import DockerShell, PlainContainer
+from agent.sandbox.docker.removal import START, going, kill, remove, remove_started
 from agent.sandbox.egress.passage import IMPATIENT, Passage
 from agent.sandbox.egress.policy import POLICIES, in_words
 from agent.sandbox.plain.shell import NETWORK_NOTE, NOTE
@@ -44,8 +45,6 @@ NAME = "docker"
 DEFAULT_IMAGE = "python:3.12-bookworm"
 
 SESSION = "glovebox.session"
-START = "glovebox.start"
-"""Carries a word that one `create` made up, to find what it left when it failed."""
 PLAIN = "glovebox.plain"
 """Says of a container that our toolbox does not run in it, and what there is for Python."""
 NETWORK = "glovebox.network"
@@ -54,7 +53,6 @@ NETWORK = "glovebox.network"
 _SOCKETS = "docker.net"
 _GRAMMARS = f"{inside.OWN}/grammars"
 
-_GONE = ("no such container", "no container with", "not running", "can only kill running")
 _END_SECONDS = 15.0
 
 
@@ -78,7 +76,7 @@ class DockerSandbox(Resident):
         self._bringing = asyncio.create_task(work, name="grammars")
 
     async def _carry(self, source: str, target: str) -> None:
-        await self._engine.do("cp", source, f"{_name(self._ref)}:{target}")
+        await _copy(self._engine, source, _name(self._ref), target)
 
     async def expose(self, port: int) -> Endpoint:
         return await self._previews.expose(port)
@@ -86,10 +84,14 @@ class DockerSandbox(Resident):
     async def close(self) -> None:
         await asyncio.shield(self._end())
 
-    async def _end(self) -> None:
+    async def settle(self) -> None:
+        """Return once the engine is doing nothing more for us in there."""
         if self._bringing is not None:
             self._bringing.cancel()
             await asyncio.wait([self._bringing])
+
+    async def _end(self) -> None:
+        await self.settle()
         await self._previews.close()
         await self._passage.close()
         await _end(self._engine, _name(self._ref), self._child, self._toolbox)
@@ -154,14 +156,14 @@ class DockerBackend:
         engine = self._engine_of(ref, spec.engine)
         await engine.machine()
         known = await engine.inspect("container", _name(ref))
-        if known is None:
+        if known is None or going(known):
             raise SandboxLost(f"the container of `{ref}` is gone", "start a new session")
         labels: dict[str, Any] = _config(known).get("Labels") or {}
         poor = str(labels.get(PLAIN, ""))
         passage = Passage(_without_network(spec) if poor else spec)
         _refuse_other(labels, spec.session, passage)
         if (known.get("State") or {}).get("Running"):
-            await _kill(engine, _name(ref))
+            await kill(engine, _name(ref))
         if poor:
             return await self._start_plain(engine, ref, spec, _variables(known), poor)
         try:
@@ -199,9 +201,9 @@ class DockerBackend:
         name = _name(ref)
         sandbox = self._running.pop(ref, None)
         engine = self._engine_of(ref)
-        done = await engine.run("rm", "--force", "--volumes", name)
-        if done.exit_code and not any(sign in done.problem.lower() for sign in _GONE):
-            raise SandboxError(f"the container `{name}` cannot be removed: {done.problem}")
+        if isinstance(sandbox, DockerSandbox):
+            await sandbox.settle()
+        await remove(engine, name)
         if sandbox is not None:
             await sandbox.close()
         files.remove_tree(self._place(ref))
@@ -221,7 +223,8 @@ class DockerBackend:
 
     async def _undo(self, engine: Engine, ref: str, token: str, passage: Passage) -> None:
         await passage.close()
-        await _remove_started(engine, token)
+        with contextlib.suppress(SandboxError):  # its labels tell whose it is: it will be found
+            await remove_started(engine, token)
         if passage.gated:
             files.remove_tree(self._place(ref))
 
@@ -270,7 +273,7 @@ class DockerBackend:
             )
             poor = await _prepared(engine, plan, wanted)
             if poor:
-                await engine.do("rm", "--force", "--volumes", plan.name)
+                await remove(engine, plan.name)
                 labels = {**plan.labels, NETWORK: "none", PLAIN: poor}
                 plan = replace(plan, plain=True, socket=None, labels=labels)
                 await _prepared(engine, plan, wanted)
@@ -373,7 +376,15 @@ async def _put_own(engine: Engine, name: str, passage: Passage) -> None:
             if not path.startswith(f"{inside.OWN}/"):
                 raise SandboxError(f"`{path}` cannot be put into the sandbox")
             files.write_whole(folder / path.removeprefix(f"{inside.OWN}/"), content, mode=0o444)
-        await engine.do("cp", f"{folder}/.", f"{name}:{inside.OWN}")
+        await _copy(engine, f"{folder}/.", name, inside.OWN)
+
+
+async def _copy(engine: Engine, source: str, name: str, target: str) -> None:
+    """Copy into a container, to the end: the engine goes on with a copy whose client is killed.
+
+    What comes next, such as a removal, would meet it at the container's mounts.
+    """
+    await _whole(engine.do("cp", source, f"{name}:{target}"))
 
 
 async def _launch(engine: Engine, name: str) -> tuple[Child, ToolboxClient]:
@@ -408,7 +419,7 @@ async def _end(engine: Engine, name: str, child: Child, toolbox: ToolboxClient) 
 async def _stop(engine: Engine, name: str, child: Child) -> None:
     if child.exit_code is None:
         # The toolbox ends by itself now, unless something inside has stopped it.
-        await _kill(engine, name)
+        await kill(engine, name)
         try:
             async with asyncio.timeout(_END_SECONDS):
                 await child.wait()
@@ -417,24 +428,11 @@ async def _stop(engine: Engine, name: str, child: Child) -> None:
             await child.wait()
 
 
-async def _kill(engine: Engine, name: str) -> None:
-    done = await engine.run("kill", name)
-    if done.exit_code and not any(sign in done.problem.lower() for sign in _GONE):
-        raise SandboxError(f"the container `{name}` cannot be stopped: {done.problem}")
-
-
-async def _remove_started(engine: Engine, token: str) -> None:
-    filters = ("--filter", f"label={START}={token}")
-    listed = await engine.run("ps", "--all", "--quiet", *filters)
-    for container in listed.text.split():
-        await engine.run("rm", "--force", "--volumes", container)
-
-
 async def _whole(work: Coroutine[Any, Any, _T]) -> _T:
     """Do `work` to its end although we are cancelled; the cancellation comes after it."""
     task = asyncio.ensure_future(work)
     if await settled(task):
-        raise asyncio.CancelledError
+        raise asyncio.CancelledError from task.exception()
     return task.result()
 
 
