@@ -32,7 +32,8 @@ from agent.toolbox.channel.server import OPERATIONS, WAITING
 from agent.toolbox.code import parsing
 from agent.toolbox.files import paths, transfer
 from agent.toolbox.programs import confine
-from agent.toolbox.programs.execute import Execution, Lingering
+from agent.toolbox.programs.execute import Execution
+from agent.toolbox.programs.family import Family
 
 CLAIMS_KEPT_SECONDS = 3600.0
 SETTLE_SECONDS = 60.0
@@ -71,13 +72,14 @@ def payload_line(kind: int, data: str) -> bytes:
     return ("%d %s" % (kind, data)).encode("ascii")
 
 
-class Held(Lingering):
+class Held(Family):
     """Keeps the pipes of what a command left running, and leaves a process behind to read them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._held: List[int] = []
 
-    def add(self, reading: int, group: int) -> None:
+    def leave(self, reading: int) -> None:
         self._held.append(reading)
 
     def let_go(self) -> None:

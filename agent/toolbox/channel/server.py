@@ -18,7 +18,8 @@ from agent.toolbox.files.transfer import Get, Put
 from agent.toolbox.network.dial import Dial
 from agent.toolbox.network.forward import Ways
 from agent.toolbox.programs import background, confine, ports
-from agent.toolbox.programs.execute import Execution, Lingering
+from agent.toolbox.programs.execute import Execution
+from agent.toolbox.programs.family import Family
 from agent.toolbox.programs.interact import Interaction
 from agent.toolbox.search import grep, listing
 
@@ -68,7 +69,7 @@ class Server:
         self._incoming = incoming
         self._out = Outgoing(outgoing)
         self._requests: Dict[int, Request] = {}
-        self._lingering = Lingering()
+        self._family = Family()
         self._limits: Dict[str, Any] = {}
 
     def serve(self) -> None:
@@ -81,10 +82,14 @@ class Server:
                 self._accept(*frame)
         except BadFrame as error:
             sys.stderr.write("glovebox toolbox: %s\n" % error)
+        finally:
+            self._family.kill()
+            self._end()
+
+    def _end(self) -> None:
         for request in list(self._requests.values()):
             if request.job is not None:
                 request.job.kill()
-        self._lingering.kill()
         later.end_servers()
 
     def _accept(self, kind: int, number: int, payload: bytes) -> None:
@@ -129,9 +134,9 @@ class Server:
         if not self._limits:
             raise BadFrame("request before hello")
         if op == "exec":
-            return Execution(reply, arguments, self._limits, self._lingering)
+            return Execution(reply, arguments, self._limits, self._family)
         if op == "interact":
-            return Interaction(reply, arguments, self._limits, self._lingering)
+            return Interaction(reply, arguments, self._limits, self._family)
         if op == "dial":
             return Dial(reply, arguments, self._limits)
         if op == "put":

@@ -1,7 +1,7 @@
 """Run a program: output merged and bounded, ended with its whole group at the deadline or a cancel.
 
-The pipe is read here, not by the program's parent shell, so a program that a command leaves running
-keeps a reader for as long as it lives: it is never killed by SIGPIPE.
+The pipe is read here, not by the program's parent shell; what a command leaves running keeps a
+reader for as long as it lives, see `family`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ import time
 from typing import IO, Any, Dict, Optional, Tuple
 
 from agent.toolbox.channel.jobs import Job, Reply
-from agent.toolbox.programs.confine import expendable
+from agent.toolbox.programs.family import PIPE_BYTES, Family, signal_group
 from agent.toolbox.programs.output import FLUSH_SECONDS, Kept, Live
 
-PIPE_BYTES = 65_536
 LONGEST_POLL_SECONDS = 3600.0
 ABSENT, NOT_EXECUTABLE = 127, 126
 
@@ -37,10 +36,10 @@ class Execution(Job):
         reply: Reply,
         arguments: Dict[str, Any],
         limits: Dict[str, Any],
-        lingering: Lingering,
+        family: Family,
     ) -> None:
         super().__init__(reply, arguments, limits)
-        self._lingering = lingering
+        self._family = family
         self._stdin: Optional[IO[bytes]] = None
         self._stdin_problem = ""
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -67,10 +66,6 @@ class Execution(Job):
     def cancel(self) -> None:
         with contextlib.suppress(OSError):  # it has just ended by itself
             os.write(self._wake_write, b"x")
-
-    def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            signal_group(self._process.pid, signal.SIGKILL)
 
     def run(self) -> None:
         started = time.monotonic()
@@ -105,16 +100,14 @@ class Execution(Job):
         reading, writing = os.pipe()
         try:
             os.set_blocking(reading, False)
-            self._process = subprocess.Popen(
+            self._process = self._family.start(
                 self.arguments["argv"],
                 stdin=subprocess.DEVNULL if self._stdin is None else self._stdin,
                 stdout=writing,
                 stderr=writing,
                 cwd=cwd,
-                env=dict(os.environ, PWD=cwd, **self.arguments["env"]),
-                start_new_session=True,
+                env=self.arguments["env"],
             )
-            expendable(self._process.pid)
             return reading, exit_descriptor(self._process.pid)
         except BaseException:
             os.close(reading)
@@ -148,7 +141,7 @@ class Execution(Job):
         if self._closed:
             os.close(reading)
         else:
-            self._lingering.add(reading, self._process.pid)
+            self._family.leave(reading)
         return how
 
     def _pump(self, reading: int, exited: int, until: float, wake: int) -> str:
@@ -239,48 +232,6 @@ class Execution(Job):
                 "seconds": time.monotonic() - started,
             }
         )
-
-
-class Lingering:
-    """Reads and forgets the output of programs whose command has ended: they live on."""
-
-    def __init__(self) -> None:
-        self._pipes: Dict[int, int] = {}
-        self._poll = select.epoll()
-        self._thread: Optional[threading.Thread] = None
-
-    def add(self, reading: int, group: int) -> None:
-        """Own the read end of a pipe from now on; `group` led the programs that hold it."""
-        self._pipes[reading] = group
-        self._poll.register(reading, select.EPOLLIN)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._drain, daemon=True)
-            self._thread.start()
-
-    def kill(self) -> None:
-        """End the groups of all programs that still write here."""
-        for group in list(self._pipes.values()):
-            signal_group(group, signal.SIGKILL)
-
-    def _drain(self) -> None:
-        while True:
-            for reading, _ in self._poll.poll():
-                with contextlib.suppress(BlockingIOError):
-                    if not os.read(reading, PIPE_BYTES):
-                        self._poll.unregister(reading)
-                        del self._pipes[reading]
-                        os.close(reading)
-
-
-def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; False when nobody is left in it."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def exit_descriptor(pid: int) -> int:

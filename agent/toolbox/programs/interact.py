@@ -20,15 +20,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from agent.toolbox.channel.jobs import Reply
 from agent.toolbox.channel.streams import Stream
-from agent.toolbox.programs.confine import expendable
-from agent.toolbox.programs.execute import (
-    ABSENT,
-    NOT_EXECUTABLE,
-    PIPE_BYTES,
-    Lingering,
-    exit_descriptor,
-    signal_group,
-)
+from agent.toolbox.programs.execute import ABSENT, NOT_EXECUTABLE, exit_descriptor
+from agent.toolbox.programs.family import PIPE_BYTES, Family, signal_group
 
 END_OF_INPUT = b"\x04"
 # The first terminal that the leader of a session opens becomes its controlling one. A shell does
@@ -82,10 +75,10 @@ class Interaction(Stream):
         reply: Reply,
         arguments: Dict[str, Any],
         limits: Dict[str, Any],
-        lingering: Lingering,
+        family: Family,
     ) -> None:
         super().__init__(reply, arguments, limits)
-        self._lingering = lingering
+        self._family = family
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._sources: List[_Source] = []
         self._writing = -1
@@ -94,10 +87,6 @@ class Interaction(Stream):
         self.start()
 
     # In the server's loop.
-
-    def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            signal_group(self._process.pid, signal.SIGKILL)
 
     def tune(self, change: Dict[str, Any]) -> None:
         with self._lock:
@@ -167,16 +156,14 @@ class Interaction(Stream):
 
     def _start(self, argv: Sequence[str], stdin: int, stdout: int, stderr: int) -> None:
         cwd = self._cwd()
-        self._process = subprocess.Popen(
+        self._process = self._family.start(
             argv,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=cwd,
-            env=dict(os.environ, PWD=cwd, **self.arguments["env"]),
-            start_new_session=True,
+            env=self.arguments["env"],
         )
-        expendable(self._process.pid)
 
     def _follow(self, exited: int) -> None:
         """Move bytes both ways until the program has ended and its output is out."""
@@ -276,7 +263,7 @@ class Interaction(Stream):
     def _close_all(self) -> None:
         for source in self._sources:
             if source.open and source.descriptor != self._master and self._process is not None:
-                self._lingering.add(source.descriptor, self._process.pid)
+                self._family.leave(source.descriptor)
             else:
                 os.close(source.descriptor)
         if self._slave >= 0:
