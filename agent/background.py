@@ -97,7 +97,12 @@ class Host:
                     pass  # who wants to see it asks its door, or reads its journal
         finally:
             self._open.discard(session)
-            await session.close()
+            try:
+                await session.close()
+            finally:
+                # Only now: whoever looks meanwhile sees that it is not over yet.
+                if session.state.turn:
+                    errand.done(folder)
 
     def _refused(self, identity: str, text: str, problem: Problem) -> None:
         """Put on record why a session could not be opened: nobody else is here to be told."""
@@ -110,6 +115,7 @@ class Host:
         journal.append(turn, TurnFinished("failed", Usage(), 0, problem))
         journal.flush()
         journal.close()
+        errand.done(journal.path.parent)
 
 
 def require_tasks(texts: Sequence[str]) -> None:

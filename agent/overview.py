@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,10 +120,11 @@ class Overview:
     def see(self, entry: Entry) -> Sight:
         """One as it is now. Raises `JournalError`."""
         place = self._catalog.journal(entry.id)
-        # The lock first: what was let go of afterwards has written its end by then.
-        held = in_use(place)
+        # The errand before the lock: it is taken away after that. The journal last: what was let
+        # go of has written its end by then.
         task = errand.read(place.parent)
         outlook = errand.outlook(task)
+        held = in_use(place)
         tail, glance = self._known.setdefault(entry.id, (Tail(place), Glance()))
         for record in tail.news():
             glance.apply(record)
@@ -162,6 +164,7 @@ class Overview:
         # Again and again: an interrupt that comes before a turn has begun ends nothing.
         while (sight := self.see(entry)).standing in ("starting", "running", "waiting"):
             if not sight.glance.state.syncing:
-                await knock(self.folder(entry) / NAME, Question("interrupt"))
+                with contextlib.suppress(GloveboxError):  # it lets go of the session just now
+                    await knock(self.folder(entry) / NAME, Question("interrupt"))
             await asyncio.sleep(_POLL_SECONDS)
         return sight

@@ -14,7 +14,7 @@ FILE, LOG, LOCK = "errand.json", "host.log", "host.lock"
 _MAX_BYTES = 4_000_000
 
 Outlook = Literal["", "begins", "lost"]
-"""Nothing was asked of it; who is to do it lives; who was to do it has ended."""
+"""Nothing is asked of it, or no more; who is to do it lives; who was to do it has ended."""
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -40,13 +40,21 @@ class Errand(msgspec.Struct, frozen=True):
 
 def read(folder: Path) -> Errand | None:
     """The errand of the session in `folder`; None when it has none. Raises `UserError`."""
-    if not files.exists(folder / FILE):
-        return None
     try:
         data = files.read_bytes(folder / FILE, limit=_MAX_BYTES)
+    except UserError:
+        if files.exists(folder / FILE):
+            raise
+        return None
+    try:
         return msgspec.json.decode(data, type=Errand)
     except msgspec.MsgspecError as error:
         raise UserError(f"`{folder / FILE}` is damaged: {error}") from error
+
+
+def done(folder: Path) -> None:
+    """Take the errand of the session in `folder` away: who was to do it has let go of it."""
+    files.remove_file(folder / FILE)
 
 
 def lock_of(host: Path) -> files.FileLock:

@@ -94,8 +94,8 @@ class Glance:
             return "running"
         if not begun and outlook == "begins":
             return "starting"
-        if held:
-            return "idle"
+        if held:  # Nobody can say anything to one that does its errand, not even when it ends.
+            return "running" if outlook == "begins" else "idle"
         if state.open or (not begun and (outlook == "lost" or self._said)):
             return "failed"
         return self._outcome or "idle"

@@ -95,6 +95,7 @@ def test_sessions_run_on_by_themselves_from_one_base(user: User) -> None:
         fcntl.flock(lock, fcntl.LOCK_SH)  # its host has it as long as it lives
     assert traces(user) == []
     assert log.read_text() == ""
+    assert not list(log.parents[1].glob("*/errand.json"))  # whoever goes on is in no errand
 
 
 def test_one_is_seen_at_work_and_stopped_with_its_work(user: User) -> None:

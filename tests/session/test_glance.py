@@ -92,7 +92,9 @@ def test_an_errand_that_nobody_is_at() -> None:
     assert glance().standing(held=False, outlook="lost") == "failed"
     ended = glance(*TURN, TurnFinished("done", Usage(), 1))
     assert ended.standing(held=False, outlook="lost") == "done"
-    assert ended.standing(held=True, outlook="begins") == "idle"
+    assert ended.standing(held=True, outlook="begins") == "running"  # its sandbox, until that ends
+    assert ended.standing(held=False, outlook="begins") == "done"
+    assert ended.standing(held=True, outlook="lost") == "idle"
 
 
 def test_a_journal_is_read_on_while_it_grows(tmp_path: Path) -> None:
