@@ -7,7 +7,6 @@ bounded number of times.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -152,22 +151,3 @@ def _ends(output: bytes, dropped: int) -> str:
     head, tail = text[:CHECK_HEAD_CHARS], text[-CHECK_TAIL_CHARS:]
     left_out = wording.words_cut(dropped + len(text) - len(head) - len(tail))
     return f"{head}\n{left_out}\n{tail}"
-
-
-async def interruptible(
-    work: Coroutine[Any, Any, str], begun: Callable[[asyncio.Task[Any]], None]
-) -> str:
-    """Do `work` in a task of its own, of which `begun` hears; "" when that one is cancelled."""
-    task = asyncio.create_task(work)
-    begun(task)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not task.cancelled() or _ourselves():
-            raise
-        return ""
-
-
-def _ourselves() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.channel import Channel
-from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError, UserError
+from agent.core.errors import BudgetError, GloveboxError, SyncError, UserError
 from agent.core.events import (
     PASSING,
     AnyEvent,
@@ -30,7 +30,6 @@ from agent.core.events import (
     SyncStarted,
     TurnFinished,
     TurnStarted,
-    problem_of,
 )
 from agent.core.limits import CLOSE_SECONDS, MAP_TOKENS
 from agent.core.messages import Message, ToolCall, Usage, UserMessage
@@ -41,7 +40,7 @@ from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
 from agent.session.additions import Additions
 from agent.session.bounds import bounded
-from agent.session.checks import By, Checks, Commands, interruptible
+from agent.session.checks import By, Checks, Commands
 from agent.session.fitting import Fitting, Weight, weight_of
 from agent.session.home import Home
 from agent.session.journal import Journal, read
@@ -49,6 +48,7 @@ from agent.session.mend import mending
 from agent.session.place import Chart, Workplace
 from agent.session.purse import Allowed, Purse
 from agent.session.questions import OnAsk, Questions
+from agent.session.running import Running
 from agent.session.search import Hit, passages
 from agent.session.state import State
 from agent.session.unasked import answered
@@ -114,8 +114,7 @@ class Session:
         self._parts: Parts | None = None
         self._place: Workplace | None = None
         self._turn: asyncio.Task[None] | None = None
-        self._loop: asyncio.Task[Any] | None = None
-        self._why: GloveboxError | None = None
+        self._running = Running()
         self._questions = Questions(self.emit)
         self.purse = Purse(Allowed(), state.ledger, self._questions, self.emit)
         self._at_close: list[Callable[[], None]] = []
@@ -285,9 +284,7 @@ class Session:
         """
 
         async def summed() -> None:
-            self._loop = asyncio.create_task(self._fitted().compact(focus))
-            await asyncio.wait({self._loop})
-            if not self._loop.cancelled() and not self._loop.result():
+            if not await self._running.summary(self._fitted().compact(focus)):
                 raise UserError("there is nothing to sum up yet")
 
         return self._run(summed)
@@ -307,7 +304,7 @@ class Session:
     @property
     def interruptible(self) -> bool:
         """Whether something runs that `interrupt` would end."""
-        return self._loop is not None and not self._loop.done()
+        return self._running.active
 
     def change_model(self, model: str) -> None:
         """Have `model` answer from the next turn on. Raises `UserError` while one is running."""
@@ -323,9 +320,7 @@ class Session:
 
         With a reason the turn counts as failed by that.
         """
-        if self._loop is not None and not self._loop.done():
-            self._why = why
-            self._loop.cancel()
+        self._running.interrupt(why)
 
     async def rest(self) -> bool:
         """Stop the sandbox until it is needed again; False where something still runs in it."""
@@ -408,11 +403,7 @@ class Session:
 
     async def _held(self, work: Callable[[], Coroutine[Any, Any, str]]) -> str:
         """Run a check so that it can be interrupted, and as long as there is time."""
-
-        def begun(task: asyncio.Task[Any]) -> None:
-            self._loop = task
-
-        return await interruptible(self.purse.within(work), begun)
+        return await self._running.check(self.purse.within(work))
 
     async def _take_turn(self, text: str, by: By) -> bool:
         self.state.turn += 1
@@ -422,47 +413,13 @@ class Session:
         problem: Problem | None = None
         try:
             with self.purse.opened("turn"):
-                outcome, problem = await self._answer()
+                turn, (_, place) = self._as_turn(), self._equipped
+                loop = self.purse.within(lambda: run_turn(turn))
+                outcome, problem = await self._running.answer(loop, place)
         finally:
             spent, steps = self.state.spent, self.state.steps
             self.emit(TurnFinished(outcome, spent, steps, problem, *self.purse.times()))
         return outcome == "done"
-
-    async def _answer(self) -> tuple[Outcome, Problem | None]:
-        """Run the loop, and end it early when it turns out that there will be no sandbox."""
-        _, place = self._equipped
-        ready = asyncio.create_task(place.ready())
-        turn, self._why = self._as_turn(), None
-        self._loop = asyncio.create_task(self.purse.within(lambda: run_turn(turn)))
-        try:
-            await asyncio.wait({ready, self._loop}, return_when=asyncio.FIRST_COMPLETED)
-            if ready.done() and ready.exception() is not None:
-                self._loop.cancel()
-            return await self._ended(self._loop, ready)
-        finally:
-            if not ready.done():
-                ready.cancel()
-
-    async def _ended(
-        self, loop: asyncio.Task[int], ready: asyncio.Task[None]
-    ) -> tuple[Outcome, Problem | None]:
-        try:
-            await loop
-        except asyncio.CancelledError:
-            missing = self._why or (ready.exception() if ready.done() else None)
-            if missing is None:
-                return "interrupted", None
-            if not isinstance(missing, GloveboxError):
-                raise missing from None
-            return "failed", problem_of(missing)
-        except BudgetError as error:
-            return "limit", problem_of(error)
-        except SandboxLost as error:
-            await self._equipped[1].lost()
-            return "failed", problem_of(error)
-        except GloveboxError as error:
-            return "failed", problem_of(error)
-        return "done", None
 
     def _as_turn(self) -> Turn:
         parts, context = self._equipped[0], self._fitted()
