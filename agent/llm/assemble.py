@@ -36,6 +36,7 @@ class _Slot:
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list[str])
+    signature: str = ""
 
 
 class Assembler:
@@ -74,6 +75,8 @@ class Assembler:
             for call in _get(delta, "tool_calls") or ():
                 self._add_call(call)
             self._thoughts.add(_get(delta, "thinking_blocks"))
+            besides = _get(delta, "provider_specific_fields")
+            self._thoughts.add_signatures(_get(besides, "thought_signatures"))
             if reasoning := _get(delta, "reasoning_content"):
                 self._reasoning.append(reasoning)
                 self.size += len(reasoning)
@@ -82,6 +85,16 @@ class Assembler:
                 self._text.append(text)
                 self.size += len(text)
                 yield TextDelta(valid_text(text))
+
+    def overhear(self, chunk: Any) -> None:
+        """Take the reasoning details of a chunk as the provider sent it, or of a whole answer."""
+        for choice in (_get(chunk, "choices") or ())[:1]:
+            delta = _get(choice, "delta") or _get(choice, "message")
+            besides = _get(delta, "provider_specific_fields")
+            details = _get(delta, "reasoning_details") or _get(besides, "reasoning_details")
+            if details:
+                self._thoughts.add_details(details)
+                self.size += len(str(details))
 
     def message(
         self, model: str, usage: Usage, tools: Sequence[ToolSchema] = ()
@@ -100,7 +113,13 @@ class Assembler:
             stop=_STOPS.get(self._finish, "calls" if calls else "done"),
             usage=usage,
             model=model,
-            thoughts=self._thoughts.blocks,
+            thoughts=self._thoughts.blocks(
+                {
+                    call.id: slot.signature
+                    for call, slot in zip(calls, slots, strict=True)
+                    if slot.signature
+                }
+            ),
         )
 
     def _add_call(self, fragment: Any) -> None:
@@ -109,6 +128,8 @@ class Assembler:
         slot = self._slot(_get(fragment, "index"), call_id, name)
         slot.id = slot.id or call_id
         slot.name = slot.name or name
+        besides = _get(fragment, "provider_specific_fields")
+        slot.signature = _get(besides, "thought_signature") or slot.signature
         if arguments := _get(function, "arguments"):
             slot.arguments.append(
                 arguments if isinstance(arguments, str) else json.dumps(arguments)

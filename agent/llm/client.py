@@ -29,6 +29,7 @@ from agent.llm.known import (
     sees,
     window_of,
 )
+from agent.llm.overheard import Overheard
 from agent.llm.price import Rate
 from agent.llm.protocol import Delta, OnDelta, Price, Request
 from agent.llm.retry import Retry, TransientError
@@ -43,6 +44,10 @@ WHOLE_SECONDS = 900.0
 LONGEST_SECONDS = 3_600.0
 LONGEST_CHARS = 20_000_000
 CANCEL_SECONDS = 0.5
+_DROPPING = ("openrouter",)
+"""Providers that send chunks with nothing but what litellm does not know, and drops."""
+_SIGNING = ("gemini", "vertex_ai", "vertex_ai_beta")
+"""Providers whose signatures litellm would put into the ids of calls, which others refuse then."""
 
 _SETTINGS = {
     # Otherwise importing litellm fetches its price table from the network.
@@ -195,6 +200,8 @@ class LitellmClient:
         # Claude may not think in the middle of what it, or another, has begun without thoughts.
         rests = "claude" in request.model and are_missing(request)
         arguments |= effort_of(library, request.model, "" if rests else self._effort)
+        if provider_of(library, request.model) in _SIGNING:
+            arguments["thought_signature_in_tool_call_id"] = False
         try:
             await self._read(library, arguments, reply, show)
         except TimeoutError as error:
@@ -217,9 +224,12 @@ class LitellmClient:
         async with asyncio.timeout(seconds) as deadline:
             answer = await _open(library, arguments)
             if not arguments["stream"]:
+                reply.overhear(answer)
                 for delta in reply.add(answer):
                     show(delta)
                 return
+            if provider_of(library, arguments["model"]) in _DROPPING:
+                answer.completion_stream = Overheard(answer.completion_stream, reply.overhear)
             try:
                 async for chunk in answer:
                     deadline.reschedule(loop.time() + self._idle_seconds)

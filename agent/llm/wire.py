@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.core.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agent.llm.protocol import Request, ToolSchema
-from agent.llm.thoughts import of_model
+from agent.llm.thoughts import fields_of, fields_of_call
 
 IMAGES_OF = "Images from the results above:"
 NOTHING = "(nothing)"
@@ -97,10 +97,11 @@ def _encode(
             content = NOTHING if blank else _content(message.text, message.images, sees)
             yield {"role": "user", "content": content}
         case AssistantMessage():
-            blocks = [dict(block) for block in of_model(message, model)]
-            signed = {"thinking_blocks": blocks} if blocks else {}
+            signed = fields_of(message, model)
             if message.calls:
-                encoded = [_call(call) for call in message.calls]
+                encoded = [
+                    _call(call) | fields_of_call(message, model, call.id) for call in message.calls
+                ]
                 yield {
                     "role": "assistant",
                     "content": valid_text(message.text) if message.text.strip() else None,

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.core.errors import GloveboxError, LlmAuthError, LlmDownError, LlmLimitError
-from agent.core.messages import ToolCall, ToolMessage, ToolResult, Usage, UserMessage
+from agent.core.events import MessageFinished
+from agent.core.messages import (
+    AssistantMessage,
+    ToolCall,
+    ToolMessage,
+    ToolResult,
+    Usage,
+    UserMessage,
+)
+from agent.session.journal import Journal, read
 from tests.llm.asking import Naps, answered, ask_provider, calling, question, without_waiting
 from tests.llm.conftest import Provider
 from tests.servers.openai import OpenAIServer, Raw, call, say
@@ -194,3 +204,175 @@ async def test_thoughts_that_nobody_signed_are_shown_and_not_sent_back(provider:
 
     assert (heard.reasoning, reply.reasoning, reply.thoughts) == ("hm", "hm", ())
     assert "hm" not in json.dumps(server.requests[1]["messages"])
+
+
+# Gemini signs the first of the calls it makes at a time, and a text it says at the end.
+_BASH = {
+    "functionCall": {"name": "bash", "args": {"command": "ls"}},
+    "thoughtSignature": "U0lH+/==",
+}
+GEMINI = [
+    [{"text": "let me see", "thought": True}],
+    [{"text": "I look."}],
+    [_BASH, {"functionCall": {"name": "bash", "args": {"command": "pwd"}}}],
+]
+
+
+def _parts(*parts: list[dict[str, Any]]) -> Raw:
+    events = [
+        {"candidates": [{"content": {"role": "model", "parts": part}, "index": 0}]}
+        for part in parts
+    ]
+    events[-1]["candidates"][0]["finishReason"] = "STOP"  # type: ignore[call-overload]
+    return _data(*events)
+
+
+def _data(*events: dict[str, Any], end: str = "") -> Raw:
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+    return Raw((body + end).encode(), content_type="text/event-stream")
+
+
+@pytest.fixture
+def gemini(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    def start(script: Any) -> OpenAIServer:
+        server = provider(script)
+        monkeypatch.setenv("GEMINI_API_BASE", server.url)
+        monkeypatch.setenv("GEMINI_API_KEY", "sk-0123456789")
+        return server
+
+    return start
+
+
+def kept(reply: AssistantMessage, folder: Path) -> AssistantMessage:
+    """As a session that is resumed has it: from its journal."""
+    journal = Journal(folder / "journal.jsonl")
+    journal.append(1, MessageFinished(reply))
+    journal.close()
+    (record,), _ = read(folder / "journal.jsonl")
+    assert isinstance(record.event, MessageFinished)
+    return record.event.message
+
+
+async def test_geminis_signatures_go_back_with_the_calls_they_came_with(
+    gemini: Provider, provider: Provider, tmp_path: Path
+) -> None:
+    server = gemini([_parts(*GEMINI), _parts([{"text": "done"}])])
+    model = "gemini/gemini-3-pro-preview"
+
+    reply, _ = await ask_provider(question(model=model))
+    assert max(len(one.id) for one in reply.calls) < 40, "others refuse longer ones"
+    reply = kept(reply, tmp_path)
+    history = (UserMessage("hi"), reply, answered(reply))
+    await ask_provider(question(*history, model=model))
+
+    said, first, second = server.requests[1]["contents"][1]["parts"]
+    assert said == {"text": "I look."}
+    assert first["thoughtSignature"] == "U0lH+/=="
+    assert "thoughtSignature" not in second
+    other = provider([say("done")])
+    await ask_provider(question(*history))
+    assert "U0lH" not in json.dumps(other.requests[0]), "it means nothing to another model"
+
+
+async def test_the_signature_of_a_text_goes_back_with_it(gemini: Provider, tmp_path: Path) -> None:
+    server = gemini(
+        [
+            _parts([{"text": "I am "}], [{"text": "done.", "thoughtSignature": "VEVYVA=="}]),
+            _parts([{"text": "welcome"}]),
+        ]
+    )
+    model = "gemini/gemini-3-pro-preview"
+
+    reply, _ = await ask_provider(question(model=model))
+    history = (UserMessage("hi"), kept(reply, tmp_path), UserMessage("thanks"))
+    await ask_provider(question(*history, model=model))
+
+    (part,) = server.requests[1]["contents"][1]["parts"]
+    assert part == {"text": "I am done.", "thoughtSignature": "VEVYVA=="}
+
+
+def _delta(finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": finish}
+    head = {"id": "gen-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return {**head, "provider": "P", "choices": [choice]}
+
+
+def _thought(**detail: Any) -> dict[str, Any]:
+    """A chunk of OpenRouter's, which has no text of its own, and often nothing but the detail."""
+    text = detail.get("text") or None
+    return _delta(content="", reasoning=text, reasoning_details=[detail])
+
+
+CLAUDES = [
+    {"type": "reasoning.text", "text": "let ", "format": "anthropic-claude-v1", "index": 0},
+    {"type": "reasoning.text", "text": "me see", "format": "anthropic-claude-v1", "index": 0},
+    {"type": "reasoning.text", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0},
+]
+GEMINIS = [
+    {"type": "reasoning.summary", "summary": "hm", "format": "google-gemini-v1", "index": 0},
+    {"type": "reasoning.encrypted", "data": "RU5D", "id": "c", "index": 0},
+    {"type": "reasoning.encrypted", "data": "T1RIRVI=", "id": "d", "index": 0},
+]
+
+
+@pytest.mark.parametrize(
+    ("sent", "back"),
+    [(CLAUDES, [CLAUDES[1] | {"text": "let me see", "signature": "c2ln"}]), (GEMINIS, GEMINIS)],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_openrouters_details_go_back_whole(
+    provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    sent: list[dict[str, Any]],
+    back: list[dict[str, Any]],
+    stream: bool,
+) -> None:
+    tool = call("bash", {"command": "ls"}, id="c").wire()
+    chunks = [
+        *(_thought(**detail) for detail in sent),
+        _delta(content=None, tool_calls=[{"index": 0, **tool}]),
+        _delta("tool_calls", content=""),
+    ]
+    message = {
+        "role": "assistant",
+        "content": None,
+        "reasoning_details": back,
+        "tool_calls": [tool],
+    }
+    whole = _delta() | {
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+    }
+    body = _data(*chunks, end="data: [DONE]\n\n") if stream else Raw(json.dumps(whole).encode())
+    server = provider([body, say("done")])
+    monkeypatch.setenv("OPENROUTER_API_BASE", server.url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-0123456789")
+    model = "openrouter/google/gemini-3-pro-preview"
+
+    reply, _ = await ask_provider(question(model=model), stream=stream)
+    assert [one.id for one in reply.calls] == ["c"]
+    reply = kept(reply, tmp_path)
+    history = (UserMessage("hi"), reply, answered(reply))
+    await ask_provider(question(*history, model=model))
+
+    assert server.requests[1]["messages"][2]["reasoning_details"] == back
+    other = provider([say("done")])
+    await ask_provider(question(*history))
+    assert "reasoning_details" not in json.dumps(other.requests[0])
+
+
+async def test_the_plain_thoughts_of_deepseek_go_back_with_its_calls(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [scripted("", call("bash", {}, id="c"), reasoning="let me see"), say("done")]
+    server = provider(script)
+    monkeypatch.setenv("DEEPSEEK_API_BASE", server.url)
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-0123456789")
+    model = "deepseek/deepseek-reasoner"
+
+    reply, _ = await ask_provider(question(model=model), effort="low")
+    history = (UserMessage("hi"), reply, answered(reply))
+    await ask_provider(question(*history, model=model), effort="low")
+
+    assert server.requests[1]["messages"][2]["reasoning_content"] == "let me see"

@@ -225,3 +225,12 @@ def test_a_pair_of_surrogates_becomes_its_character_and_a_lone_one_a_mark() -> N
 
 def _result(call_id: str) -> ToolMessage:
     return ToolMessage((ToolResult(call_id, False, "no"),))
+
+
+def test_details_that_nobody_can_read_are_left_out() -> None:
+    block = {"type": "reasoning_details", "json": "[{"}
+    reply = AssistantMessage("well", model=question().model, thoughts=(block,))
+
+    (_, _, said) = encode_messages(question(UserMessage("hi"), reply))
+
+    assert said == {"role": "assistant", "content": "well"}
