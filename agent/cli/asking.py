@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from agent.cli.crossing import READ_SECONDS
-from agent.cli.live import Line
+from agent.cli.styled import Line
 from agent.core.events import AnyEvent, UserAnswered, UserAsked
 
 DECLINE = "0"

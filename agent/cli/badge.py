@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.cli.lines import cost_text
-from agent.cli.live import Line
+from agent.cli.styled import Line
 from agent.core.text import one_line
 from agent.session.session import Status
 

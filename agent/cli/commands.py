@@ -13,8 +13,8 @@ from agent.app import check_model
 from agent.cli import elsewhere
 from agent.cli.context import context_lines
 from agent.cli.lines import cost_text
-from agent.cli.live import Line, marked, plain
 from agent.cli.ports import port_lines, shown_text
+from agent.cli.styled import diff_lines, marked, plain
 from agent.core.errors import UserError
 from agent.core.events import Record
 from agent.core.messages import Usage
@@ -247,20 +247,3 @@ COMMANDS = (
     Command("quit", "leave; the session is kept", _quit),
     Command("exit", "the same", _quit),
 )
-
-_DIFF_STYLES = (
-    (("diff ", "index ", "--- ", "+++ "), "diff.head"),
-    (("@@",), "diff.place"),
-    (("+",), "diff.added"),
-    (("-",), "diff.removed"),
-)
-
-
-def diff_lines(text: str) -> list[Line]:
-    """A unified diff, complete, with a style for each kind of line."""
-    return [line for row in text.removesuffix("\n").split("\n") for line in _diff_line(row)]
-
-
-def _diff_line(row: str) -> list[Line]:
-    style = next((s for starts, s in _DIFF_STYLES if row.startswith(starts)), "")
-    return plain(terminal_safe(row.removesuffix("\r")), style)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cli.live import Line, marked
+from agent.cli.styled import Line, marked
 from agent.core.text import terminal_safe
 from agent.session.fitting import Weight
 

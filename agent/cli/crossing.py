@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from agent.cli.live import Line
+from agent.cli.styled import Line
 from agent.core.events import AnyEvent, EgressAnswered, EgressAsked
 from agent.core.text import terminal_safe
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.app import Options, fork_session, open_session
-from agent.cli.live import Line, marked, plain
 from agent.cli.sessions import forked, row
+from agent.cli.styled import Line, marked, plain
 from agent.core.errors import UserError
 from agent.core.events import Renamed
 from agent.core.text import one_line, terminal_safe

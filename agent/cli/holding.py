@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from agent.cli.crossing import READ_SECONDS
-from agent.cli.live import Line
+from agent.cli.styled import Line
 from agent.core.events import AnyEvent, SyncFinished, TurnStarted
 
 IGNORE, TAKE = "1", "2"

@@ -202,5 +202,5 @@ def gist(text: str, *, ok: bool) -> str:
     if not lines:
         return "no output"
     if ok or len(lines) == 1:
-        return one_line(lines[0])
+        return one_line(lines[0]).removesuffix(":")
     return one_line(f"{lines[-1].rstrip('.')}: {lines[-2].strip()}")

@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from agent.cli.countdown import waiting
 from agent.cli.lines import cost_text, for_people, gist, line_of
+from agent.cli.styled import Line, diff_lines, marked, plain
 from agent.core.events import (
     AnyEvent,
     CallFinished,
@@ -27,25 +30,11 @@ from agent.core.events import (
 from agent.core.messages import ToolResult, Usage
 from agent.core.text import one_line, terminal_safe
 
-Line = tuple[tuple[str, str], ...]
-"""One line as (style, text) pieces; styles are names that a screen gives a look."""
-
-OUTPUT_LINES = 6
+OUTPUT_LINES, DIFF_LINES = 6, 16
 _OUTPUT_CHARS = 4_000
 _LINE_CHARS = 200
-_STYLES = {"✓": "good", "✗": "bad", "!": "warning", "?": "warning", "·": "dim", "→": "call"}
 # A program's colours mean nothing here; one that is still arriving is cut at the end of what came.
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*[mK]|\x1b(?:\[[0-9;:]*)?\Z")
-
-
-def plain(text: str, style: str = "") -> list[Line]:
-    """Text that is safe already, as lines of one style."""
-    return [((style, part),) for part in text.split("\n")]
-
-
-def marked(text: str) -> list[Line]:
-    """The lines of `line_of`, styled by the mark in front."""
-    return plain(text, _STYLES.get(text.strip()[:1], ""))
 
 
 class Stream:
@@ -105,6 +94,8 @@ class Live:
         self._running: dict[str, _Running] = {}
         self._newest = ""
         self._doing = ""
+        self._home = ""
+        self._notes: set[str] = set()
         self.waits = 0
         """Seconds until something that is waited for goes on; whoever has a clock counts them."""
 
@@ -153,6 +144,7 @@ class Live:
                 self._doing = "· bringing the work home"
             case SyncFinished():
                 self._doing = ""
+                return marked(self._came_home(event))
             case TurnFinished(usage=usage):
                 self._doing = ""
                 return [*self._line(event), *_spent(usage)]
@@ -168,6 +160,14 @@ class Live:
                 pass
         return self._line(event)
 
+    def _came_home(self, event: SyncFinished) -> str:
+        """What a sync says that has not been said: a turn of words alone moves nothing."""
+        known, self._home = event.commit == self._home, event.commit
+        notes = tuple(note for note in event.notes if note not in self._notes)
+        self._notes |= set(notes)
+        told = msgspec.structs.replace(event, notes=notes, commit="" if known else event.commit)
+        return line_of(told) or ""
+
     def _line(self, event: AnyEvent) -> list[Line]:
         text = line_of(event)
         return [] if text is None else marked(text)
@@ -182,7 +182,7 @@ class Live:
         says = _outcome(result, shown=bool(shown))
         first = marked(f"  {mark} {name}{says}({event.seconds:.1f} s)")
         more = [line for text in for_people(result) for line in plain(text, "call")]
-        return [*shown, *first, *more]
+        return [*shown, *first, *more, *_changed(result.details.get("diff"))]
 
 
 def _outcome(result: ToolResult, *, shown: bool) -> str:
@@ -193,6 +193,17 @@ def _outcome(result: ToolResult, *, shown: bool) -> str:
         return ""
     text = result.text.rstrip().rpartition("\n")[2] if shown else result.text
     return f"{gist(text, ok=result.ok)} "
+
+
+def _changed(diff: object) -> list[Line]:
+    """The beginning of what a call changed in files."""
+    if not isinstance(diff, str) or not diff:
+        return []
+    rows = diff.splitlines()
+    shown = diff_lines("\n".join(row[:_LINE_CHARS] for row in rows[:DIFF_LINES]))
+    more = len(rows) - len(shown)
+    end = plain(f"    … {more:,} more lines; /diff has all", "dim") if more > 0 else []
+    return [*((("", "    "), *line) for line in shown), *end]
 
 
 def _spent(usage: Usage) -> list[Line]:

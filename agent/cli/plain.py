@@ -6,8 +6,8 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from agent.cli.live import Line
 from agent.cli.screen import PROMPT, Keys
+from agent.cli.styled import Line
 
 
 class Plain:

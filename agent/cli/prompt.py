@@ -26,8 +26,8 @@ from prompt_toolkit.utils import get_cwidth
 
 from agent.cli.completing import Words
 from agent.cli.history import PromptHistory
-from agent.cli.live import Line
 from agent.cli.screen import PROMPT, Keys
+from agent.cli.styled import Line
 
 _REDRAW_SECONDS = 0.03
 _STYLE = Style.from_dict(

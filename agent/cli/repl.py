@@ -25,8 +25,9 @@ from agent.cli.crossing import Crossings
 from agent.cli.exits import Exit
 from agent.cli.holding import Holding
 from agent.cli.lines import problem_text
-from agent.cli.live import Line, Live, marked
+from agent.cli.live import Live
 from agent.cli.screen import Keys, Screen, typed
+from agent.cli.styled import Line, marked
 from agent.config import require_model
 from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Record, TurnFinished, TurnStarted, problem_of

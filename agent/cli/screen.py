@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.cli.live import Line
+from agent.cli.styled import Line
 from agent.core.text import terminal_safe
 
 PROMPT = "› "

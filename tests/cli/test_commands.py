@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.commands import COMMANDS, diff_lines, parse
-from agent.cli.live import Line
+from agent.cli.commands import COMMANDS, parse
+from agent.cli.styled import Line, diff_lines
 from agent.core.errors import UserError
 from agent.core.events import Record
 from agent.core.messages import AssistantMessage

@@ -3,13 +3,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli.live import OUTPUT_LINES, Line, Live, Stream
+from agent.cli.live import DIFF_LINES, OUTPUT_LINES, Live, Stream
+from agent.cli.styled import Line
 from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallOutput,
     CallStarted,
     MessageFinished,
+    Problem,
     ReasoningDelta,
     SyncFinished,
     SyncStarted,
@@ -160,3 +162,41 @@ def test_what_is_being_done_is_below_the_transcript_until_it_is_done() -> None:
     assert text(live.area()) == ["· bringing the work home"]
     told(live, SyncFinished("glovebox/1", "c" * 40))
     assert live.area() == []
+
+
+def test_a_turn_that_moves_nothing_says_so_and_no_note_is_told_twice() -> None:
+    live = Live()
+    one = SyncFinished("glovebox/1", "c" * 40, files=1, added=2, notes=("`x` stayed inside",))
+
+    assert told(live, one) == [
+        "✓ glovebox/1 is at cccccccccc (1 file, +2 -0)",
+        "! `x` stayed inside",
+    ]
+    assert told(live, one) == ["· nothing changed"]
+    other = SyncFinished("glovebox/1", "d" * 40, files=1, notes=("`x` stayed inside", "more"))
+    assert told(live, other) == ["✓ glovebox/1 is at dddddddddd (1 file, +0 -0)", "! more"]
+    lost = SyncFinished("glovebox/1", "d" * 40, problem=Problem("SyncError", "no room"))
+    assert told(live, lost) == ["✗ not mirrored: no room"]
+
+
+def test_a_change_shows_what_it_changed_and_how_much_more() -> None:
+    live = Live()
+    told(live, started("c1", "edit"))
+    rows = ["@@ -1,2 +1,2 @@", " def add(a, b):", "-\x1b[2Jold", "+new", *["+x"] * DIFF_LINES]
+    result = ToolResult("c1", ok=True, text="Edited f:\n1\tnew", details={"diff": "\n".join(rows)})
+
+    lines = live.apply(CallFinished(result, 0.25))
+
+    assert text(lines)[:5] == [
+        "  ✓ Edited f (0.2 s)",
+        "    @@ -1,2 +1,2 @@",
+        "     def add(a, b):",
+        "    -␛[2Jold",
+        "    +new",
+    ]
+    assert text(lines)[-1] == "    … 4 more lines; /diff has all"
+    assert lines[3][-1][0] == "diff.removed" and lines[4][-1][0] == "diff.added"
+    assert told(live, started("c2", "write"), finished("c2", "Wrote f")) == [
+        "→ $ c2",
+        "  ✓ Wrote f (0.2 s)",
+    ]
