@@ -9,7 +9,7 @@ from typing import Any, Self
 class Overheard:
     """An async iterable that shows each chunk to `hear` before its reader has it.
 
-    For the reader it is `stream` itself, whose other attributes it has.
+    For the reader it is `stream` itself.
     """
 
     def __init__(self, stream: Any, hear: Callable[[Any], None]) -> None:
@@ -26,5 +26,7 @@ class Overheard:
         self._hear(chunk)
         return chunk
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    async def aclose(self) -> None:
+        """Close the stream, of which not all need have been read."""
+        stream = self._stream
+        await (stream.aclose if hasattr(stream, "aclose") else stream.close)()
