@@ -11,10 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from agent.host import files
 from tests.docker import ABSENT
+
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 _KEPT = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "CI", "COVERAGE_PROCESS_START"}
 
@@ -89,8 +96,9 @@ def _last(why: Any) -> str:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Keep how the run ended, for `.ci/run`: a run that broke off has not seen all that fails."""
-    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
-        session.config.cache.set("glovebox/exitstatus", int(exitstatus))
+    cache = getattr(session.config, "cache", None)  # absent with `-p no:cacheprovider`
+    if not hasattr(session.config, "workerinput") and cache is not None:
+        cache.set("glovebox/exitstatus", int(exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

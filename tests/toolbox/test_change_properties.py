@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.toolbox.box import Box, box
 
 some = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=120,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 few = settings(some, max_examples=60)
 

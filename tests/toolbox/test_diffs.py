@@ -21,7 +21,10 @@ def changed(old: list[str], new: list[str], found: list[diffs.Change]) -> list[s
     return out + old[at:]
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(LINES, LINES, st.sampled_from([0, 30, 4_000_000]))
 def test_the_changes_lead_from_one_to_the_other(
     monkeypatch: pytest.MonkeyPatch, old: list[str], new: list[str], most: int

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.limits import PLACE_HITS_MAX, TEXT_HITS_MAX
@@ -302,7 +302,7 @@ TOKENS = (
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(
     text=st.lists(LINES, max_size=6).map("\n".join),
     pattern=st.lists(st.sampled_from(TOKENS.split()), min_size=1, max_size=5).map("".join),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.toolbox.files.text import decode
@@ -204,7 +204,7 @@ GLOBS_OF_ANY_KIND = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(files=st.sets(PATHS, min_size=1, max_size=12), patterns=GLOBS_OF_ANY_KIND)
 def test_any_globs_mean_to_us_what_they_mean_to_ripgrep(
     tmp_path_factory: pytest.TempPathFactory, rg: str, files: set[str], patterns: list[str]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.toolbox.search import tree
@@ -188,7 +188,7 @@ PIECES = st.sampled_from([*SHAPES.split(), " "])
 RULES = st.lists(st.lists(PIECES, min_size=1, max_size=4).map("".join), max_size=5).map("\n".join)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     files=st.sets(PATHS, min_size=1, max_size=12),
     rules=st.dictionaries(st.sampled_from(["", "a/", "b/", "a/b/"]), RULES, max_size=2),
