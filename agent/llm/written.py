@@ -2,8 +2,9 @@
 
 Each family of open models has its own way to write a call; a server that is set up for it turns
 that into calls of the wire, another one hands the text through. Read here are the ways of Hermes
-and Qwen, Qwen-Coder, GLM, Llama, Mistral, DeepSeek, Kimi, MiniMax, Granite, and JSON in a fence at
-the end. A text counts only as a whole: every piece names a tool that there is, or none is a call.
+and Qwen, Qwen-Coder, GLM, Llama, Mistral, DeepSeek, Kimi, MiniMax, Granite, Gemma, calls as Python
+writes them, and JSON in a fence at the end. A text counts only as a whole: every piece names a tool
+that there is and is no example within an explanation, or none is a call.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from agent.llm.protocol import ToolSchema
+from agent.llm.pythonic import python_calls
 from agent.llm.repair import repaired
 
 TEXT_MAX_CHARS = 200_000
@@ -49,6 +51,7 @@ _TAGS = tuple(
         (r"", r"<function=.*?", r"(?<=</function>)"),
         # Llama
         (r"<\|python_tag\|>", r".*?", r"<\|eo[mt]_id\|>"),
+        (r"<\|python_start\|>", r".*?", r"<\|python_end\|>"),
         # Mistral
         (r"\[TOOL_CALLS\]", r".*?", r"(?=\[TOOL_CALLS\])"),
         # DeepSeek
@@ -59,10 +62,14 @@ _TAGS = tuple(
 )
 _AROUND = re.compile(
     r"<\|tool_calls_section_(?:begin|end)\|>|<｜tool▁calls▁(?:begin|end)｜>|<｜end▁of▁sentence｜>"
+    r"|(?:`{3,}|~{3,})[\w-]*\s*(?:`{3,}|~{3,})\s*\Z"  # a fence of which nothing is left
 )
 _FENCES = re.compile(
-    r"(?:```(?:json|tool_call)?[ \t]*\n(?P<body>\s*[{\[].*?)\n?```\s*)\Z", re.DOTALL
+    r"```(?:(?:json|tool_call)?[ \t]*\n(?=\s*[{\[])|tool_code[ \t]*\n)(?P<body>.*?)\n?```\s*\Z",
+    re.DOTALL,
 )
+_FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*([\w-]*)", re.MULTILINE)
+_TO_BE_READ = ("text", "txt", "plaintext", "markdown", "md", "example", "console")
 _FUNCTION = re.compile(
     r"<(?:function=|invoke name=)\"?([\w.:/-]+)\"?>(.*?)(?:</(?:function|invoke)>|\Z)", re.DOTALL
 )
@@ -98,15 +105,28 @@ def _pieces(text: str, schemas: Mapping[str, Any]) -> list[_Piece]:
         if found := [_piece(match, schemas) for match in form.finditer(text)]:
             return found
     bare = text.strip()
-    if bare[:1] in ("{", "[") and (calls := tuple(_of_json(bare, schemas))):
+    found = tuple(_of_json(bare, schemas)) if bare[:1] in ("{", "[") else ()
+    if calls := found or _of_python(bare, schemas):
         return [_Piece(0, len(text), calls)]
     return list(_fenced(text, schemas))
 
 
 def _piece(match: re.Match[str], schemas: Mapping[str, Any]) -> _Piece:
-    example = match.string[match.start() - 1 : match.start()] == "`"
-    calls = () if example else tuple(_of_body(match["body"], schemas))
+    calls = () if _is_example(match) else tuple(_of_body(match["body"], schemas))
     return _Piece(match.start(), match.end(), calls)
+
+
+def _is_example(match: re.Match[str]) -> bool:
+    """Whether it stands in backticks, or in a fence that is to be read or that words follow."""
+    text, start = match.string, match.start()
+    if text[start - 1 : start] == "`":
+        return True
+    before = list(_FENCE.finditer(text, 0, start))
+    if len(before) % 2 == 0:
+        return False
+    closing = _FENCE.search(text, match.end())
+    follows = text[closing.end() :].strip() if closing else ""
+    return bool(follows) or before[-1][1].lower() in _TO_BE_READ
 
 
 def _fenced(text: str, schemas: Mapping[str, Any]) -> Iterator[_Piece]:
@@ -137,8 +157,14 @@ def _of_body(body: str, schemas: Mapping[str, Any]) -> Iterator[Written]:
             yield Written(name, _typed(pairs, schemas[name]))
     elif (named := _NAMED.match(body)) and named[1] in schemas:
         yield Written(named[1], named[2])
+    elif calls := tuple(_of_json(body.strip(), schemas)):
+        yield from calls
     else:
-        yield from _of_json(body.strip(), schemas)
+        yield from _of_python(body.strip(), schemas)
+
+
+def _of_python(body: str, schemas: Mapping[str, Any]) -> tuple[Written, ...]:
+    return tuple(Written(name, raw) for name, raw in python_calls(body, schemas))
 
 
 def _of_function(name: str, inner: str, schemas: Mapping[str, Any]) -> Iterator[Written]:

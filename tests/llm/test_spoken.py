@@ -25,7 +25,7 @@ from agent.host.files import package_texts
 from agent.llm import wording
 from agent.llm.blocks import EMPTY, NO_MIDDLE, NO_PATH, NOT_CLOSED
 from agent.llm.client import calls_tools, close
-from agent.llm.protocol import Request
+from agent.llm.protocol import Request, ToolSchema
 from agent.llm.spoken import Spoken, as_text, with_calls
 from agent.sandbox.protocol import SandboxSpec
 from agent.session.journal import read
@@ -130,10 +130,17 @@ def test_what_another_model_called_is_shown_as_blocks() -> None:
     )
 
 
-def test_a_call_in_a_familys_own_words_is_understood_too() -> None:
-    text = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>',
+        'bash(command="ls")',
+    ],
+)
+def test_a_call_in_a_familys_own_words_is_understood_too(text: str) -> None:
+    tool = ToolSchema("bash", "", {"properties": {"command": {"type": "string"}}})
 
-    assert with_calls(AssistantMessage(text), question()).calls == (
+    assert with_calls(AssistantMessage(text), question(tools=[tool])).calls == (
         ToolCall("call_1", "bash", {"command": "ls"}, '{"command": "ls"}'),
     )
 

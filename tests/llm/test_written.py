@@ -10,9 +10,14 @@ from agent.llm.protocol import ToolSchema
 from agent.llm.written import take_calls
 
 BASH = ToolSchema(
-    "bash", "", {"properties": {"command": {"type": "string"}, "seconds": {"type": "number"}}}
+    "bash",
+    "",
+    {
+        "properties": {"command": {"type": "string"}, "seconds": {"type": "number"}},
+        "required": ["command"],
+    },
 )
-READ = ToolSchema("read", "", {"properties": {"path": {"type": "string"}}})
+READ = ToolSchema("read", "", {"properties": {"path": {"type": "string"}}, "required": ["path"]})
 TOOLS = (BASH, READ)
 
 LS = ("bash", {"command": "ls"})
@@ -78,6 +83,21 @@ DIALECTS = {
         [LS, CAT],
     ),
     "granite": (f"<|tool_call|>[{_LS}]", [LS]),
+    "python": ('bash("ls")\nread(path="a.py")', [LS, CAT]),
+    "python, llama": ("[bash(command='ls'), read(path='a.py')]", [LS, CAT]),
+    "python, llama 4": ('<|python_start|>[bash(command="ls")]<|python_end|>', [LS]),
+    "python, llama 3.1": ('<|python_tag|>bash.call(command="ls")<|eom_id|>', [LS]),
+    "python, hermes": ('<tool_call>\nbash(command="ls")\n</tool_call>', [LS]),
+    "python, olmo": (
+        '<function_calls>\nbash(command="ls")\nread(path="a.py")\n</function_calls>',
+        [LS, CAT],
+    ),
+    "python, gemma": (
+        '```tool_code\nbash(command="ls", seconds=5)\n```',
+        [("bash", {"command": "ls", "seconds": 5})],
+    ),
+    "python, several lines": ('bash("""\n  a\n\\n\\d""")', [("bash", {"command": "\n  a\n\n\\d"})]),
+    "hermes in a fence at the end": (f"```xml\n<tool_call>{_LS}</tool_call>\n```", [LS]),
     "fences": (f"```json\n{_LS}\n```\n```json\n{_CAT}\n```", [LS, CAT]),
     "the wire's form": (
         '```json\n{"type": "function", "function": '
@@ -87,11 +107,14 @@ DIALECTS = {
 }
 
 
+WHOLE = ("llama, bare", "llama, several", "python", "python, llama", "python, several lines")
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("before", ["", "Let me look.\n\n"])
 def test_a_call_is_read_in_each_familys_own_words(dialect: str, before: str) -> None:
     text, calls = DIALECTS[dialect]
-    if before and dialect in ("llama, bare", "llama, several"):
+    if before and dialect in WHOLE:
         pytest.skip("only known as a whole text")
 
     kept, found = take_calls(before + text, TOOLS)
@@ -123,6 +146,28 @@ def test_text_of_several_lines_stays_as_it_is_in_a_parameter() -> None:
         "<function=sudo></function>",
         "``` ``` ```",
         f"A call is `<tool_call>{_LS}</tool_call>` in that family.",
+        f"Hermes writes:\n```\n<tool_call>{_LS}</tool_call>\n```\nand that is run.",
+        f"Hermes writes:\n~~~xml\n<tool_call>{_LS}</tool_call>\n~~~\nand then {_LS}",
+        f"As in:\n```text\n<tool_call>{_LS}</tool_call>\n```",
+        f"One\n```\n<tool_call>{_LS}</tool_call>\n```\nand now <tool_call>{_LS}</tool_call>",
+        'You can call bash("ls").',
+        '```python\nbash("ls")\n```',
+        'Like so:\n```tool_code\nbash("ls")\n```\nand it lists.',
+        'bash("ls") and then read("a.py")',
+        "bash()",
+        'bash("ls", 5)',
+        'bash("ls", command="pwd")',
+        'bash("ls", shell=True)',
+        'bash(f"ls {x}")',
+        'bash("l" + "s")',
+        'bash(command="ls", seconds=1e999)',
+        'os.system("ls")',
+        'print("ls")',
+        'x = bash("ls")',
+        'bash("ls"); print()',
+        "[]",
+        "bash.run('ls')",
+        'bash(**{"command": "ls"})',
     ],
 )
 def test_what_is_no_call_or_not_of_ours_stays_text(text: str) -> None:
@@ -144,6 +189,7 @@ def test_broken_arguments_are_handed_on_as_they_are() -> None:
 _WORDS = st.sampled_from(
     ["<tool_call>", "</tool_call>", "```", "```json\n", "\n", "{", "}", "[TOOL_CALLS]", _LS, "a",
      "<function=bash>", "</function>", "<parameter=command>", "</parameter>", "[ARGS]", "bash",
+     "bash(", "'ls'", ")", "```tool_code\n", "<|python_tag|>",
      "<arg_key>", "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", '"', ","]
 )  # fmt: skip
 
