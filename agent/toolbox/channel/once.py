@@ -72,28 +72,36 @@ def payload_line(kind: int, data: str) -> bytes:
     return ("%d %s" % (kind, data)).encode("ascii")
 
 
-class Held(Family):
-    """Keeps the pipes of what a command left running, and leaves a process behind to read them."""
+class Orphaned(Family):
+    """What a command left running keeps a reader of its own, which belongs to nobody.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._held: List[int] = []
+    It is there before the answer is: whoever has that may end the session that we run in, with all
+    that descends from us. Without a reader the programs would end by SIGPIPE.
+    """
 
     def leave(self, reading: int) -> None:
-        self._held.append(reading)
+        between = os.fork()
+        if between == 0:
+            try:
+                os.setsid()
+                if os.fork() == 0:
+                    _drain(_alone_with(reading))
+            finally:
+                os._exit(0)
+        os.waitpid(between, 0)
+        os.close(reading)
 
-    def let_go(self) -> None:
-        """From here on a process of its own reads and forgets; returns at once."""
-        if not self._held or os.fork():
-            return
-        # Nothing of the session that started us: it must be able to end, and not to end this.
-        os.setsid()
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
-        os.chdir("/")
-        _drain(self._held)
-        os._exit(0)
+
+def _alone_with(descriptor: int) -> int:
+    """Keep no other descriptor, no folder and no way of ours to end; the one that is kept."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    kept = os.dup2(descriptor, 3)
+    os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+    os.chdir("/")
+    return kept
 
 
 def once(word: str) -> int:
@@ -109,12 +117,10 @@ def once(word: str) -> int:
     if ask.get("bounds"):
         confine.bound(ask["bounds"])
     parsing.use_grammars(ask.get("grammars", ""))
-    held = Held()
-    _serve(ask, Reply(lines, 0, {}), held)
+    _serve(ask, Reply(lines, 0, {}))
     later.end_servers()
     if claim:
         _keep(claim + DONE, b"\n".join(lines.record))
-    held.let_go()
     return 0
 
 
@@ -138,12 +144,12 @@ def own_stdout() -> int:
     return out
 
 
-def _serve(ask: Dict[str, Any], reply: Reply, held: Held) -> None:
+def _serve(ask: Dict[str, Any], reply: Reply) -> None:
     op, arguments, limits = ask["op"], ask["arguments"], ask["limits"]
     try:
         os.chdir(limits["workdir"])
         if op == "exec":
-            _execute(arguments, limits, reply, held)
+            _execute(arguments, limits, reply)
         elif op == "put":
             reply.answer(_put(arguments, limits))
         elif op == "get":
@@ -212,8 +218,8 @@ def _forget_old(folder: str) -> None:
 # Programs.
 
 
-def _execute(arguments: Dict[str, Any], limits: Dict[str, Any], reply: Reply, held: Held) -> None:
-    execution = Execution(reply, arguments, limits, held)
+def _execute(arguments: Dict[str, Any], limits: Dict[str, Any], reply: Reply) -> None:
+    execution = Execution(reply, arguments, limits, Orphaned())
 
     def told(number: int, frame: Any) -> None:
         execution.cancel()
@@ -242,17 +248,14 @@ def _watch(execution: Execution) -> None:
             return
 
 
-def _drain(pipes: List[int]) -> None:
+def _drain(pipe: int) -> None:
     poll = select.poll()
-    for pipe in pipes:
-        poll.register(pipe, select.POLLIN)
-    left = len(pipes)
-    while left:
-        for pipe, _ in poll.poll():
-            with contextlib.suppress(BlockingIOError):
-                if not os.read(pipe, PIECE_BYTES):
-                    poll.unregister(pipe)
-                    left -= 1
+    poll.register(pipe, select.POLLIN)
+    while True:
+        poll.poll()
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(pipe, PIECE_BYTES):
+                return
 
 
 # Files: small ones travel in the request or the answer, others by a file beside the toolbox.
