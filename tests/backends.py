@@ -73,7 +73,11 @@ class Shared:
     def __init__(self, kind: Kind) -> None:
         self._runner = asyncio.Runner()
         self._opened = contextlib.AsyncExitStack()
-        self._sandbox = self._runner.run(self._opened.enter_async_context(kind.sandbox()))
+        try:
+            self._sandbox = self._runner.run(self._opened.enter_async_context(kind.sandbox()))
+        except BaseException:  # skipped as well: nobody will close what was not made
+            self._runner.close()
+            raise
 
     def run(self, work: Callable[[Sandbox], Coroutine[Any, Any, Result]]) -> Result:
         """What `work` returns for the sandbox."""

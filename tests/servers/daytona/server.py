@@ -105,6 +105,11 @@ class DaytonaServer(World):
                 await asyncio.wait([task])
             if box.state != "destroyed":
                 await box.destroy()
+        # Whoever closed a connection has not been told the end of its handler.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     # Every request.
 
