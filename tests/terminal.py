@@ -44,8 +44,10 @@ class Terminal:
 
     @property
     def _tmux(self) -> list[str]:
-        socket = str(self._folder / f"{self._starts}.sock")
-        return [self._program, "-S", socket, "-f", "/dev/null"]
+        return self._server(self._starts)
+
+    def _server(self, start: int) -> list[str]:
+        return [self._program, "-S", str(self._folder / f"{start}.sock"), "-f", "/dev/null"]
 
     def type(self, text: str) -> None:
         """Keys, one by one, as a person types them."""
@@ -93,7 +95,10 @@ class Terminal:
         return text
 
     def stop(self) -> None:
-        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+        """End all that was started here, not only what was started last."""
+        for start in range(1, self._starts + 1):
+            end = [*self._server(start), "kill-server"]
+            subprocess.run(end, check=False, capture_output=True)
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run([*self._tmux, *arguments], check=True, capture_output=True)
