@@ -7,7 +7,6 @@ which is the result. docs/headless.md says what scripts may rely on.
 from __future__ import annotations
 
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -35,10 +34,12 @@ from agent.core.limits import CLOSE_SECONDS, STOP_SECONDS, SYNC_SECONDS
 from agent.core.messages import Usage
 from agent.core.text import terminal_safe
 from agent.host import ending, terminal
+from agent.host.printing import Printer
 from agent.session.journal import encode
 from agent.session.session import Session
 
-_GRACE_SECONDS, _TELL_SECONDS = 30.0, 3.0
+_GRACE_SECONDS = 30.0
+_TELL_SECONDS = 10.0  # until what nobody reads is given up
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -54,7 +55,9 @@ class Once:
         self._checked: Checked | None = None
         self._last = Record(RECORD_VERSION, 0, 0.0, 0, TurnFinished("failed", Usage(), 0))
         self._spent = Usage()
-        self._stopped = self._deaf = self._told = False
+        self._stopped = self._deaf = False
+        self._out, self._err = Printer(sys.stdout), Printer(sys.stderr)
+        self._result: dict[str, tuple[Exit, str, str]] = {}
         self._ticks = not (json or quiet) and terminal.can_redraw(terminal.STDERR)
         self._ticking = False
         self._countdown = Countdown(self._tick)
@@ -79,8 +82,7 @@ class Once:
             if self._stopped and code is not Exit.OURS:
                 code = Exit.INTERRUPTED
             self._watchdog.call_off()
-            self._print_result(code, problem)
-        return code
+            return self._print_result(code, problem)
 
     async def _turn(self, text: str, options: Options) -> tuple[Exit, Problem | None]:
         session = await open_session(options)
@@ -129,11 +131,7 @@ class Once:
         hint = f"`glovebox sync {session.number}` brings it home" if session and behind else ""
         code = Exit.INTERRUPTED if self._stopped or not behind else Exit.SYNC
         problem = Problem("Interrupted", f"{why}{safe}", hint)
-        # Whoever hangs may hang in printing.
-        telling = threading.Thread(target=self._print_result, args=(code, problem), daemon=True)
-        telling.start()
-        telling.join(_TELL_SECONDS)
-        ending.leave(code)
+        ending.leave(self._print_result(code, problem, _TELL_SECONDS))
 
     def _show(self, record: Record) -> None:
         self._last = record
@@ -169,10 +167,8 @@ class Once:
         """To stdout, as long as somebody reads it; a run that nobody hears is ended."""
         if self._deaf:
             return
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except OSError:
+        self._out.write(text)
+        if self._out.gone:
             self._deaf = True
             ending.drop_stdout()
             self._stop()
@@ -189,16 +185,23 @@ class Once:
         self._ticking = seconds > 0
 
     def _put(self, text: str) -> None:
-        try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        except OSError:
+        self._err.write(text)
+        if self._err.gone:
             self._quiet, self._ticks = True, False
 
-    def _print_result(self, code: Exit, problem: Problem | None) -> None:
-        if self._told:
-            return
-        self._told = True
+    def _print_result(self, code: Exit, problem: Problem | None, seconds: float = -1) -> Exit:
+        """Print how it ended, the first time; the code that was told.
+
+        A signal or the watchdog may come in the middle of this, and end the process here as well:
+        then all of them print what the first one said.
+        """
+        code, out, err = self._result.setdefault("", (code, *self._worded(code, problem)))
+        self._out.end(out, seconds)
+        self._err.end(out if self._json and self._out.gone else err, seconds)
+        return code
+
+    def _worded(self, code: Exit, problem: Problem | None) -> tuple[str, str]:
+        """The result, and what a person is told beside it."""
         session, spent = self._session, self._spent
         text = session.last_text if session is not None else ""
         if self._json:
@@ -214,17 +217,14 @@ class Once:
             )
             seq, turn = self._last.seq + 1, self._last.turn
             record = Record(RECORD_VERSION, seq, round(time.time(), 3), turn, result)
-            self._print_record(record)
-            if self._deaf:
-                self._say(encode(record).decode().rstrip())
-            return
-        if text:
-            self._write(terminal_safe(text) + "\n")
+            return encode(record).decode(), ""
+        said = [_CLEAR_LINE] if self._ticking else []
         shown = self._finished is not None and not self._quiet  # as it came, but for a check
         if problem is not None and (not shown or problem.kind in ("CheckFailed", "Interrupted")):
-            self._say(f"glovebox: {problem_text(problem)}")
+            said.append(f"glovebox: {problem_text(problem)}\n")
         if session is not None and not self._quiet:
-            self._say(f"· session {session.number}: {cost_text(spent)}")
+            said.append(f"· session {session.number}: {cost_text(spent)}\n")
+        return f"{terminal_safe(text)}\n" if text else "", "".join(said)
 
 
 def result_of(problem: Problem, code: Exit) -> str:

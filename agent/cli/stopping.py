@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import signal
 from collections.abc import Callable, Generator
 from typing import Any
@@ -18,14 +19,13 @@ def stopping(first: Callable[[], None], again: Callable[[], None]) -> Generator[
     `again` runs wherever the process is, also when the event loop is stuck.
     """
     loop = asyncio.get_running_loop()
-    asked = False
+    asked = itertools.count()  # one signal may come while another is being heard
 
     def hear(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
+        if next(asked):
             again()
-        asked = True
-        loop.call_soon_threadsafe(first)
+        else:
+            loop.call_soon_threadsafe(first)
 
     # What was ignored when we were started, as `nohup` does, stays ignored.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -16,6 +16,8 @@ def leave(code: int) -> NoReturn:
 
 def drop_stdout() -> None:
     """Send what is still to be printed nowhere: whoever read it has gone."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] we were started without
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
+import termios
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 import pytest
 
@@ -243,6 +246,23 @@ class TestSignals:
         problem = ran.events[-1]["problem"]
         assert "safe inside" in problem["message"] and "glovebox sync 1" in problem["hint"]
 
+    def test_a_second_signal_in_the_middle_of_a_record(self, person: User):
+        """A record that is longer than a pipe holds is being written, and nobody reads."""
+        long = "word " * 60_000
+        with OpenAIServer([say(long, piece=len(long))]) as server:
+            process = begin(person, server)
+            heard = until(process, lambda event: event["type"] == "StepStarted")
+            assert process.stdout is not None
+            while waiting_in(process.stdout) < len(long) // 10:
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            ran = ended(process, heard)
+        assert ran.code == 130, ran.err
+        checked(ran)
+        (said,) = ran.of("TextDelta")
+        assert said["text"] == long
+
     def test_a_signal_before_there_is_a_session(self, person: User):
         slow = (
             "import asyncio, agent.cli.once as o; was = o.open_session\n"
@@ -339,7 +359,14 @@ def begin(user: User, server: OpenAIServer, first: str = "") -> subprocess.Popen
     )  # fmt: skip
 
 
-def until(process: subprocess.Popen[bytes], wanted: Any) -> bytes:
+def waiting_in(pipe: IO[bytes]) -> int:
+    """How many bytes were written into a pipe and not read from it."""
+    found = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, found)
+    return found[0]
+
+
+def until(process: subprocess.Popen[bytes], wanted: Callable[[Any], bool]) -> bytes:
     """What is printed up to the first event that is wanted."""
     assert process.stdout is not None
     heard = b""
