@@ -29,7 +29,7 @@ class Outline(NamedTuple):
     """A file's content in short. `sure` is False when regular expressions had to do.
 
     `definitions` are in the order of the text. `references` holds every other use of a name with
-    its lines, one entry a line; `errors` (line, what is there), at most a few.
+    its lines in order, one entry a line; `errors` (line, what is there), at most a few.
     """
 
     language: str

@@ -10,7 +10,8 @@ import importlib.machinery
 import importlib.util
 import os
 import re
-from typing import Any, Dict, List, Optional, Tuple
+from bisect import insort
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from agent.toolbox.code.broken import errors_of, words
 from agent.toolbox.code.languages import LANGUAGES, Language
@@ -256,22 +257,28 @@ def _references(
     nodes: List[Any], definitions: List[Definition], source: bytes
 ) -> Dict[str, List[int]]:
     found: Dict[bytes, List[int]] = {}
+    jumbled: Set[bytes] = set()
+    seen = found.get  # looked up once: this is done for every word of a text
     for node in nodes:
         name = source[node.start_byte : node.end_byte]
         line = node.start_point[0] + 1
-        lines = found.get(name)
+        lines = seen(name)
         if lines is None:
             found[name] = [line]
         elif lines[-1] != line:
+            if lines[-1] > line:
+                jumbled.add(name)
             lines.append(line)
+    for name in jumbled:
+        found[name] = sorted(set(found[name]))
     names: Dict[str, List[int]] = {}
     for name, lines in found.items():
         if len(name) > NAME_MAX_BYTES or not _CALLED.match(name):
             continue
         called = name.decode("utf-8", "replace").lstrip(":@")
         if called in names:
-            lines += names[called]
-        names[called] = lines if len(lines) == 1 else sorted(set(lines))
+            lines = sorted({*lines, *names[called]})
+        names[called] = lines
     for one in definitions:
         lines = names.get(one.name)
         if lines is not None and one.line in lines:
@@ -296,5 +303,5 @@ def _exported(
             for at, line in enumerate(text.split(b"\n")):
                 for name in _STRING.findall(line):
                     lines = names.setdefault(name.decode("utf-8", "replace"), [])
-                    lines.append(row + at)
-                    lines.sort()
+                    if row + at not in lines:
+                        insort(lines, row + at)

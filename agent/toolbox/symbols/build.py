@@ -39,6 +39,7 @@ FILE_SECONDS = 120.0
 WORKER_MEMORY_BYTES = 1_500_000_000
 WORKERS = 2
 BATCH = 16
+PIPE_BYTES = 262_144
 COMMIT_FILES = 200
 COMMIT_SECONDS = 0.7
 ROUNDS = 5
@@ -46,6 +47,8 @@ DEAD_MIN = 5_000
 RECENT_COMMITS = 300
 OLD_SECONDS = 30 * 86_400.0
 _HEADER = struct.Struct("!I")
+_SET_PIPE_SIZE = 1031
+"""`fcntl.F_SETPIPE_SZ`, which Python has a name for from 3.10 on."""
 
 Done = Tuple[Missing, str, Optional[Parsed]]
 
@@ -254,20 +257,26 @@ class _Build:
             self._commit(1)
 
     def _feed(self, worker: _Worker) -> None:
-        if not worker.tasks and self._waiting:
-            # Short batches at the end, so that no worker is left with all of the rest.
-            size = max(1, min(BATCH, len(self._waiting) // 4))
-            worker.give([self._waiting.pop() for _ in range(min(size, len(self._waiting)))])
+        # The next batch is there before one is through: we may be busy writing just then. Short
+        # ones at the end, so that no worker is left with all of the rest.
+        size = min(BATCH, len(self._waiting) // 4)
+        if len(worker.tasks) <= size and self._waiting:
+            several = min(max(1, size), len(self._waiting))
+            worker.give([self._waiting.pop() for _ in range(several)])
 
     def _hear(self, busy: List[_Worker]) -> None:
         poll = select.poll()
-        by_pipe = {worker.pipe: worker for worker in busy}
-        for pipe in by_pipe:
-            poll.register(pipe, select.POLLIN)
-        for pipe, _ in poll.poll(1000):
-            self._done.extend(by_pipe[pipe].hear())
         for worker in busy:
-            if worker.tasks and worker.silent():
+            poll.register(worker.hears, select.POLLIN)
+            if worker.unsent:
+                poll.register(worker.asks, select.POLLOUT)
+        ready = {pipe for pipe, _ in poll.poll(1000)}
+        for worker in busy:
+            if worker.hears in ready:
+                self._done.extend(worker.hear())
+            elif worker.asks in ready:
+                worker.send()
+            elif worker.tasks and worker.silent():
                 self._done.append(worker.give_up())
 
     def _commit(self, least: int) -> None:
@@ -279,7 +288,10 @@ class _Build:
 
 
 class _Worker:
-    """A process that parses, as its parent sees it. `tasks` are what it still owes an answer to."""
+    """A process that parses, as its parent sees it. `tasks` are what it still owes an answer to.
+
+    Nobody waits for the other with both pipes full: what it does not take now is `unsent`.
+    """
 
     def __init__(self, index: Index, grammars: str) -> None:
         self._index = index
@@ -290,6 +302,9 @@ class _Worker:
     def _start(self) -> None:
         asked, asking = os.pipe()
         heard, telling = os.pipe()
+        with contextlib.suppress(OSError):  # we wait for each other a little more often then
+            for pipe in (asking, telling):
+                fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE_BYTES)
         self._pid = os.fork()
         if not self._pid:
             os.close(asking)
@@ -298,32 +313,39 @@ class _Worker:
         os.close(asked)
         os.close(telling)
         os.set_inheritable(asking, False)
-        self.pipe, self._asking = heard, asking
-        self._data = bytearray()
+        os.set_blocking(asking, False)
+        self.hears, self.asks, self.unsent = heard, asking, b""
+        self._data = b""
         self._heard = time.monotonic()
 
     def give(self, tasks: List[Missing]) -> None:
-        self.tasks = list(tasks)
+        self.tasks += tasks
         self._heard = time.monotonic()
-        with contextlib.suppress(BrokenPipeError):  # its end is seen when it is heard
-            _send(self._asking, [tuple(task) for task in tasks])
+        self.unsent += _framed([tuple(task) for task in tasks])
+        self.send()
+
+    def send(self) -> None:
+        """Let it have what it takes now."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):  # its end is seen by hearing it
+            self.unsent = self.unsent[os.write(self.asks, self.unsent) :]
 
     def hear(self) -> List[Done]:
         """What it has answered; one that has died has given its file up."""
-        piece = os.read(self.pipe, 1 << 20)
+        piece = os.read(self.hears, PIPE_BYTES)
         if not piece:
             return [self.give_up()]
         self._heard = time.monotonic()
-        self._data += piece
+        data, at = self._data + piece, 0
         done: List[Done] = []
-        while len(self._data) >= _HEADER.size:
-            (size,) = _HEADER.unpack_from(self._data)
-            end = _HEADER.size + size
-            if len(self._data) < end:
+        while len(data) >= at + _HEADER.size:
+            (size,) = _HEADER.unpack_from(data, at)
+            begin, end = at + _HEADER.size, at + _HEADER.size + size
+            if len(data) < end:
                 break
-            oid, packed = marshal.loads(bytes(self._data[_HEADER.size : end]))
-            del self._data[:end]
+            oid, packed = marshal.loads(data[begin:end])
             done.append((self.tasks.pop(0), oid, packed and Parsed(*packed)))
+            at = end
+        self._data = data[at:]
         return done
 
     def silent(self) -> bool:
@@ -341,8 +363,8 @@ class _Worker:
         return task, oid if data is not None else "unread " + task.token, Parsed(store.BROKEN)
 
     def end(self) -> None:
-        os.close(self._asking)
-        os.close(self.pipe)
+        os.close(self.asks)
+        os.close(self.hears)
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
 
@@ -396,8 +418,12 @@ def _parsed(index: Index, trees: Trees, task: Missing) -> Tuple[str, Optional[Tu
     return oid, rows.parsed(outline, data).packed()
 
 
-def _send(pipe: int, value: Any) -> None:
+def _framed(value: Any) -> bytes:
     data = marshal.dumps(value)
-    view = memoryview(_HEADER.pack(len(data)) + data)
+    return _HEADER.pack(len(data)) + data
+
+
+def _send(pipe: int, value: Any) -> None:
+    view = memoryview(_framed(value))
     while view:
         view = view[os.write(pipe, view) :]

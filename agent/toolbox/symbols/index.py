@@ -179,7 +179,11 @@ def content(root: str, one: Missing) -> Tuple[str, Optional[bytes]]:
     try:
         descriptor = transfer.open_regular(os.path.join(root, one.path))
         with os.fdopen(descriptor, "rb") as file:
-            data = file.read(rows.FILE_MAX_BYTES + 1)
+            # So much room is made at once: the most for every file would cost more than reading.
+            size = min(os.fstat(descriptor).st_size, rows.FILE_MAX_BYTES)
+            data = file.read(size + 1)
+            if len(data) > size:
+                data += file.read(rows.FILE_MAX_BYTES - size)
     except OSError:
         return "unread " + one.token, None
     if len(data) > rows.FILE_MAX_BYTES:

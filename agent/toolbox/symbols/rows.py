@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from agent.toolbox.code.outline import Definition, Outline
 from agent.toolbox.symbols import store
@@ -95,14 +95,13 @@ def parsed(outline: Outline, data: bytes) -> Parsed:
     if len(outline.definitions) > DEFINITIONS_MAX:
         return Parsed(store.LISTED)
     kept, words = _definitions(outline.definitions)
-    references = [(name_id(name), lines) for name, lines in _references(outline)]
-    counts = {name: len(lines) for name, lines in references}
+    references, outward = _references(outline)
     return Parsed(
         store.GENERATED if generated(data) else store.FULL,
         store.pack_outline(kept),
-        store.pack_outward(counts),
+        store.pack_outward(outward),
         sorted({(name_id(d.name), d.name) for d in outline.definitions if d.kind not in SCOPES}),
-        [(name, store.pack_lines(lines)) for name, lines in references],
+        references,
         sorted(words.items()),
     )
 
@@ -118,7 +117,13 @@ def _definitions(definitions: Sequence[Definition]) -> Tuple[List[List[Any]], Di
     return kept, words
 
 
-def _references(outline: Outline) -> Iterator[Tuple[str, List[int]]]:
+def _references(outline: Outline) -> Tuple[List[Tuple[int, bytes]], List[Tuple[int, int]]]:
+    """What names are used: with their packed lines, and with the number of these."""
+    references: List[Tuple[int, bytes]] = []
+    outward: List[Tuple[int, int]] = []
     for name, lines in outline.references.items():
         if 1 < len(name) <= NAME_MAX_CHARS and name not in NOISE:
-            yield name, lines if len(lines) == 1 else sorted(set(lines))
+            number = name_id(name)
+            references.append((number, store.pack_lines(lines)))
+            outward.append((number, len(lines)))
+    return references, outward

@@ -15,7 +15,8 @@ import sqlite3
 import sys
 import zlib
 from array import array
-from typing import Any, Dict, Generator, Iterable, List, Optional, Sequence, Tuple
+from operator import itemgetter
+from typing import Any, Generator, Iterable, List, Optional, Sequence, Tuple
 
 from agent.toolbox.code import parsing
 
@@ -49,6 +50,7 @@ CREATE TABLE IF NOT EXISTS word(
 """
 
 Row = Tuple[Any, ...]
+_FIRST = itemgetter(0)
 
 
 class Parsed:
@@ -146,30 +148,38 @@ class Store:
 
     def blob(self, oid: str, language: str) -> int:
         """The number of a blob, known or not yet. In a transaction."""
-        self.run("INSERT OR IGNORE INTO blob(oid, language, state) VALUES(?,?,0)", oid, language)
-        found = self.one("SELECT id FROM blob WHERE oid=? AND language=?", oid, language)
+        query = "SELECT id FROM blob WHERE oid=? AND language=?"
+        found = self.one(query, oid, language)
+        if found is None:
+            self.run("INSERT INTO blob(oid, language, state) VALUES(?,?,0)", oid, language)
+            found = self.one(query, oid, language)
         assert found is not None
         return found[0]
 
     def keep(self, parsed: Iterable[Tuple[int, Parsed]]) -> None:
         """Add what was parsed, by blob. In a transaction; a blob that is there stays as it is."""
-        new = [(b, p) for b, p in parsed if self._begin(b, p)]
-        names = sorted({pair for _, p in new for pair in p.names})
-        self.many("INSERT OR IGNORE INTO name VALUES(?,?)", names)
-        # In the order of the keys: what is next to each other is written together.
-        definitions = sorted((n, b) for b, p in new for n, _ in p.names)
-        self.many("INSERT OR IGNORE INTO definition VALUES(?,?)", definitions)
-        references = sorted((n, b, lines) for b, p in new for n, lines in p.references)
-        self.many("INSERT OR IGNORE INTO reference VALUES(?,?,?)", references)
-        words = sorted((w, b, count) for b, p in new for w, count in p.words)
-        self.many("INSERT OR IGNORE INTO word VALUES(?,?,?)", words)
+        new = sorted([(b, p) for b, p in parsed if self._begin(b, p)], key=_FIRST)
+        names = {pair for _, p in new for pair in p.names}
+        # In the order of the keys, of which the blobs are in order already: what is next to each
+        # other is written together.
+        self._add("name", sorted(names))
+        self._add("definition", sorted([(n, b) for b, p in new for n, _ in p.names], key=_FIRST))
+        references = [(n, b, lines) for b, p in new for n, lines in p.references]
+        self._add("reference", sorted(references, key=_FIRST))
+        words = [(word, b, count) for b, p in new for word, count in p.words]
+        self._add("word", sorted(words, key=_FIRST))
+
+    def _add(self, table: str, rows: Sequence[Row]) -> None:
+        if rows:
+            marks = ",".join("?" * len(rows[0]))
+            self.many("INSERT OR IGNORE INTO %s VALUES(%s)" % (table, marks), rows)
 
     def _begin(self, blob: int, parsed: Parsed) -> bool:
         changed = self._db.execute(
             "UPDATE blob SET state=?, words=?, outline=?, outward=? WHERE id=? AND state=0",
             (
                 parsed.state,
-                sum(count for _, count in parsed.words),
+                sum([count for _, count in parsed.words]),
                 parsed.outline,
                 parsed.outward,
                 blob,
@@ -237,6 +247,8 @@ def unpack_outline(data: Optional[bytes]) -> List[List[Any]]:
 def pack_lines(lines: Sequence[int]) -> bytes:
     """Sorted line numbers; two bytes each where that is enough."""
     if lines[-1] < 0x10000:
+        if len(lines) == 1:
+            return lines[0].to_bytes(2, sys.byteorder)
         return array("H", lines).tobytes()
     return b"\0" + array("I", lines).tobytes()
 
@@ -248,9 +260,9 @@ def unpack_lines(data: bytes) -> List[int]:
     return list(lines)
 
 
-def pack_outward(counts: Dict[int, int]) -> bytes:
-    """What names a file uses, and how often."""
-    return array("Q", [(n << 16) | min(c, 0xFFFF) for n, c in sorted(counts.items())]).tobytes()
+def pack_outward(counts: Iterable[Tuple[int, int]]) -> bytes:
+    """What names a file uses, each once, and how often."""
+    return array("Q", sorted([(n << 16) | min(c, 0xFFFF) for n, c in counts])).tobytes()
 
 
 def unpack_outward(data: Optional[bytes]) -> List[Tuple[int, int]]:
