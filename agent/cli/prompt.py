@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -18,6 +20,7 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.renderer import print_formatted_text
@@ -49,6 +52,17 @@ _STYLE = Style.from_dict(
 )
 
 
+class _Keyboard(Vt100Input):
+    """Keys as they are pressed, also while something is printed above the prompt.
+
+    The library sets the terminal back meanwhile, as a program that is run there would need it. Then
+    what is typed is shown twice, and Enter comes as Ctrl-J, which is a new line to us.
+    """
+
+    def cooked_mode(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
 class Prompt:
     """A terminal with cursor control."""
 
@@ -65,6 +79,7 @@ class Prompt:
             bottom_toolbar=lambda: _formatted([self._keys.badge()]),
             multiline=True,
             history=PromptHistory(history),
+            input=_Keyboard(sys.stdin),
             completer=self._words,
             complete_while_typing=Condition(lambda: self._words.wanted(self._before)),
             key_bindings=self._bindings(),
