@@ -28,6 +28,7 @@ from agent.host import env
 from agent.llm.redact import secrets_in
 from agent.session import about
 from agent.session.catalog import Catalog, Entry
+from agent.session.children import conversations
 from agent.session.fork import folded
 from agent.session.journal import Journal, in_use, read
 from agent.session.names import checked
@@ -203,14 +204,17 @@ def everywhere() -> tuple[list[tuple[str, Session]], list[str]]:
 
 def words_in(session: Session, words: Sequence[str]) -> list[Hit] | None:
     """Where the words are in all that was said and done; None unless each is somewhere."""
-    return search(read(Catalog(env.state_dir()).journal(session.entry.id))[0], words)
+    place = Catalog(env.state_dir()).journal(session.entry.id)
+    records = read(place)[0]
+    return search(records, words, conversations(place, records))
 
 
 def transcript(session: Session) -> Transcript:
     """The conversation of a session, without what opens doors: keys, tokens, passwords."""
     place = Catalog(env.state_dir()).journal(session.entry.id)
     secrets = secrets_in(env.variables())
-    found = transcript_of(read(place)[0])
+    records = read(place)[0]
+    found = transcript_of(records, conversations(place, records))
     return msgspec.convert(_masked(msgspec.to_builtins(found), secrets), Transcript)
 
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from agent.core.errors import UserError
-from agent.core.messages import AssistantMessage, ToolCall, ToolMessage, ToolResult, UserMessage
+from agent.core.messages import (
+    AssistantMessage,
+    Message,
+    ToolCall,
+    ToolMessage,
+    ToolResult,
+    UserMessage,
+)
 from agent.core.text import one_line, terminal_safe
-from agent.session.transcript import Transcript, is_image
+from agent.session.transcript import Child, Transcript, is_image
 
 _STYLE = """\
 body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;
@@ -49,20 +57,40 @@ def document(found: Transcript, suffix: str) -> bytes:
 def markdown(found: Transcript) -> str:
     """The conversation as Markdown; what tools printed is code in it."""
     parts = [f"# {_plain(title(found))}", _plain(_about(found))]
-    for message in found.messages:
+    parts += _told(found.messages, {child.call_id: child for child in found.children}, "##")
+    return "\n\n".join(parts) + "\n"
+
+
+def _told(messages: Sequence[Message], children: Mapping[str, Child], head: str) -> Iterator[str]:
+    for message in messages:
         match message:
             case UserMessage(text=text):
                 quoted = "\n".join(f"> {line}" for line in terminal_safe(text).splitlines())
-                parts += ["## User", quoted or ">"]
+                yield f"{head} User"
+                yield quoted or ">"
             case AssistantMessage(text=text, calls=calls):
                 if text.strip():
-                    parts += ["## Assistant", terminal_safe(text)]
-                parts += [
-                    f"**→ {_plain(call.name)}**\n\n{_fenced(arguments(call))}" for call in calls
-                ]
+                    yield f"{head} Assistant"
+                    yield terminal_safe(text)
+                for call in calls:
+                    yield f"**→ {_plain(call.name)}**\n\n{_fenced(arguments(call))}"
             case ToolMessage(results=results):
-                parts += [_result(result) for result in results]
-    return "\n\n".join(parts) + "\n"
+                for result in results:
+                    if (child := children.get(result.call_id)) is not None:
+                        yield from _child(child, head)
+                    yield _result(result)
+
+
+def _child(child: Child, head: str) -> Iterator[str]:
+    """What a child said and did, before what came of it."""
+    yield f"{head}# {_plain(_worked(child))}"
+    yield from _told(child.messages, {}, f"{head}##")
+    yield f"{head}# What came of it"
+
+
+def _worked(child: Child) -> str:
+    where = f" (session {child.number})" if child.number else ""
+    return f"Sub-agent{where}: {one_line(child.task, 72)}"
 
 
 def _result(result: ToolResult) -> str:
@@ -87,34 +115,43 @@ def page(found: Transcript) -> str:
     """The conversation as one HTML page."""
     parts = [_HEAD.format(title=_escaped(title(found)), style=_STYLE)]
     parts.append(f"<h1>{_escaped(title(found))}</h1><p class=dim>{_escaped(_about(found))}</p>")
-    for place, message in enumerate(found.messages):
-        match message:
-            case UserMessage(text=text, images=images):
-                parts.append(f"<section class=user><div class=said>{_escaped(text)}</div>")
-                parts.append(f"{_shown(images)}</section>")
-            case AssistantMessage(text=text, calls=calls):
-                parts.append(f"<section><div class=said>{_escaped(text)}</div>")
-                answers = _answers(found, place)
-                parts += [_call(call, answers.get(call.id)) for call in calls]
-                parts.append("</section>")
-            case ToolMessage():
-                pass  # each result stands with its call
+    parts += _sections(found.messages, {child.call_id: child for child in found.children})
     return "".join(parts) + "</body></html>\n"
 
 
-def _answers(found: Transcript, place: int) -> dict[str, ToolResult]:
-    after = found.messages[place + 1 : place + 2]
+def _sections(messages: Sequence[Message], children: Mapping[str, Child]) -> Iterator[str]:
+    for place, message in enumerate(messages):
+        match message:
+            case UserMessage(text=text, images=images):
+                yield f"<section class=user><div class=said>{_escaped(text)}</div>"
+                yield f"{_shown(images)}</section>"
+            case AssistantMessage(text=text, calls=calls):
+                yield f"<section><div class=said>{_escaped(text)}</div>"
+                answers = _answers(messages, place)
+                for call in calls:
+                    yield from _call(call, answers.get(call.id), children.get(call.id))
+                yield "</section>"
+            case ToolMessage():
+                pass  # each result stands with its call
+
+
+def _answers(messages: Sequence[Message], place: int) -> dict[str, ToolResult]:
+    after = messages[place + 1 : place + 2]
     return {r.call_id: r for m in after if isinstance(m, ToolMessage) for r in m.results}
 
 
-def _call(call: ToolCall, result: ToolResult | None) -> str:
+def _call(call: ToolCall, result: ToolResult | None, child: Child | None) -> Iterator[str]:
     failed = " class=failed" if result is not None and not result.ok else ""
     said = arguments(call)
-    head = f"<details{failed}><summary>{_escaped(one_line(f'{call.name} {said}', 120))}</summary>"
-    body = f"<pre>{_escaped(said)}</pre>"
+    yield f"<details{failed}><summary>{_escaped(one_line(f'{call.name} {said}', 120))}</summary>"
+    yield f"<pre>{_escaped(said)}</pre>"
+    if child is not None:
+        yield f"<details class=child><summary>{_escaped(_worked(child))}</summary>"
+        yield from _sections(child.messages, {})
+        yield "</details>"
     if result is not None:
-        body += f"<pre>{_escaped(result.text)}</pre>{_shown(result.images)}"
-    return f"{head}{body}</details>"
+        yield f"<pre>{_escaped(result.text)}</pre>{_shown(result.images)}"
+    yield "</details>"
 
 
 def _shown(images: tuple[str, ...]) -> str:

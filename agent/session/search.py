@@ -1,8 +1,11 @@
-"""Words found in what was said and done: the whole of a session, what was taken back included."""
+"""Words found in what was said and done: the whole of a session, what was taken back included.
+
+What its children said counts as said in the turn in which they worked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -20,6 +23,7 @@ from agent.core.events import (
     Worded,
 )
 from agent.core.text import one_line
+from agent.session.children import Conversations
 
 HITS_MAX = 3
 _BEFORE, _CHARS = 30, 100
@@ -34,7 +38,12 @@ class Hit:
     who: str = ""
 
 
-def search(records: Iterable[Record], words: Sequence[str]) -> list[Hit] | None:
+_NONE: Conversations = {}
+
+
+def search(
+    records: Sequence[Record], words: Sequence[str], children: Conversations = _NONE
+) -> list[Hit] | None:
     """Where the words are, those with the most of them first; None unless each is somewhere.
 
     Case does not count.
@@ -42,30 +51,37 @@ def search(records: Iterable[Record], words: Sequence[str]) -> list[Hit] | None:
     wanted = [word.casefold() for word in words if word]
     missing = set(wanted)
     hits: list[tuple[int, Hit]] = []
-    for record in records:
-        text = _text(record.event)
+    for turn, _, text in _told(records, children):
         folded = text.casefold()
         there = [word for word in wanted if word in folded]
         if there:
             missing -= set(there)
-            hits.append((len(there), Hit(record.turn, _around(text, folded, there[0]))))
+            hits.append((len(there), Hit(turn, _around(text, folded, there[0]))))
     if missing:
         return None
     hits.sort(key=lambda one: -one[0])
     return [hit for _, hit in hits[:HITS_MAX]]
 
 
-def passages(records: Iterable[Record], words: Sequence[str]) -> list[Hit]:
+def passages(
+    records: Sequence[Record], words: Sequence[str], children: Conversations = _NONE
+) -> list[Hit]:
     """Every place that has all the words in it, oldest first. Case does not count."""
     wanted = [word.casefold() for word in words if word]
     hits: list[Hit] = []
-    for record in records:
-        text = _text(record.event)
+    for turn, who, text in _told(records, children):
         folded = text.casefold()
         if wanted and all(word in folded for word in wanted):
-            who = _WHO.get(type(record.event), "")
-            hits.append(Hit(record.turn, _around(text, folded, wanted[0]), who))
+            hits.append(Hit(turn, _around(text, folded, wanted[0]), who))
     return hits
+
+
+def _told(records: Sequence[Record], children: Conversations) -> Iterator[tuple[int, str, str]]:
+    """In which turn who said what; a child's words come where it began."""
+    for at, record in enumerate(records):
+        yield record.turn, _WHO.get(type(record.event), ""), _text(record.event)
+        for one in children.get(at, ()):
+            yield record.turn, "child", _text(one.event)
 
 
 _WHO: dict[type[Event], str] = {

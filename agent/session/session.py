@@ -41,6 +41,7 @@ from agent.loop.turn import Turn, run_turn
 from agent.session.additions import Additions
 from agent.session.bounds import bounded
 from agent.session.checks import By, Checks, Commands
+from agent.session.children import conversations
 from agent.session.fitting import Fitting, Weight, weight_of
 from agent.session.home import Home
 from agent.session.journal import Journal, read
@@ -295,7 +296,9 @@ class Session:
 
     def search(self, words: str) -> list[Hit]:
         """Where all the words are in the transcript: all of it, what was undone included."""
-        return passages(read(self._journal.path)[0], words.split())
+        records = read(self._journal.path)[0]
+        children = conversations(self._journal.path, records)
+        return passages(records, words.split(), children)
 
     async def paths(self) -> Sequence[str]:
         """The files inside. Raises `SandboxError`, `ToolboxError`."""

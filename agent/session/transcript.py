@@ -19,6 +19,7 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    ChildStarted,
     Forked,
     MessageFinished,
     Record,
@@ -41,6 +42,7 @@ from agent.core.messages import (
 )
 from agent.core.text import one_line
 from agent.loop.history import History
+from agent.session.children import Conversations
 from agent.session.fork import folded, record_of
 from agent.tools.base import Item
 
@@ -48,9 +50,27 @@ TRANSCRIPT_MAX_BYTES = 200_000_000
 MESSAGES_MAX = 100_000
 _NAME_CHARS = 200
 _SPOKEN = (TurnStarted, MessageFinished, CallFinished, Undone, Redone)
+_NONE: Conversations = {}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]*={0,2}")
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+
+VERSION = 2
+"""Of the document; 1 had no children."""
+
+
+class Child(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The conversation of a child that worked on `task` within the call `call_id`.
+
+    `number` is that of the session it was, when it had a sandbox of its own; else 0.
+    """
+
+    call_id: str
+    task: str
+    messages: tuple[Message, ...]
+    model: str = ""
+    number: int = 0
 
 
 class Transcript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +82,7 @@ class Transcript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     messages: tuple[Message, ...]
     format: Literal["glovebox-transcript"] = "glovebox-transcript"
-    version: int = 1
+    version: int = VERSION
     id: str = ""
     number: int = 0
     name: str = ""
@@ -71,6 +91,7 @@ class Transcript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: str = ""
     tip: str = ""
     usage: Usage = Usage()
+    children: tuple[Child, ...] = ()
 
 
 def is_image(text: str) -> bool:
@@ -78,14 +99,13 @@ def is_image(text: str) -> bool:
     return _IMAGE.fullmatch(text) is not None
 
 
-def transcript_of(records: Sequence[Record]) -> Transcript:
+def transcript_of(records: Sequence[Record], children: Conversations = _NONE) -> Transcript:
     """What a journal tells; of calls that have no result yet nothing."""
-    state, history = folded(records), History()
-    for record in records:
-        if isinstance(record.event, _SPOKEN):
-            history.apply(record.event)
-    messages = history.messages[:-1] if history.waiting else history.messages
+    state = folded(records)
+    messages = _messages(records)
     started, seeded = state.started, state.seeded
+    called = [c.id for m in messages if isinstance(m, AssistantMessage) for c in m.calls]
+    known = {one.call_id: one for one in _children(records, children)}
     return Transcript(
         messages=messages,
         id=started.id if started else "",
@@ -96,14 +116,35 @@ def transcript_of(records: Sequence[Record]) -> Transcript:
         start=seeded.tip if seeded else "",
         tip=state.last,
         usage=state.inherited + state.usage,
+        children=tuple(known[call] for call in called if call in known),
     )
+
+
+def _messages(records: Sequence[Record]) -> tuple[Message, ...]:
+    history = History()
+    for record in records:
+        if isinstance(record.event, _SPOKEN):
+            history.apply(record.event)
+    return history.messages[:-1] if history.waiting else history.messages
+
+
+def _children(records: Sequence[Record], children: Conversations) -> Iterator[Child]:
+    """What there is of each; of two for calls with one id the first was taken back."""
+    for at, own in sorted(children.items()):
+        event = records[at].event
+        if isinstance(event, ChildStarted) and own:
+            begun = own[0].event
+            started = begun if isinstance(begun, SessionStarted) else None
+            number = started.number if started and event.records.startswith("session ") else 0
+            model = started.model if started else ""
+            yield Child(event.call_id, event.task, _messages(own), model, number)
 
 
 def decoded(data: bytes, name: str) -> Transcript:
     """The transcript in `data`. Raises `UserError` saying what of the file `name` does not fit."""
     try:
         head = msgspec.json.decode(data, type=_Head)
-        if head.format == "glovebox-transcript" and head.version > 1:
+        if head.format == "glovebox-transcript" and head.version > VERSION:
             raise _refused(name, "it was written by a newer glovebox", "update this one")
         found = msgspec.json.decode(data, type=Transcript)
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -11,6 +11,8 @@ from tests.e2e.rig import MODEL, User
 from tests.servers.answers import Answer
 from tests.servers.openai import OpenAIServer, call, reply, say
 
+KEY = "sk-canary-key"
+
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
 
@@ -23,7 +25,8 @@ def model(request: dict[str, Any]) -> Answer:
         assert not {"task", "ask"} & {t["function"]["name"] for t in request["tools"]}
         if results:
             return say(f"{word} is written; {results[-1]}")
-        return reply("", call("bash", {"command": f"cat *.txt && echo {word} > {word}.txt"}))
+        command = f"cat *.txt && echo {word} > {word}.txt # as-{word} {KEY}"
+        return reply("", call("bash", {"command": command}))
     match len(results):
         case 0:
             return reply("", call("bash", {"command": "echo mine > mine.txt"}))
@@ -57,3 +60,25 @@ def test_a_child_works_here_and_another_in_a_fork(user: User) -> None:
     assert [child["outcome"] for child in children] == ["done", "done"]
     # All that was asked of the provider is on the parent's account.
     assert result["usage"]["prompt"] == 100 * len(server.requests)
+    assert_children_stand_in_transcripts(user)
+
+
+def assert_children_stand_in_transcripts(user: User) -> None:
+    """Where they were called, found by their words, and with keys masked."""
+    texts: dict[str, str] = {}
+    for suffix in ("md", "html", "json"):
+        target = user.home / f"transcript.{suffix}"
+        done = user.glovebox("export", "1", "--transcript", str(target))
+        assert done.code == 0, done.err
+        texts[suffix] = target.read_text()
+        assert KEY not in texts[suffix]
+        assert "echo near" in texts[suffix]
+    assert "### Sub-agent (session 2): write far" in texts["md"]
+    children = json.loads(texts["json"])["children"]
+    assert [(child["task"], child["number"]) for child in children] == [
+        ("write far", 2),
+        ("write near", 0),
+    ]
+    listed = user.glovebox("sessions", "--search", "as-near", "--json")
+    found = [json.loads(line) for line in listed.out.splitlines()]
+    assert [(one["number"], one["found"][0]["turn"]) for one in found] == [(1, 1)]
