@@ -1,15 +1,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.toolbox.code import parsing
+from agent.toolbox.symbols import servers
 from tests.sandbox_fixtures import bare_toolbox
 
 Use = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Tests that use modules of the toolbox in this process start what waits for more work."""
+    yield
+    parsing.use_grammars("")
+    servers.end_all()
 
 
 @pytest.fixture
