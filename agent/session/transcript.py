@@ -28,6 +28,7 @@ from agent.core.events import (
     SessionStarted,
     StepFinished,
     StepStarted,
+    Told,
     TurnFinished,
     TurnStarted,
     Undone,
@@ -49,7 +50,7 @@ from agent.tools.base import Item
 TRANSCRIPT_MAX_BYTES = 200_000_000
 MESSAGES_MAX = 100_000
 _NAME_CHARS = 200
-_SPOKEN = (TurnStarted, MessageFinished, CallFinished, Undone, Redone)
+_SPOKEN = (TurnStarted, Told, MessageFinished, CallFinished, Undone, Redone)
 _NONE: Conversations = {}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]*={0,2}")

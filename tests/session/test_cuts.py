@@ -11,7 +11,27 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import CallFinished, Record, TurnFinished
+from agent.core.events import (
+    CallFinished,
+    Charged,
+    Checked,
+    ChildFinished,
+    ChildStarted,
+    Compacted,
+    Entered,
+    Forked,
+    Granted,
+    ModelChanged,
+    Noted,
+    Pulled,
+    Record,
+    Redone,
+    Renamed,
+    Told,
+    TurnFinished,
+    Undone,
+    UserAnswered,
+)
 from agent.core.messages import AssistantMessage, Message, ToolMessage
 from agent.llm.protocol import Request
 from agent.llm.wire import encode_messages
@@ -54,11 +74,18 @@ def test_a_journal_of_an_earlier_version_is_read_whole(sample: Path) -> None:
         c.id for m in state.history.messages if isinstance(m, AssistantMessage) for c in m.calls
     ]
     assert calls and set(calls) <= set(results(records))
+    assert state.history.everything[-1] == state.history.messages[-1]
     if sample.stem == "v1":
         return  # its commits are made up
     found = decoded(document(transcript_of(records), ".json"), "it")
-    assert len(found.messages) == len(state.history.messages)
+    assert len(found.messages) == len(state.history.everything)
     assert folded(records_of(found, state.started, files=True)).turn > 0
+
+
+def test_the_samples_have_what_changes_a_conversation_or_its_account() -> None:
+    kinds = {type(record.event) for sample in SAMPLES for record in journal.read(sample)[0]}
+    assert kinds >= {Compacted, Charged, Granted, Checked, ChildStarted, ChildFinished, Told, Noted}
+    assert kinds >= {ModelChanged, Renamed, Forked, Pulled, Redone, Undone, Entered, UserAnswered}
 
 
 @each

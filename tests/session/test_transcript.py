@@ -11,9 +11,17 @@ import msgspec
 import pytest
 
 from agent.core.errors import UserError
-from agent.core.events import RECORD_VERSION, Record, SessionStarted, Undone
+from agent.core.events import (
+    RECORD_VERSION,
+    MessageFinished,
+    Record,
+    SessionStarted,
+    Told,
+    TurnStarted,
+    Undone,
+)
 from agent.core.messages import AssistantMessage, ToolCall, ToolMessage, ToolResult, UserMessage
-from agent.session.fork import folded
+from agent.session.fork import folded, record_of
 from agent.session.pages import document
 from agent.session.transcript import Transcript, decoded, records_of, transcript_of
 from tests.nesting import assert_nested
@@ -65,6 +73,18 @@ def test_what_was_taken_back_and_what_is_not_over_is_left_out() -> None:
     records.append(Record(RECORD_VERSION, 0, 1.0, 3, Undone("", "", turns=2)))
     assert len(transcript_of(records).messages) == 4
     assert len(transcript_of(records[:5]).messages) == 1  # its call has no result yet
+
+
+def test_what_glovebox_told_the_model_stands_between_two_replies() -> None:
+    events = (TurnStarted(UserMessage("go")), said_by(""), Told("say more"), said_by("more"))
+    records = [record_of(1, event) for event in events]
+    assert [m.text for m in through(transcript_of(records)).messages] == [  # type: ignore[union-attr]
+        "go", "", "say more", "more"
+    ]  # fmt: skip
+
+
+def said_by(text: str) -> MessageFinished:
+    return MessageFinished(AssistantMessage(text))
 
 
 def bad(**changes: Any) -> bytes:
