@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -109,6 +110,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     map_tokens: int = MAP_TOKENS
     idle: float = IDLE_MINUTES
     notes: bool = True
+    servers: dict[str, bool | str | tuple[str, ...]] = msgspec.field(
+        default_factory=dict[str, bool | str | tuple[str, ...]]
+    )
     window: Annotated[int, msgspec.Meta(ge=0)] = 0
     compact_at: Annotated[float, msgspec.Meta(ge=0.3, le=0.95)] = COMPACT_AT
     options: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
@@ -126,6 +130,8 @@ _VALUES = {
     "idle": "minutes after which a sandbox that nobody uses is stopped; 0 never stops it",
     "map_tokens": "a whole number; 0 gives the model no map of the repository",
     "notes": "true or false: whether the model is given AGENTS.md and the like",
+    "servers": "for each language the words of a command that is in the sandbox, such as"
+    " `python: [ty, server]`, or off",
     "window": "how many tokens the model takes; 0 for what is known of it",
     "compact_at": "a share of the window from 0.3 to 0.95",
     "fallback": "a list of models, asked in turn when the one before does not answer",
@@ -145,6 +151,11 @@ _AUTHOR = re.compile(r"[^<>\n\0]+ <[^<>\s\0]*>")
 _TRAILER = re.compile(r"[A-Za-z][A-Za-z0-9-]*: [^\n\0]+")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
+LANGUAGES = (
+    *("bash", "c", "c-sharp", "cpp", "css", "go", "html", "java", "javascript", "json", "kotlin"),
+    *("php", "python", "ruby", "rust", "toml", "tsx", "typescript", "yaml"),
+)
+"""What the code tools inside call the languages they know; a test holds them to it."""
 KEYS = Settings.__struct_fields__
 
 
@@ -156,6 +167,30 @@ def size_of(words: int | str) -> int:
     if found is None or unit not in _UNITS:
         raise ValueError(f"`{words}` is not a size such as 512MB or 4GB")
     return int(float(found[1]) * _UNITS[unit])
+
+
+def servers_of(wanted: Mapping[str, bool | str | tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The command of each language's server, no words where there is to be none.
+
+    Raises `ValueError`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for language, value in wanted.items():
+        if language not in LANGUAGES:
+            close = difflib.get_close_matches(language, LANGUAGES, n=1)
+            known = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(LANGUAGES)}"
+            raise ValueError(f"there is no language `{language}`; {known}")
+        if value is False or value == "off":
+            found[language] = ()
+            continue
+        try:
+            words = shlex.split(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"the command of `{language}` cannot be read: {error}") from None
+        if words is True or not words or not all(words) or any("\0" in word for word in words):
+            raise ValueError(f"`{language}` needs the words of a command, or off")
+        found[language] = tuple(words)
+    return found
 
 
 def load(directory: Path, flags: Mapping[str, Any]) -> Settings:
@@ -213,6 +248,9 @@ def _environment() -> dict[str, Any]:
     if "limits" in found:
         pairs = found["limits"].replace(",", " ").split()
         found["limits"] = {name: value for name, _, value in (p.partition("=") for p in pairs)}
+    if "servers" in found:
+        pairs = [pair.strip() for pair in found["servers"].split(",") if pair.strip()]
+        found["servers"] = {name: value for name, _, value in (p.partition("=") for p in pairs)}
     if "budgets" in found:
         levels: dict[str, dict[str, str]] = {}
         for name, _, value in (
@@ -268,11 +306,17 @@ def _typed(values: Mapping[str, Any], source: str) -> Settings:
     for key, number in (("steps", settings.steps), ("history", settings.history)):
         if isinstance(number, int) and number < 1:
             raise ConfigError(f"`{key}` in {_named(source)} must be at least 1", key=key)
-    try:
-        size_of(settings.largest_file)
-    except ValueError as error:
-        what = f"`largest_file` in {_named(source)} does not fit: {error}"
-        raise ConfigError(what, file=source, key="largest_file") from error
+    read = {
+        "largest_file": lambda: size_of(settings.largest_file),
+        "servers": lambda: servers_of(settings.servers),
+    }
+    for key, it in read.items():
+        try:
+            it()
+        except ValueError as error:
+            what = f"`{key}` in {_named(source)} does not fit: {error}"
+            hint = f"it takes: {_VALUES[key]}"
+            raise ConfigError(what, hint, file=source, key=key) from error
     return settings
 
 

@@ -13,7 +13,7 @@ from agent.app.means import allowed, checks_of
 from agent.app.models import open_model, window_of
 from agent.app.options import Options
 from agent.app.seeding import sync_of, trailer_of
-from agent.app.walls import gated, labels_of, limits_of
+from agent.app.walls import environment_of, gated, labels_of, limits_of
 from agent.config import Settings
 from agent.core.events import AnyEvent
 from agent.git.packing import Packing
@@ -133,6 +133,7 @@ def assemble(
     spec = SandboxSpec(
         session=started.id,
         labels=labels_of(started, owner),
+        environment=environment_of(made.settings),
         limits=limits_of(made.settings, backend),
         image=made.settings.image,
         engine=made.settings.engine,

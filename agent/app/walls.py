@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from agent.app.options import Options
-from agent.config import DEFAULT_NETWORK, Settings, narrower, size_of
+from agent.config import DEFAULT_NETWORK, Settings, narrower, servers_of, size_of
 from agent.core.errors import UserError
 from agent.core.events import Notice, SessionStarted
 from agent.host import env
@@ -22,6 +23,8 @@ from agent.sandbox.protocol import Backend, Limits, SandboxSpec
 from agent.session.session import Session
 
 OWNER = "glovebox.owner"
+SERVERS = "GLOVEBOX_SERVERS"
+"""The variable with the commands of language servers, read by the toolbox."""
 
 
 async def backend_of(options: Options, state: Path) -> tuple[str, Notice | None]:
@@ -74,6 +77,13 @@ def limits_of(settings: Settings, backend: Backend) -> Limits:
             "limited",
         )
     return limits
+
+
+def environment_of(settings: Settings) -> Mapping[str, str]:
+    """What a person's settings add to what is visible inside."""
+    if not settings.servers:
+        return {}
+    return {SERVERS: json.dumps(servers_of(settings.servers))}
 
 
 def labels_of(started: SessionStarted, owner: str) -> Mapping[str, str]:

@@ -129,6 +129,48 @@ def test_a_server_says_which_definition_is_meant(tmp_path: Path) -> None:
     assert heard(root).count('"initialize"') == 1
 
 
+def test_the_server_that_a_person_chose_is_the_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path, BAD["never answers a question"])
+    mine = root / "tools/mine"
+    mine.parent.mkdir()
+    mine.write_text(HEAD + "assert sys.argv[1:] == ['--stdio']\n" + GOOD)
+    mine.chmod(0o755)
+    monkeypatch.setenv("GLOVEBOX_SERVERS", '{"python": ["tools/mine", "--stdio"]}')
+    answer = ask(root, "definition", "use.py:4:name")
+    assert (answer["by"], answer["sure"], places(answer)[0]) == ("mine", "exact", "b.py:1")
+    assert not (root / ".venv/bin/ty.log").exists()
+
+
+@pytest.mark.parametrize("value", ['{"python": []}', '{"python": ["gone-for-good"]}'])
+def test_one_that_is_off_or_absent_leaves_it_to_the_index(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path, GOOD)
+    monkeypatch.setenv("GLOVEBOX_SERVERS", value)
+    assert ask(root, "definition", "use.py:4:name")["by"] == "index"
+    assert not (root / ".venv/bin/ty.log").exists()
+
+
+@pytest.mark.parametrize("value", ["", "nonsense", "[1]", '{"python": 3}', '{"c": ["x"]}'])
+def test_a_choice_of_others_or_a_broken_one_changes_nothing(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path, GOOD)
+    monkeypatch.setenv("GLOVEBOX_SERVERS", value)
+    assert ask(root, "definition", "use.py:4:name")["by"] == "ty"
+
+
+def test_what_a_known_server_needs_is_left_to_who_chose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOVEBOX_SERVERS", '{"c": ["clangd", "--background-index"]}')
+    (chosen,) = servers._kinds("c")
+    assert (chosen.name, chosen.argv[1:]) == ("clangd", ("--background-index",))
+    assert (chosen.needs, chosen.wide) == ((), False)
+    (known,) = servers._kinds("cpp")
+    assert known.needs and known.key != chosen.key
+
+
 def test_a_server_is_not_started_for_what_is_sure(tmp_path: Path) -> None:
     root = tree(tmp_path, GOOD)
     (root / "a.py").unlink()

@@ -1,12 +1,14 @@
 """Which language server answers for a language, and its life: on demand, one a root, then gone.
 
-Only servers that are there are used: on the path, or among the tools of the repository itself. An
-answer that does not come in time is done without.
+Only servers that are there are used: on the path, or among the tools of the repository itself. A
+person may say which one it is for a language, or that it is none. An answer that does not come in
+time is done without.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ START_SECONDS = 8.0
 IDLE_SECONDS = 60.0
 RUNNING_MAX = 3
 VERSION_SECONDS = 5.0
+CHOSEN = "GLOVEBOX_SERVERS"
 WATCHER = "language servers"
 
 _SCRIPTS = ("typescript", "tsx", "javascript")
@@ -40,6 +43,11 @@ class Kind(NamedTuple):
     needs: Tuple[str, ...] = ()
     least: int = 0
     wide: bool = True
+
+    @property
+    def key(self) -> str:
+        """Tells servers apart that are called in different ways."""
+        return " ".join(self.argv + self.needs)
 
 
 KINDS = (
@@ -62,7 +70,7 @@ KINDS = (
     Kind("rust-analyzer", ("rust",), ("rust-analyzer",), needs=("Cargo.toml",)),
 )
 
-IDS = {"tsx": "typescriptreact"}
+IDS = {"tsx": "typescriptreact", "c-sharp": "csharp", "bash": "shellscript"}
 """What the protocol calls a language where it has another name for it."""
 
 
@@ -72,6 +80,7 @@ class Running(NamedTuple):
     name: str
     wide: bool
     server: LanguageServer
+    key: str = ""
 
 
 _lock = threading.RLock()
@@ -85,12 +94,36 @@ _GIVEN_UP_SECONDS = 300.0
 
 def find(root: str, language: str) -> Optional[Tuple[Kind, str]]:
     """The server that would answer here, and where its program is; starts none."""
-    for kind in KINDS:
-        if language in kind.languages and _given_up.get((root, kind.name), 0.0) < time.monotonic():
+    for kind in _kinds(language):
+        if _given_up.get((root, kind.key), 0.0) < time.monotonic():
             program = _program(root, kind)
             if program is not None:
                 return kind, program
     return None
+
+
+def _kinds(language: str) -> List[Kind]:
+    """The servers of a language: the one that a person chose for it, or those we know."""
+    chosen = _chosen()
+    if language not in chosen:
+        return [kind for kind in KINDS if language in kind.languages]
+    argv = chosen[language]
+    if not argv:
+        return []
+    name = os.path.basename(argv[0])
+    known = [kind for kind in KINDS if kind.argv[0] == name]
+    # What a server of that name needs is left to whoever chose it.
+    like = known[0] if known else Kind(name, (language,), argv)
+    return [like._replace(argv=argv, needs=())]
+
+
+def _chosen() -> Dict[str, Tuple[str, ...]]:
+    """The commands that a person chose, by language; programs inside can write it as well."""
+    try:
+        value: Any = json.loads(os.environ.get(CHOSEN, "") or "{}")
+        return {str(name): tuple(map(str, words)) for name, words in value.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
 
 
 def ask_for(root: str, language: str, seconds: float = 0.0) -> Optional[Running]:
@@ -99,11 +132,11 @@ def ask_for(root: str, language: str, seconds: float = 0.0) -> Optional[Running]
     if found is None:
         return None
     kind, program = found
-    key = (root, kind.name)
+    key = (root, kind.key)
     with _lock:
         server = _running.get(key)
         if server is not None and server.alive:
-            return Running(kind.name, kind.wide, server)
+            return Running(kind.name, kind.wide, server, kind.key)
         _make_room()
         server = None
         try:
@@ -116,14 +149,14 @@ def ask_for(root: str, language: str, seconds: float = 0.0) -> Optional[Running]
             return None
         _running[key] = server
         _watch()
-    return Running(kind.name, kind.wide, server)
+    return Running(kind.name, kind.wide, server, kind.key)
 
 
 def give_up(root: str, running: Running) -> None:
     """End a server that is of no use, and do not start it again for a while."""
     with _lock:
-        _running.pop((root, running.name), None)
-        _given_up[root, running.name] = time.monotonic() + _GIVEN_UP_SECONDS
+        _running.pop((root, running.key), None)
+        _given_up[root, running.key] = time.monotonic() + _GIVEN_UP_SECONDS
     running.server.end()
 
 
@@ -194,7 +227,7 @@ def _look_after() -> None:
 
 
 def _program(root: str, kind: Kind) -> Optional[str]:
-    key = (root, kind.name)
+    key = (root, kind.key)
     if key not in _known:
         _known[key] = _looked_for(root, kind)
     return _known[key]
@@ -205,9 +238,10 @@ def _looked_for(root: str, kind: Kind) -> Optional[str]:
         return None
     folders = [os.path.join(root, folder) for folder in _FOLDERS]
     folders.append(os.path.join(os.path.expanduser("~"), ".local", "bin"))
-    program = shutil.which(kind.argv[0], path=os.pathsep.join(folders)) or shutil.which(
-        kind.argv[0]
-    )
+    name = kind.argv[0]
+    if os.path.dirname(name):
+        name = os.path.join(root, name)
+    program = shutil.which(name, path=os.pathsep.join(folders)) or shutil.which(name)
     if program is None or (kind.least and _version(program) < kind.least):
         return None
     return program
