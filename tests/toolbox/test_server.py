@@ -17,6 +17,7 @@ from agent.sandbox import frames as host_frames
 from agent.sandbox.toolbox import LIMITS, bundle
 from agent.toolbox.__main__ import OLDEST
 from agent.toolbox.channel import frames
+from agent.toolbox.channel.jobs import CROWDED
 from tests.sandbox_fixtures import TOOLBOX_PYTHON
 
 HELLO = {"op": "hello", "arguments": {"limits": LIMITS, "bounds": {}}}
@@ -27,11 +28,11 @@ def ask(number: int, value: Any) -> bytes:
     return frames.HEADER.pack(len(data), frames.ASK_END, number) + data
 
 
-def talk(folder: Path, sent: bytes) -> list[tuple[int, int, bytes]]:
+def talk(folder: Path, sent: bytes, *before: str) -> list[tuple[int, int, bytes]]:
     """What a toolbox answers to these bytes, until it ends; it must end by itself."""
     with files.temporary_dir() as place:
         (place / "toolbox.zip").write_bytes(bundle())
-        argv = [TOOLBOX_PYTHON, "-I", "-S", str(place / "toolbox.zip")]
+        argv = [TOOLBOX_PYTHON, "-I", "-S", *before, str(place / "toolbox.zip")]
         done = subprocess.run(argv, input=sent, cwd=folder, capture_output=True, timeout=60)
     assert b"Traceback" not in done.stderr
     answers: list[tuple[int, int, bytes]] = []
@@ -120,3 +121,23 @@ def test_it_is_written_for_the_oldest_python_it_promises() -> None:
     # What the grammar cannot tell is tested by running this folder with GB_TOOLBOX_PYTHON.
     for name, source in system.modules_of("toolbox").items():
         ast.parse(source, name, feature_version=OLDEST)
+
+
+WITHOUT_THREADS = """
+import runpy, sys, threading
+def start(thread): raise RuntimeError("can't start new thread")
+threading.Thread.start = start
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_where_programs_have_used_up_all_processes_requests_are_refused(tmp_path: Path) -> None:
+    """And the sandbox is not lost: whoever ends the programs goes on in it."""
+    asked = [
+        ask(number, {"op": "ls", "arguments": {"path": ".", "hidden": False}}) for number in (2, 3)
+    ]
+    sent = b"".join([ask(1, HELLO), *asked])
+    hello, *refused = talk(tmp_path, sent, "-c", WITHOUT_THREADS)
+    assert hello[:2] == (frames.ANSWER_END, 1)
+    assert refused == [(frames.FAILED, number, CROWDED.encode()) for number in (2, 3)]

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict
 from agent.toolbox.channel import frames
 from agent.toolbox.channel.frames import BadFrame, Outgoing
 
+CROWDED = "too many processes run in the sandbox; end some of them first"
 Operation = Callable[[Dict[str, Any], Dict[str, Any]], Dict[str, Any]]
 
 
@@ -72,7 +73,11 @@ class Job:
         if self.started:
             raise BadFrame("request started twice")
         self.started = True
-        threading.Thread(target=self._guarded, daemon=True).start()
+        try:
+            threading.Thread(target=self._guarded, daemon=True).start()
+        except RuntimeError:  # a thread counts as a process, and programs in here have used them up
+            self.kill()
+            self.reply.fail(CROWDED)
 
     def cancel(self) -> None:
         """The host no longer wants it; an answer is still owed."""

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import threading
-from typing import IO, Mapping, Optional, Sequence, Set, Union
+from typing import IO, Mapping, Sequence, Set, Union
 
 from agent.toolbox.programs.confine import expendable
 
@@ -29,7 +29,8 @@ class Family:
         self._lock = threading.Lock()
         self._groups: Set[int] = set()
         self._over = False
-        self._poll: Optional[select.epoll] = None
+        self._poll = select.epoll()
+        self._read = False
 
     def start(
         self,
@@ -66,10 +67,12 @@ class Family:
     def leave(self, reading: int) -> None:
         """Own the read end of a pipe that programs hold whose command has ended."""
         with self._lock:
-            if self._poll is None:
-                self._poll = select.epoll()
-                threading.Thread(target=_drain, args=(self._poll,), daemon=True).start()
             self._poll.register(reading, select.EPOLLIN)
+            if not self._read:
+                # Without a thread to spare they wait until the next one is left.
+                with contextlib.suppress(RuntimeError):
+                    threading.Thread(target=self._drain, daemon=True).start()
+                    self._read = True
 
     def kill(self) -> None:
         """End all groups, whether or not their command has ended; none starts from here on."""
@@ -78,14 +81,13 @@ class Family:
             for group in self._groups:
                 signal_group(group, signal.SIGKILL)
 
-
-def _drain(poll: select.epoll) -> None:
-    while True:
-        for reading, _ in poll.poll():
-            with contextlib.suppress(BlockingIOError):
-                if not os.read(reading, PIPE_BYTES):
-                    poll.unregister(reading)
-                    os.close(reading)
+    def _drain(self) -> None:
+        while True:
+            for reading, _ in self._poll.poll():
+                with contextlib.suppress(BlockingIOError):
+                    if not os.read(reading, PIPE_BYTES):
+                        self._poll.unregister(reading)
+                        os.close(reading)
 
 
 def signal_group(group: int, number: int) -> bool:
