@@ -17,7 +17,7 @@ from agent.host.launch import Child
 from agent.sandbox.bubblewrap import WORKDIR
 from agent.sandbox.docker.engine import Engine
 from agent.sandbox.plain.sandbox import PlainSandbox
-from agent.sandbox.plain.shell import OnBytes, carried
+from agent.sandbox.plain.shell import OnBytes, OnGap, carried
 
 _AGAIN_SECONDS = 0.05
 _AT_ONCE = 16
@@ -34,8 +34,14 @@ class DockerShell:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(
-        self, script: str, *words: str, stdin: bytes = b"", on_output: OnBytes | None = None
+        self,
+        script: str,
+        *words: str,
+        stdin: bytes = b"",
+        on_output: OnBytes | None = None,
+        on_gap: OnGap | None = None,
     ) -> int:
+        del on_gap  # all of it comes
         script, words = carried(script, words)
         asked = ["exec", *(["--interactive"] if stdin else []), "--workdir", "/", self._name]
         argv = self._engine.command(*asked, "/bin/sh", "-c", script, "sh", *words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from agent.core import limits
 from agent.sandbox.protocol import OnOutput
 
@@ -11,6 +13,7 @@ class Output:
 
     def __init__(self, on_output: OnOutput | None) -> None:
         self.group = ""
+        self.begun = asyncio.Event()
         self._waiting = bytearray()
         self._head = bytearray()
         self._tail = bytearray()
@@ -26,8 +29,14 @@ class Output:
             if not end or not line.isdigit():
                 return
             self.group = line.decode("ascii")
+            self.begun.set()
         if piece:
             self._keep(piece)
+
+    def skip(self, count: int) -> None:
+        """So many bytes did not come; what comes next fills the whole tail."""
+        self._total += count
+        self._tail.clear()
 
     def _keep(self, piece: bytes) -> None:
         self._total += len(piece)

@@ -109,11 +109,13 @@ class PlainSandbox:
         words = [place, *(f"{name}={value}" for name, value in variables.items()), *argv]
         if not argv or any("\0" in word for word in words):
             return ExecResult(NOT_EXECUTABLE, b"cannot start: a word of it is none\n")
-        began, output = time.monotonic(), Output(on_output)
+        output = Output(on_output)
         running = asyncio.ensure_future(
-            self._shell.run(_RUN, *words, stdin=stdin, on_output=output.take)
+            self._shell.run(_RUN, *words, stdin=stdin, on_output=output.take, on_gap=output.skip)
         )
         try:
+            await _begun(running, output)
+            began = time.monotonic()
             done, _ = await asyncio.wait({running}, timeout=seconds)
         except asyncio.CancelledError:
             await settled(asyncio.ensure_future(self._end(running, output)))
@@ -191,6 +193,19 @@ class PlainSandbox:
 
     async def close(self) -> None:
         """Nothing to do where nobody says what."""
+
+
+async def _begun(running: asyncio.Future[int], output: Output) -> None:
+    """Return once the program runs, from when its time counts, or when it will not any more."""
+    beginning = asyncio.ensure_future(output.begun.wait())
+    try:
+        await asyncio.wait(
+            {running, beginning},
+            timeout=limits.TOOLBOX_START_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+    finally:
+        beginning.cancel()
 
 
 def _code(code: int) -> int:

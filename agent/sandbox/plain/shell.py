@@ -19,18 +19,26 @@ NETWORK_NOTE = (
 )
 
 OnBytes = Callable[[bytes], None]
+OnGap = Callable[[int], None]
 
 
 class Shell(Protocol):
     """A way to run a script in a sandbox."""
 
     async def run(
-        self, script: str, *words: str, stdin: bytes = b"", on_output: OnBytes | None = None
+        self,
+        script: str,
+        *words: str,
+        stdin: bytes = b"",
+        on_output: OnBytes | None = None,
+        on_gap: OnGap | None = None,
     ) -> int:
         """Run `script` with `words` as `$1`… to its end; its exit code.
 
-        What it prints on stdout goes to `on_output` as it comes. Cancelled, it stops to listen;
-        what runs inside may go on. Raises `SandboxLost` when there is no sandbox any more.
+        What it prints on stdout goes to `on_output` as it comes. With `on_gap` the middle of a
+        flood may be left out; how many bytes is told where they would have stood. Cancelled, it
+        stops to listen; what runs inside may go on. Raises `SandboxLost` when there is no sandbox
+        any more.
         """
         ...
 
