@@ -18,6 +18,7 @@ from agent.host.launch import settled
 from agent.sandbox.daytona import account, network
 from agent.sandbox.daytona.control import Control, absent
 from agent.sandbox.daytona.machine import WORKDIR, Machine
+from agent.sandbox.daytona.plain import PlainMachine
 from agent.sandbox.daytona.plan import FORK_SECONDS, SESSION, plan_of
 from agent.sandbox.daytona.sandbox import DaytonaSandbox
 from agent.sandbox.daytona.sdk import Box, Plan, Service, connect
@@ -26,6 +27,8 @@ from agent.sandbox.protocol import Capabilities, Facts, SandboxSpec
 
 NAME = "daytona"
 STOP_SECONDS = 10.0
+
+Inside = DaytonaSandbox | PlainMachine
 
 
 class DaytonaBackend:
@@ -60,7 +63,7 @@ class DaytonaBackend:
     def facts(self, spec: SandboxSpec) -> Facts:
         return Facts(NAME, WORKDIR, "Linux, a machine at Daytona", network.in_words(spec))
 
-    async def create(self, spec: SandboxSpec) -> DaytonaSandbox:
+    async def create(self, spec: SandboxSpec) -> Inside:
         plan = plan_of(spec, account.resolve())
         async with self._control() as control:
             box = await control.make(plan)
@@ -71,7 +74,7 @@ class DaytonaBackend:
                 await settled(asyncio.ensure_future(control.delete(box.id)))
                 raise
 
-    async def attach(self, ref: str, spec: SandboxSpec) -> DaytonaSandbox:
+    async def attach(self, ref: str, spec: SandboxSpec) -> Inside:
         identity = _identity(ref)
         await self._leave(ref, "another part of glovebox took the sandbox over")
         plan = plan_of(spec, account.resolve())
@@ -93,7 +96,7 @@ class DaytonaBackend:
         async with self._control() as control:
             await control.delete(identity)
 
-    async def fork(self, ref: str, spec: SandboxSpec) -> DaytonaSandbox:
+    async def fork(self, ref: str, spec: SandboxSpec) -> Inside:
         """A copy for another session, memory included. Raises `SandboxError` where it cannot be."""
         plan = plan_of(spec, account.resolve())
         async with self._control() as control:
@@ -120,20 +123,21 @@ class DaytonaBackend:
 
     # A sandbox in use.
 
-    async def _use(self, box: Box, spec: SandboxSpec) -> DaytonaSandbox:
+    async def _use(self, box: Box, spec: SandboxSpec) -> Inside:
         """Bring up what is inside and prove that it is closed as it should be."""
         ref, machine = f"{NAME}:{box.id}", Machine(box, spec.environment)
 
         async def stop() -> None:
             await self._stop(ref)
 
-        sandbox = DaytonaSandbox(ref, machine, stop)
         if not await machine.wake(0):
             await machine.prepare()
+        sandbox = (PlainMachine if machine.plain else DaytonaSandbox)(ref, machine, stop)
         if spec.network != "open":
             network.require_closed(await sandbox.reach(network.NOT_LISTED, network.REACH_SECONDS))
         await self._acquire()
-        sandbox.bring_grammars()
+        if isinstance(sandbox, DaytonaSandbox):
+            sandbox.bring_grammars()
         self._running[ref] = _Running(sandbox, machine)
         return sandbox
 
@@ -186,7 +190,7 @@ class DaytonaBackend:
 class _Running:
     """A sandbox that this backend gave out, and what is behind it."""
 
-    def __init__(self, sandbox: DaytonaSandbox, machine: Machine) -> None:
+    def __init__(self, sandbox: Inside, machine: Machine) -> None:
         self.sandbox = sandbox
         self.machine = machine
 

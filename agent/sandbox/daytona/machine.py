@@ -29,6 +29,9 @@ WORKDIR = "/workspace"
 PLACE = "/var/tmp/glovebox"
 """Ours inside, on the box's disk: the toolbox, and what waits to be picked up."""
 
+SHELL_NEEDS = ("base64", "dd", "git", "mkfifo", "mktemp", "setsid")
+"""The programs without which a box that has no Python is of no use; see `daytona.plain`."""
+
 TRIES = 5
 START_SECONDS = 180.0
 SETTLE_SECONDS = 120.0
@@ -42,24 +45,30 @@ _AGAIN = "the files are kept there; go on with `--continue`"
 
 _PREPARE = """\
 umask 077
-mkdir -p {place}/claims {place}/in {place}/out || exit 1
+mkdir -p {place}/claims {place}/in {place}/out {place}/shell || exit 1
 if [ ! -w {work} ]; then
   mkdir -p {work} 2>/dev/null ||
     {{ sudo -n mkdir -p {work} && sudo -n chown "$(id -u):$(id -g)" {work}; }} 2>/dev/null
 fi
 [ -w {work} ] || {{ echo "@nowork $(id -un)"; exit 0; }}
-python=$(command -v python3) || {{ echo "@nopython"; exit 0; }}
-echo "@python $python"
 echo "@home $HOME"
 echo "@user $(id -un)"
 echo "@path $PATH"
+python=$(command -v python3)
+found=$("$python" -I -S -c 'import sys; print("python %d.%d" % sys.version_info[:2])' 2>/dev/null)
+"$python" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null || {{
+  echo "@plain ${{found:-no Python}}"
+  for name in {needed}; do command -v $name >/dev/null 2>&1 || lacking="$lacking $name"; done
+  [ -z "$lacking" ] || echo "@lacks$lacking"
+  exit 0
+}}
+echo "@python $python"
 echo "@target $("$python" -I -S -c 'import _imp; print(_imp.extension_suffixes()[0])' 2>/dev/null)"
 [ -r {toolbox} ] && echo "@toolbox"
 exit 0
 """
 _INSTALL = """\
 import hashlib, os, sys
-if sys.version_info < (3, 8): sys.exit("@old %d.%d" % sys.version_info[:2])
 data = open(sys.argv[1], "rb").read()
 if hashlib.sha256(data).hexdigest() != sys.argv[3]: sys.exit("@damaged")
 os.replace(sys.argv[1], sys.argv[2])
@@ -83,6 +92,8 @@ class Machine:
         self._environment: dict[str, str] = {}
         self.target = ""
         """Which Python it is, by the ending of its extension modules; see `grammars`."""
+        self.plain = ""
+        """What the image has in place of a Python for the toolbox; "" when it has one."""
         self.grammars = ""
         """Where grammars are inside, once they are."""
 
@@ -90,19 +101,23 @@ class Machine:
 
     async def prepare(self) -> None:
         """Make everything there that the toolbox needs. Raises `SandboxUnavailable`."""
-        script = _PREPARE.format(place=PLACE, work=WORKDIR, toolbox=self._toolbox)
+        script = _PREPARE.format(
+            place=PLACE, work=WORKDIR, toolbox=self._toolbox, needed=" ".join(SHELL_NEEDS)
+        )
         told = _told(await self._run(f"sh -c {shlex.quote(script)} </dev/null"))
         if "nowork" in told:
             raise SandboxUnavailable(
                 f"the user `{told['nowork']}` of this Daytona image cannot make `{WORKDIR}`",
                 f"use an image that has `{WORKDIR}`, runs as root or has `sudo`",
             )
-        if "python" not in told:
+        self.plain = told.get("plain", "")[:100]
+        if self.plain and "lacks" in told:
             raise SandboxUnavailable(
-                "this Daytona image has no `python3`, which the tools inside need",
+                f"this Daytona image has {self.plain}, and for use through its shell alone it"
+                f" lacks {' and '.join(told['lacks'].split())}",
                 "use an image with Python 3.8 or newer",
             )
-        self._python = told["python"]
+        self._python = told.get("python", "python3")
         self.target = told.get("target", "")
         self._environment = {
             "PATH": told.get("path", "/usr/local/bin:/usr/bin:/bin"),
@@ -115,7 +130,7 @@ class Machine:
             "TMPDIR": "/tmp",
             **self._given,
         }
-        if "toolbox" not in told:
+        if not self.plain and "toolbox" not in told:
             await self._install()
 
     async def _install(self) -> None:
@@ -123,11 +138,6 @@ class Machine:
         await self.upload({arriving: self._zip}, wake=False)
         words = [self._python, "-I", "-S", "-c", _INSTALL, arriving, self._toolbox, self._digest]
         told = _told(await self._run(f"{shlex.join(words)} </dev/null 2>&1"))
-        if "old" in told:
-            raise SandboxUnavailable(
-                f"the tools inside need Python 3.8 or newer, this image has {told['old']}",
-                "use another image",
-            )
         if "installed" not in told:
             raise SandboxError("our helper could not be installed in the Daytona sandbox")
 

@@ -196,8 +196,12 @@ class Sessions:
             await settled(asyncio.ensure_future(self._stop(sent, lines, None)))
             raise
         finally:
-            self._behind(self._end(sent.session))
-            self._behind(self._refill())
+            self.leave(sent)
+
+    def leave(self, sent: Sent) -> None:
+        """End a command's session and open the next, behind whatever comes now."""
+        self._behind(self._end(sent.session))
+        self._behind(self._refill())
 
     async def end(self, sent: Sent) -> None:
         """End a command's session with everything that belongs to it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -22,7 +21,8 @@ from typing import Any
 
 from agent.core.errors import SandboxError, ToolboxError
 from agent.sandbox import grammars
-from agent.sandbox.daytona.machine import PLACE, TRIES, WORKDIR, Machine
+from agent.sandbox.daytona.machine import PLACE, WORKDIR, Machine
+from agent.sandbox.daytona.outwards import download, shown
 from agent.sandbox.daytona.resident import resident
 from agent.sandbox.daytona.running import Sessions
 from agent.sandbox.daytona.trouble import Trouble
@@ -31,9 +31,7 @@ from agent.sandbox.toolbox import exec_result, refuse_unless_ok
 
 INLINE_BYTES = 200_000
 WHOLE_BYTES = 64_000_000
-PREVIEW_SECONDS = 3600
 GRAMMARS = f"{PLACE}/grammars"
-OWN_PORTS = (2280, 22222, 33333)
 _CHANGING = frozenset({"write", "edit", "multiedit", "patch", "job_start", "job_send", "job_kill"})
 
 
@@ -180,39 +178,14 @@ class DaytonaSandbox:
                     sink(data)
             case {"data": None, "size": int() as size} if size <= limit:
                 try:
-                    await self._download(staged, size, sink)
+                    await download(self._machine, staged, size, sink)
                 finally:
                     await self._machine.forget(staged)
             case _:
                 raise ToolboxError("the toolbox answered `get` with something else than a file")
 
-    async def _download(self, staged: str, size: int, sink: Sink) -> None:
-        arrival = _Arrival(size, sink)
-        for attempt in range(TRIES):
-            since = self._machine.starts
-            arrival.begin()
-            try:
-                await self._machine.box.download(staged, arrival.take)
-            except Trouble as trouble:
-                await self._machine.overcome(trouble, attempt, since=since)
-            else:
-                break
-        if arrival.count != size:
-            raise SandboxError("the file did not come out of the sandbox whole")
-
     async def expose(self, port: int) -> Endpoint:
-        self._machine.still_there()
-        if not 0 < port < 65536 or port in OWN_PORTS:
-            raise SandboxError(f"port {port} of a Daytona sandbox cannot be shown", "use another")
-        for attempt in range(TRIES):
-            since = self._machine.starts
-            try:
-                url = await self._machine.box.preview(port, PREVIEW_SECONDS)
-            except Trouble as trouble:
-                await self._machine.overcome(trouble, attempt, since=since)
-            else:
-                return Endpoint(port, url, time.time() + PREVIEW_SECONDS)
-        raise AssertionError
+        return await shown(self._machine, port)
 
     async def close(self) -> None:
         await self._stop_bringing()
@@ -233,28 +206,6 @@ class DaytonaSandbox:
                 return [str(target) for target in answer["reached"]]
             case _:
                 raise ToolboxError("the toolbox answered `reach` with something else")
-
-
-class _Arrival:
-    """Hands a file's bytes on once each, also when the file comes again from its start."""
-
-    def __init__(self, size: int, sink: Sink) -> None:
-        self.count = 0
-        self._size = size
-        self._sink = sink
-        self._position = 0
-
-    def begin(self) -> None:
-        self._position = 0
-
-    def take(self, piece: bytes) -> None:
-        new = piece[max(0, self.count - self._position) :]
-        self._position += len(piece)
-        self.count += len(new)
-        if self.count > self._size:
-            raise SandboxError("the sandbox sends more of the file than there is")
-        if new:
-            self._sink(new)
 
 
 def _take(pieces: Iterator[bytes], least: int) -> bytes:

@@ -22,6 +22,27 @@ from agent.sandbox.protocol import Program, SandboxSpec
 UPLOAD_BYTES = 200_000
 
 
+POOR = "/var/tmp/.poor"
+"""Where a box has the programs of an image without a Python that the toolbox could use."""
+# The daemon itself is in Python: what it runs finds these programs and no other.
+MAKE_POOR = """
+kind=$1; mkdir -p "$2" && cd "$2" || exit 1
+if [ "$kind" = busybox ]; then
+  for name in $(/usr/bin/busybox --list); do ln -sf /usr/bin/busybox "$name"; done
+  ln -sf /usr/bin/git git
+else
+  for file in /usr/bin/* /bin/* /usr/local/bin/*; do
+    case $file in */python*|*/pypy*|*/pip*|*/busybox) ;; *) ln -sf "$file" . ;; esac
+  done
+fi
+if [ "$kind" = bare ]; then rm -f base64 setsid; fi
+if [ "$kind" = old ]; then
+  printf '#!/bin/sh\ncase $* in *exit*) exit 1 ;; esac\necho python 3.6\n' >python3
+  chmod +x python3
+fi
+"""
+
+
 class Down(Exception):
     """The daemon cannot be asked: the box stopped."""
 
@@ -29,9 +50,10 @@ class Down(Exception):
 class Daemon:
     """The daemon inside a running box, asked over its own stdin and stdout."""
 
-    def __init__(self, sandbox: LocalSandbox, name: str) -> None:
+    def __init__(self, sandbox: LocalSandbox, name: str, path: str = "") -> None:
         self._sandbox = sandbox
         self._name = name
+        self._path = path
         self._program: Program | None = None
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -62,7 +84,7 @@ class Daemon:
 
     async def _run(self) -> None:
         source = resources.files(__package__).joinpath("daemon.py").read_text()
-        argv = ["python3", "-S", "-c", source, self._name]
+        argv = ["python3", "-S", "-c", source, self._name, self._path]
         rest = bytearray()
         try:
             with contextlib.suppress(GloveboxError):
@@ -102,6 +124,7 @@ class Box:
     asked: dict[str, Any]
     base: str
     slow: float = 0.0
+    poor: str = ""  # "linux", "busybox", "bare" or "old": no Python, or too old a one
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "creating"
     reason: str = ""
@@ -132,7 +155,11 @@ class Box:
                 self.sandbox = await self.backend.create(self.spec)
             else:
                 self.sandbox = await self.backend.attach(self.sandbox.ref, self.spec)
-            self.daemon = Daemon(self.sandbox, self.id)
+            if self.poor:
+                argv = ["sh", "-c", MAKE_POOR, "sh", self.poor, POOR]
+                made = await self.sandbox.exec(argv)
+                assert made.exit_code == 0, made.output
+            self.daemon = Daemon(self.sandbox, self.id, POOR if self.poor else "")
             await self.daemon.up()
             if self.state in ("creating", "starting"):
                 self.state = "started"

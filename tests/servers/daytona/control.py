@@ -57,7 +57,9 @@ class ControlPlane:
             asked.pop("domainAllowList", None)
         if not self._world.blocks:
             asked.pop("networkBlockAll", None)
-        box = Box(self._world.root, asked, self._world.base, slow=self._world.slow)
+        box = Box(
+            self._world.root, asked, self._world.base, slow=self._world.slow, poor=self._world.poor
+        )
         self._world.boxes[box.id] = box
         if asked.get("snapshot") == "broken":
             box.state, box.reason = "error", "no space left on runner"
@@ -111,7 +113,13 @@ class ControlPlane:
         if not self._world.forks:
             return self._world.refuse(422, "Forking is not supported for sandbox class container")
         own = {"name": asked.get("name"), "labels": dict(parent.labels)}
-        box = Box(self._world.root, parent.asked | own, self._world.base, slow=self._world.slow)
+        box = Box(
+            self._world.root,
+            parent.asked | own,
+            self._world.base,
+            slow=self._world.slow,
+            poor=self._world.poor,
+        )
         self._world.boxes[box.id] = box
         await box.bring_up()
         await box.copy_disk(parent)

@@ -354,6 +354,7 @@ def main():
     os.makedirs(PLACE, exist_ok=True)
     os.environ["DAYTONA_SANDBOX_ID"] = sys.argv[1]
     os.environ["DAYTONA_SANDBOX_USER"] = "daytona"
+    os.environ["PATH"] = sys.argv[2] or os.environ["PATH"]
     say({"id": 0})
     for line in sys.stdin.buffer:
         threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()

@@ -22,6 +22,7 @@ class World:
         self.knows_domains = True
         self.blocks = True
         self.refuses_start = ""
+        self.poor = ""  # boxes without Python; see `box.POOR`
         self.forks = False  # boxes are of a class that can be forked
         self.base = ""
 
