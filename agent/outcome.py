@@ -1,7 +1,7 @@
 """What came of a repository's sessions: listed, looked at, compared, merged.
 
 Journals are read and not taken, so a session may go on meanwhile; only a new name is written into
-one. Everything that is shown of an agent's commits goes through `git.view`.
+one, by whoever holds it. Everything that is shown of an agent's commits goes through `git.view`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from agent.llm.redact import secrets_in
 from agent.session import about
 from agent.session.catalog import Catalog, Entry
 from agent.session.children import conversations
+from agent.session.door import NAME, Question, knock
 from agent.session.fork import folded
 from agent.session.journal import Journal, in_use, read
 from agent.session.names import checked
@@ -133,15 +134,19 @@ class Outcomes:
         """By number, name, id or beginning of an id; "" is the one used last."""
         return self._read(self._catalog.find(self._project, wanted))
 
-    def rename(self, wanted: str, name: str) -> int:
+    async def rename(self, wanted: str, name: str) -> int:
         """Call a session `name`, "" for its number alone; the number.
 
-        Raises `UserError` for a name that cannot be, `JournalError` while a process holds it.
+        A process that holds it does so itself. Raises `UserError` for a name that cannot be, and
+        `JournalError` where nobody can write it.
         """
         entry = self._catalog.find(self._project, wanted)
         name = checked(name)
         self._catalog.require_free(self._project, name, entry.id)
-        journal = Journal(self._catalog.journal(entry.id))
+        place = self._catalog.journal(entry.id)
+        if await knock(place.parent / NAME, Question("rename", text=name)) is not None:
+            return entry.number
+        journal = Journal(place)
         try:
             journal.append(journal.turn, Renamed(name))
             journal.flush()

@@ -112,7 +112,7 @@ def _as_data(place: str, one: Session, hits: Sequence[Hit]) -> dict[str, Any]:
 async def rename(directory: Path, wanted: str, name: str) -> Exit:
     """Give a session a name that can stand where its number can."""
     outcomes = await Outcomes.of(directory)
-    number = outcomes.rename(wanted, name)
+    number = await outcomes.rename(wanted, name)
     called = f"is called `{name.strip()}`" if name.strip() else "has its number alone"
     print(terminal_safe(f"✓ session {number} {called} now"))
     return Exit.DONE

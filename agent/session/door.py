@@ -17,11 +17,12 @@ from typing import Any, Literal
 import msgspec
 
 from agent.core.errors import GloveboxError, SandboxError, ToolboxError
-from agent.core.events import Notice, Record
+from agent.core.events import Notice, Record, Renamed
 from agent.core.limits import MESSAGE_MAX_BYTES
 from agent.host import network
 from agent.session import ports
 from agent.session.journal import encode
+from agent.session.names import checked
 from agent.session.ports import Listener, Shown
 from agent.session.session import Session
 
@@ -32,12 +33,12 @@ _BEHIND_MAX = 20_000  # records; who is that far behind does not read
 
 
 class Question(msgspec.Struct, frozen=True):
-    """`ports`, or with a number `preview`; `interrupt`; `follow`.
+    """`ports`, or with a number `preview`; `interrupt`; `follow`; `rename`, to `text`.
 
     `answer` is to the model's question `id`, `cross` to the `EgressAsked` of that `id`.
     """
 
-    ask: Literal["ports", "preview", "interrupt", "answer", "cross", "follow"]
+    ask: Literal["ports", "preview", "interrupt", "answer", "cross", "follow", "rename"]
     port: int = 0
     seconds: float = ports.WAIT_SECONDS
     id: str = ""
@@ -126,6 +127,9 @@ class Door:
                     allow, remember = question.allow, question.remember
                     done = session.answer_egress(question.id, allow=allow, remember=remember)
                     return Reply(done=done)
+                case "rename":
+                    session.emit(Renamed(checked(question.text)))
+                    return Reply(done=True)
                 case "preview":
                     context = await session.enter()
                     return Reply(shown=await ports.shown(context, question.port, question.seconds))

@@ -27,6 +27,10 @@ def test_a_person_goes_to_a_copy_and_back(tty: Terminal, user: User) -> None:
         tty.wait_for("glovebox/1 is at")
         say_to(tty, "/rename trunk")
         tty.wait_for("session 1 is called `trunk` now")
+        assert user.glovebox("rename", "trunk", "stem").code == 0
+        named = user.glovebox("sessions").out
+        assert ("stem: one" in named, "trunk" in named) == (True, False)
+        assert user.glovebox("rename", "1", "trunk").code == 0
         say_to(tty, "/fork")
         tty.wait_for("session 2 starts where session 1 stood after turn 1")
         say_to(tty, "two")

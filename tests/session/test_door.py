@@ -12,6 +12,7 @@ import pytest
 
 from agent.core.errors import SandboxError
 from agent.core.events import (
+    MessageFinished,
     Notice,
     Record,
     TextDelta,
@@ -23,11 +24,15 @@ from agent.core.messages import AssistantMessage, ToolCall
 from agent.host import network
 from agent.sandbox.protocol import Endpoint
 from agent.session.door import Door, Question, Reply, follow, knock
+from agent.session.fork import folded
+from agent.session.journal import read
+from agent.session.names import name_in
 from agent.session.ports import Listener
 from agent.session.tail import Tail
 from agent.testing.model import Scripted
 from agent.tools.ask import tool as ask
 from agent.tools.base import Seen, ToolContext
+from tests.nesting import assert_nested
 from tests.session.rig import open_session
 
 
@@ -119,6 +124,24 @@ async def test_records_are_told_as_they_come_and_the_end_is_in_the_journal(tmp_p
     assert [r.seq for r in news] == list(range(len(news)))
     assert told[2] in news
     assert session.listeners == []
+
+
+async def test_a_session_is_named_from_elsewhere_also_in_the_middle_of_a_turn(
+    tmp_path: Path,
+) -> None:
+    session, _ = open_session(tmp_path / "j", Scripted([AssistantMessage("hello")]))
+    await Door(session, tmp_path / "door").unlock()
+
+    with pytest.raises(SandboxError, match="cannot name a session"):
+        await knock(tmp_path / "door", Question("rename", text="12"))
+    async for record in session.send("go"):
+        if isinstance(record.event, MessageFinished):
+            assert await knock(tmp_path / "door", Question("rename", text="trunk")) is not None
+    await session.close()
+
+    records, _ = read(tmp_path / "j")
+    assert folded(records).name == name_in(tmp_path / "j") == "trunk"
+    assert_nested(records)
 
 
 async def test_a_question_is_answered_and_a_turn_is_ended_from_elsewhere(tmp_path: Path) -> None:
