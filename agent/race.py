@@ -41,6 +41,8 @@ class Runner:
     files: int = 0
     added: int = 0
     removed: int = 0
+    branch: str = ""  # where its work is, if there is any
+    behind: bool = False  # whether some of it is only in the sandbox
 
     @property
     def number(self) -> int:
@@ -60,7 +62,7 @@ class Runner:
 
 
 class Race:
-    """Attempts under way in this process. `tell` hears of each that is over."""
+    """Attempts under way in this process. `tell` hears of each that comes to its own end."""
 
     def __init__(self, options: Options, tell: Callable[[Runner], None]) -> None:
         self._options = options
@@ -100,7 +102,8 @@ class Race:
         except GloveboxError as error:
             runner.outcome, runner.problem = "failed", problem_of(error)
         runner.seconds = time.monotonic() - begun
-        self._tell(runner)
+        if not self.stopped:
+            self._tell(runner)
 
     async def _attempt(self, runner: Runner, text: str, check: str) -> None:
         settings = replace(self._options.settings, model=runner.model)
@@ -128,11 +131,14 @@ class Race:
                     checking.result()
         finally:
             self._open.discard(session)
+            runner.behind = session.state.behind
             await session.close()
 
     async def _measure(self, runners: Sequence[Runner]) -> None:
         outcomes = await Outcomes.of(self._options.directory)
-        homed = [one for one in runners if outcomes.find(one.entry.id).state.branch_value]
+        for one in runners:
+            one.branch = outcomes.find(one.entry.id).state.branch
+        homed = [one for one in runners if one.branch]
         attempts = await outcomes.attempts([one.entry.id for one in homed])
         for runner, attempt in zip(homed, attempts, strict=True):
             _count(runner, attempt)

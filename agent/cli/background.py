@@ -143,7 +143,9 @@ class _Drawn:
         if lines == self._lines:
             return
         back = f"\x1b[{len(self._lines)}F" if self._lines else ""
-        sys.stdout.write(back + "\x1b[J" + "".join(f"{line}\n" for line in lines))
+        # Line by line: nothing flickers, and no terminal keeps each old table in its scrollback, as
+        # some do when all of the screen is erased.
+        sys.stdout.write(back + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
         sys.stdout.flush()
         self._lines = lines
 

@@ -17,6 +17,7 @@ from agent.core.text import one_line, terminal_safe
 from agent.race import Race, Runner
 
 _SHOWN_LINES = 5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def race(
@@ -33,18 +34,19 @@ async def race(
         raise UserError("the task is empty", "say what is to be done")
     one = Race(options, _say)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, one.stop)
     runners = await one.begin(models)
     numbers = ", ".join(str(runner.number) for runner in runners)
     print(f"· sessions {numbers}; `glovebox watch` shows them", file=sys.stderr)
     ranked = await one.run(runners, text, check)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         loop.remove_signal_handler(number)
+    if one.stopped:
+        print(terminal_safe(_stopped(ranked)), file=sys.stderr)
+        return Exit.INTERRUPTED
     for line in table(ranked):
         print(terminal_safe(line))
-    if one.stopped:
-        return Exit.INTERRUPTED
     best = ranked[0]
     if not best.wins:
         print("✗ none passes; all are kept", file=sys.stderr)
@@ -88,6 +90,16 @@ def _say(runner: Runner) -> None:
     if runner.verdict == "fails":
         for line in runner.output.rstrip().splitlines()[-_SHOWN_LINES:]:
             print(f"    {one_line(line)}", file=sys.stderr)
+
+
+def _stopped(runners: Sequence[Runner]) -> str:
+    """What there is of a race that was ended early."""
+    attempts = sorted(runners, key=lambda one: one.number)
+    branches = ", ".join(one.branch for one in attempts if one.branch)
+    text = "! stopped; nothing was checked or merged"
+    text += f", what the attempts did is on {branches}" if branches else ""
+    left = [f"`glovebox sync {one.number}`" for one in attempts if one.behind]
+    return text + (f"\n    not all of it came home: {', '.join(left)}" if left else "")
 
 
 def table(runners: Sequence[Runner]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from tests.e2e.rig import MODEL, User, traces
 from tests.servers.answers import Answer
 from tests.servers.openai import OpenAIServer, call, reply, say
+from tests.terminal import Terminal
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
@@ -113,6 +115,38 @@ def test_one_is_seen_at_work_and_stopped_with_its_work(user: User) -> None:
     assert ps(user)[1]["state"] == "interrupted"
     again = user.glovebox("stop", "1")
     assert again.code == 2 and "not running" in again.err
+
+
+def test_a_terminal_shows_one_table_that_replaces_itself(tty: Terminal, user: User) -> None:
+    user.start()
+    with contextlib.ExitStack() as each:
+        held = {word: Held() for word in ("one", "two")}
+        for word, one in held.items():
+            spawn(user, each.enter_context(OpenAIServer(one)), f"write {word}")
+            each.enter_context(one)
+            assert one.asked.wait(60)
+        tty.start(user.argv("watch"), env=user.environment, cwd=user.repo, size=(90, 20))
+        tty.wait_for(lambda text: states(text) == {"1": "running", "2": "running"})
+        tty.key("C-c")
+        tty.wait_for("exit code 130")
+        assert {seen["state"] for seen in ps(user).values()} == {"running"}
+        tty.stop()
+        tty.start(user.argv("watch"), env=user.environment, cwd=user.repo, size=(90, 20))
+        tty.wait_for(lambda text: states(text) == {"1": "running", "2": "running"})
+        held["two"].go.set()
+        tty.wait_for(lambda text: states(text) == {"1": "running", "2": "done"})
+        held["one"].go.set()
+        shown = tty.wait_for("exit code 0")
+    assert states(shown) == {"1": "done", "2": "done"}
+    rows = [line for line in shown.splitlines() if line.strip()]
+    assert [row.split()[0] for row in rows] == ["N", "1", "2", "exit"]
+    assert "two is written" in rows[2]
+
+
+def states(text: str) -> dict[str, str]:
+    """What a table says of each session by its number."""
+    found = (re.match(r"(\d+) +(\w+)", line) for line in text.splitlines())
+    return {match[1]: match[2] for match in found if match}
 
 
 def test_what_cannot_begin_says_why(user: User) -> None:

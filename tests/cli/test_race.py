@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from typing import Any
 
 import pytest
 
+from tests.cli.talking import bubblewraps
 from tests.e2e.rig import MODEL, User
 from tests.servers.answers import Answer
 from tests.servers.openai import OpenAIServer, call, reply, say
+from tests.terminal import Terminal
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
@@ -83,3 +86,31 @@ def test_none_passes(user: User) -> None:
     assert done.code == 9, done.out + done.err
     assert "none passes" in done.err
     assert len(user.glovebox("sessions").out.splitlines()) == 2
+
+
+def test_control_c_ends_all_attempts_and_brings_their_work_home(tty: Terminal, user: User) -> None:
+    user.start(FILES)
+    before = user.fingerprint()
+    written, script = threading.Semaphore(0), attempts(RIGHT, WRONG)
+
+    def stalls(request: dict[str, Any]) -> Answer:
+        if request["messages"][-1]["role"] == "tool":
+            written.release()
+            return say("never", stall_after=0)
+        return script(request)
+
+    with OpenAIServer(stalls) as server:
+        words = ("--model", MODEL, "race", "2", "mend add", "--check", CHECK)
+        tty.start(user.argv(*words), env=user.with_server(server), cwd=user.repo, size=(120, 20))
+        assert all(written.acquire(timeout=120) for _ in range(2))
+        tty.key("C-c")
+        shown = tty.wait_for("exit code 130", 120)
+    rows = [line.removeprefix("^C") for line in shown.splitlines()]
+    said = [row for row in rows if row.startswith(("!", "✗", "✓", "session"))]
+    on = "glovebox/1, glovebox/2"
+    assert said == [f"! stopped; nothing was checked or merged, what the attempts did is on {on}"]
+    assert "Traceback" not in shown
+    assert user.git("show", "glovebox/1:add.py") + "\n" == RIGHT
+    assert user.git("show", "glovebox/2:add.py") + "\n" == WRONG
+    assert user.fingerprint() == before
+    assert bubblewraps(user) == []
