@@ -11,6 +11,7 @@ from typing import Protocol
 
 from agent.app import check_model
 from agent.cli import elsewhere
+from agent.cli.budget import budget_lines
 from agent.cli.context import context_lines
 from agent.cli.lines import cost_text
 from agent.cli.ports import port_lines, shown_text
@@ -198,6 +199,10 @@ async def _context(talk: Talk) -> None:
     talk.show(context_lines(await talk.session.weigh()))
 
 
+async def _budget(talk: Talk) -> None:
+    talk.show(budget_lines(talk.session.purse.spent(), talk.session.limits()))
+
+
 async def _compact(focus: str, talk: Talk) -> None:
     await talk.follow(talk.session.compact(focus))
 
@@ -232,6 +237,7 @@ COMMANDS = (
     Command("status", "sandbox, branch, model and what was spent", _status),
     Command("model", "which model answers, or another one from now on", _model, "[NAME]"),
     Command("todo", "what the model has to do", _todo),
+    Command("budget", "what may be spent, and what of it was", _budget),
     Command("context", "what the model is sent, part by part, in tokens", _context),
     Command("compact", "put a summary in the place of what was said", _compact, "[FOCUS]"),
     Command("search", "find words in all of this session's transcript", _search, "WORDS"),

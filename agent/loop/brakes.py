@@ -234,13 +234,23 @@ class Reached(BudgetError):
     """A limit of `budget` would be broken; `kind` says which."""
 
     def __init__(self, kind: Kind, budget: Budget, cap: float, had: float, more: float) -> None:
-        what = f"the {_NAMES[kind]} of this {budget.name}"
-        unit = _UNITS[kind]
-        took = f"{unit.format(had)} of {unit.format(cap)} {'is' if kind == 'money' else 'are'} used"
-        next_one = f", and the next request may take {unit.format(more)}" if more else ""
+        what = f"the {name_of(kind)} of this {budget.name}"
+        verb = "is" if kind == "money" else "are"
+        took = f"{amount_of(kind, had)} of {amount_of(kind, cap)} {verb} used"
+        next_one = f", and the next request may take {amount_of(kind, more)}" if more else ""
         super().__init__(f"the limit on {what} was reached: {took}{next_one}", _HINTS[kind])
         self.kind = kind
         self.budget = budget
+
+
+def name_of(kind: Kind) -> str:
+    """What is spent, in the words of a person."""
+    return _NAMES[kind]
+
+
+def amount_of(kind: Kind, amount: float) -> str:
+    """So much of it, with its unit."""
+    return _UNITS[kind].format(amount)
 
 
 _NAMES: dict[Kind, str] = {

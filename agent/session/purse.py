@@ -12,7 +12,7 @@ from agent.core.errors import AnswerNeeded
 from agent.core.events import AnyEvent, Charged, Granted, SandboxState
 from agent.core.messages import Usage
 from agent.llm.protocol import Llm, Price
-from agent.loop.brakes import TIMES, Budget, Caps, Reached
+from agent.loop.brakes import KINDS, TIMES, Budget, Caps, Kind, Reached, Spent, amount_of, name_of
 from agent.loop.meter import Metered, PriceOf
 from agent.session.ledger import Ledger
 from agent.session.questions import Questions
@@ -39,6 +39,16 @@ class Allowed:
     turns: int | None = None
     tree: Budget = field(default_factory=lambda: Budget("tree"))
     price_of: PriceOf = price_unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit in words: `level` may spend `most` of `what`; `used` is "" where each has its own."""
+
+    level: str
+    what: str
+    most: str
+    used: str = ""
 
 
 class Purse:
@@ -108,6 +118,19 @@ class Purse:
         with budget.running("seconds"):
             return await (_in_time(work(), budget) if budget.limits(*TIMES) else work())
 
+    def spent(self) -> list[tuple[str, str]]:
+        """What this session has spent: of what, and how much."""
+        spent = self._session.spent
+        return [(name_of(kind), _used(kind, spent)) for kind in KINDS]
+
+    def limits(self) -> list[Limit]:
+        """All there are on what can be spent, the widest first."""
+        found: list[Limit] = []
+        for budget in (self._allowed.tree, self._session):
+            found += _limits(budget.name, budget.caps, budget.spent)
+        found += _limits("run", self._allowed.run)
+        return [*found, *_limits("turn", self._allowed.turn)]
+
     def _tell(self, usage: Usage, what: str, guessed: bool) -> None:
         self._emit(Charged(usage, what, guessed))
 
@@ -134,6 +157,25 @@ class Purse:
         question = f"{reached.message[:1].upper()}{reached.message[1:]}. Go on?"
         answered = await self._questions.ask(question, (yes, "No, stop here"), multiple=False)
         return yes in answered.chosen
+
+
+def _limits(level: str, caps: Caps, spent: Spent | None = None) -> list[Limit]:
+    return [
+        Limit(
+            level,
+            name_of(kind),
+            amount_of(kind, cap),
+            "" if spent is None else _used(kind, spent),
+        )
+        for kind in KINDS
+        if (cap := caps.of(kind)) is not None
+    ]
+
+
+def _used(kind: Kind, spent: Spent) -> str:
+    if kind == "money" and spent.unpriced:
+        return f"over {amount_of(kind, spent.money)}" if spent.money else "unknown"
+    return amount_of(kind, spent.of(kind))
 
 
 async def _in_time(work: Coroutine[Any, Any, T], budget: Budget) -> T:

@@ -34,6 +34,7 @@ from agent.core.events import (
 from agent.core.limits import CLOSE_SECONDS, MAP_TOKENS
 from agent.core.messages import Message, ToolCall, Usage, UserMessage
 from agent.llm.protocol import Llm, Request, ToolSchema
+from agent.loop.brakes import name_of
 from agent.loop.context import Context
 from agent.loop.history import last_text
 from agent.loop.naming import Namer
@@ -47,7 +48,7 @@ from agent.session.home import Home
 from agent.session.journal import Journal, read
 from agent.session.mend import mending
 from agent.session.place import Chart, Workplace
-from agent.session.purse import Allowed, Purse
+from agent.session.purse import Allowed, Limit, Purse
 from agent.session.questions import OnAsk, Questions
 from agent.session.running import Running
 from agent.session.search import Hit, passages
@@ -289,6 +290,14 @@ class Session:
                 raise UserError("there is nothing to sum up yet")
 
         return self._run(summed)
+
+    def limits(self) -> list[Limit]:
+        """What may be spent and done, level by level, and what of it was."""
+        parts, _ = self._equipped
+        turns, had = parts.allowed.turns, str(self.state.turn)
+        steps = Limit("turn", name_of("steps"), str(parts.steps_max))
+        counted = [] if turns is None else [Limit("session", "turns", str(turns), had)]
+        return [*self.purse.limits(), *counted, steps]
 
     async def weigh(self) -> Weight:
         """What the model is sent next, part by part."""

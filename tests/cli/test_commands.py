@@ -9,7 +9,10 @@ from agent.cli.commands import COMMANDS, parse
 from agent.cli.styled import Line, diff_lines
 from agent.core.errors import UserError
 from agent.core.events import Record
-from agent.core.messages import AssistantMessage
+from agent.core.messages import AssistantMessage, Usage
+from agent.llm.protocol import Price
+from agent.loop.brakes import Budget, Caps
+from agent.session.purse import Allowed
 from agent.session.session import Session
 from agent.testing.model import Scripted
 from tests.session.rig import open_session, send
@@ -125,6 +128,52 @@ async def test_status_says_how_much_is_only_inside(tmp_path: Path) -> None:
     await talk.session.close()
 
     assert "  sync    ahead 3" in talk.shown
+
+
+async def test_budget_says_what_may_be_spent_and_what_was(tmp_path: Path) -> None:
+    usage = Usage(prompt=1_000, completion=100, cost=0.03)
+    model = Scripted([AssistantMessage("ok", usage=usage), AssistantMessage("ok")])
+    allowed = Allowed(
+        turn=Caps(tokens=50_000),
+        run=Caps(seconds=600),
+        session=Caps(money=5),
+        turns=20,
+        tree=Budget("tree", Caps(money=20)),
+        price_of=priced,
+    )
+    talk = Talk(open_session(tmp_path / "journal.jsonl", model, allowed=allowed)[0])
+    await send(talk.session, "do it")
+    await run("/budget", talk)
+
+    spent, head, *rows = talk.shown
+    assert spent.startswith(
+        "· spent by this session: money $0.0300, tokens 1,100, model requests 1"
+    )
+    assert head.split() == ["limit", "of", "on", "used", "at", "most"]
+    assert [row.split() for row in rows] == [
+        ["all", "begun", "together", "money", "$0.0300", "$20.0000"],
+        ["session", "money", "$0.0300", "$5.0000"],
+        ["each", "message", "time", "600", "s"],
+        ["each", "turn", "tokens", "50,000"],
+        ["session", "turns", "1", "20"],
+        ["each", "turn", "model", "requests", "20"],
+    ]
+    await talk.session.close()
+
+
+async def test_what_nobody_knows_the_price_of_is_not_free(tmp_path: Path) -> None:
+    usage = Usage(prompt=1_000, completion=100, cost=None)
+    model = Scripted([AssistantMessage("ok", usage=usage)])
+    talk = Talk(open_session(tmp_path / "journal.jsonl", model)[0])
+    await send(talk.session, "do it")
+    await run("/budget", talk)
+    await talk.session.close()
+
+    assert talk.shown[0].startswith("· spent by this session: money unknown, tokens 1,100, ")
+
+
+async def priced(model: str) -> Price | None:
+    return Price(0.0, 1e-6, 1_000)
 
 
 @pytest.mark.parametrize("text", ["/quit", "/exit"])
