@@ -25,7 +25,7 @@ SECONDS = 3_600.0
 _ASK = """
 import json, random, sys, time
 sys.path.insert(0, sys.argv[1])
-root, program, folder, count = sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])
+root, folder, count = sys.argv[2], sys.argv[3], int(sys.argv[4])
 from agent.toolbox.code import parsing
 from agent.toolbox.symbols import build, store, lsp as symbols, servers, consult
 from agent.toolbox.symbols.index import Index
@@ -36,7 +36,6 @@ parsing.use_grammars(folder)
 build.build(root, store.database(), folder)
 index = Index(root); index.refresh()
 lookup = Lookup(index)
-servers._known[index.root, "ty"] = program
 alone = lambda *_: None
 helped = servers.find
 chance = random.Random(7)
@@ -135,13 +134,13 @@ async def measure_truth(repository: Path, count: int) -> None:
         archive = folder / "toolbox.zip"
         files.write_whole(archive, bundle())
         given = {
-            "PATH": env.variable("PATH"),
+            "PATH": f"{program.parent}:{env.variable('PATH')}",
             "HOME": str(folder),
             "LANG": "C.UTF-8",
             "XDG_CACHE_HOME": str(folder / "cache"),
         }
         argv = [sys.executable, "-I", "-S", "-c", _ASK, str(archive), str(repository)]
-        argv += [str(program), grammars.for_local(sys.executable), str(count)]
+        argv += [grammars.for_local(sys.executable), str(count)]
         done = await process.run(argv, env=given, seconds=SECONDS)
     if done.exit_code:
         raise UserError("the measurement failed", done.stderr.decode("utf-8", "replace")[-3_000:])

@@ -122,6 +122,61 @@ def test_self_and_super_lead_up_to_the_classes_that_are_derived_from(tmp_path: P
         assert (places(answer)[0], answer["sure"]) == (first, "likely")
 
 
+RECEIVERS = """\
+from shapes import Disc, Shape, make
+from shapes import Other as Elsewhere
+
+
+class Page:
+    def __init__(self, given: "Disc"):
+        self.kept = Disc(1)
+        given.turn()
+
+    def show(self):
+        self.kept.turn()
+        other = Elsewhere()
+        other.turn()
+        with Disc(2) as held:
+            held.turn()
+        made = make("disc")
+        made.area()
+        Disc(len("x")).area()
+        Disc.of().area()
+        front.turn()
+
+
+front = Disc(4)
+"""
+
+
+def test_a_member_is_of_the_class_that_its_receiver_was_made_from(tmp_path: Path) -> None:
+    root = repository(
+        tmp_path / "s",
+        shapes="class Shape:\n    def area(self): pass\n\n"
+        "class Disc(Shape):\n    def turn(self): pass\n\n    @classmethod\n"
+        "    def of(cls) -> 'Disc': pass\n\n"
+        "class Other:\n    def turn(self): pass\n\n"
+        "def make(kind) -> Shape: pass\n",
+        aaa="class First:\n    def turn(self): pass\n    def area(self): pass\n"
+        "class Other:\n    def turn(self): pass\n",
+        page=RECEIVERS,
+    )
+    disc, other, shape = "shapes.py:5", "shapes.py:11", "shapes.py:2"
+    for line, name, first in (
+        (8, "turn", disc),  # a parameter that says its class
+        (11, "turn", disc),  # a part of the object
+        (13, "turn", other),  # by another name
+        (15, "turn", disc),  # opened
+        (17, "area", shape),  # a function says what it returns
+        (18, "area", shape),  # made on the spot, from a base
+        (19, "area", shape),  # a method says what it returns
+        (20, "turn", disc),  # the module's own
+        (2, "Other", "shapes.py:10"),  # an import that gives another name
+    ):
+        answer = ask(root, "definition", f"page.py:{line}:{name}")
+        assert (line, places(answer)[0], answer["sure"]) == (line, first, "likely")
+
+
 def test_callers_name_the_function_around(root: Path) -> None:
     answer = ask(root, "callers", "shop/bills.py:8")
     rows = [(group["path"], *row[:2]) for group in answer["groups"] for row in group["rows"]]

@@ -142,14 +142,24 @@ class Modules:
         return self._read[path]
 
     def origins(
-        self, path: str, language: str, name: str, before: str, defines: Callable[[str, str], bool]
+        self,
+        path: str,
+        language: str,
+        name: str,
+        before: str,
+        defines: Callable[[str, str], bool],
+        line: str = "",
     ) -> Optional[Set[str]]:
         """The files that `name`, used in `path` after `before` and a dot, is defined in.
 
         None where the imports say nothing of it. `defines` tells whether a file defines a name.
+        An import `line` that it is used in says it best: there it may be given another name.
         """
         imports = self.imports(path, language)
         bound = imports.names.get(before or name)
+        for origin in read(language, line).names.values() if line else ():
+            if origin.name == name:
+                bound = origin
         if bound is not None:
             wanted = name if before else (bound.name or name)
             if before and bound.name and not self._files(path, language, bound.module, bound.name):

@@ -72,6 +72,8 @@ class Lookup:
         self._see()
 
     def _see(self) -> None:
+        self._found: Dict[str, List[Found]] = {}
+        self.meant: Dict[Tuple[str, str, int], Optional[Found]] = {}
         self._live = self.index.live()
         self._blob_of = {path: blob for blob, paths in self._live.items() for path in paths}
         # All files there are: what passes a name on need not have it in its own text.
@@ -189,6 +191,8 @@ class Lookup:
 
     def definitions(self, name: str) -> List[Found]:
         """Every definition of a name, by path and line; promises of one where there is no other."""
+        if name in self._found:
+            return list(self._found[name])
         query = "SELECT blob FROM definition WHERE name=?"
         blobs = [blob for (blob,) in self._store.rows(query, name_id(name)) if blob in self._live]
         found: List[Found] = []
@@ -197,7 +201,8 @@ class Lookup:
             if file is not None:
                 named = (d for d in file.definitions if d.name == name)
                 found += [file.found(d) for d in named if d.kind not in rows.SCOPES]
-        return found
+        self._found[name] = found
+        return list(found)
 
     def defined(self, name: str) -> bool:
         """Whether anything in the tree is called so."""

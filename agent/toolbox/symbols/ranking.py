@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from agent.toolbox.symbols import rows
+from agent.toolbox.symbols import receivers, rows
 from agent.toolbox.symbols.lookup import Found, Lookup
 
 # What is looked for most often comes first.
@@ -14,12 +15,13 @@ _WEIGHT = {
     "class": 0, "struct": 0, "interface": 0, "trait": 0, "enum": 0, "union": 0, "type": 1,
     "function": 0, "method": 1, "module": 2, "macro": 1, "constant": 2, "variable": 3, "field": 3,
 }  # fmt: skip
-_BEFORE = re.compile(r"(super(?=\(\))|[A-Za-z_$][\w$]*)(?:\(\))?\s*(?:\?|!)?(?:\.|::|->)\s*$")
+_BEFORE = re.compile(
+    r"([A-Za-z_$][\w$]*)(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?\s*(?:\?|!)?(?:\.|::|->)\s*$"
+)
+_FRONT = re.compile(r"([A-Za-z_$][\w.$]*|[)\]])\??\.$")
 _IMPORTS = re.compile(r"\s*(?:from|import|export|use|using|require|#\s*include)\b")
-FAR = 99
-BASES_MAX = 40
+FAR = 999
 _MEMBERS = frozenset(("method", "field", "function", "constant"))
-_CLASSES = frozenset(("class", "struct", "interface", "trait", "enum"))
 _SCRIPTS = ("javascript", "typescript", "tsx")
 # Where a name of another file must be imported, and where a member needs what it is a member of.
 _IMPORTED = frozenset(("python", *_SCRIPTS))
@@ -28,13 +30,14 @@ _OWN = frozenset(("self", "cls", "this", "super", "@"))
 
 
 class Use(NamedTuple):
-    """Where a name is used: what stands before it and a dot is `before`."""
+    """Where a name is used: what stands before it and a dot is `before`, `front` before that."""
 
     path: str
     line: int
     name: str
     before: str
     member: bool
+    front: str = ""
 
 
 def use_of(lookup: Lookup, path: str, line: int, name: str) -> Use:
@@ -52,7 +55,9 @@ def uses_of(lookup: Lookup, path: str, line: int, name: str) -> List[Use]:
         head = text[: match.start()]
         before = _BEFORE.search(head)
         member = bool(re.search(r"(?:\.|::|->)\s*$", head))
-        uses[Use(path, line, name, before.group(1) if before else "", member)] = None
+        front = _FRONT.search(head[: before.start()]) if before else None
+        told = before.group(1) if before else "", member, front.group(1) if front else ""
+        uses[Use(path, line, name, *told)] = None
     return list(uses) or [Use(path, line, name, "", False)]
 
 
@@ -61,14 +66,19 @@ def origins(lookup: Lookup, use: Use) -> Optional[Set[str]]:
     file = lookup.file(use.path)
     if file is None or use.before in _OWN or (use.member and not use.before):
         return None
-    return lookup.modules.origins(use.path, file.language, use.name, use.before, lookup.defines)
+    text = "" if use.before else lookup.line(use.path, use.line)
+    line = text if _IMPORTS.match(text) else ""
+    names = use.name, use.before
+    return lookup.modules.origins(use.path, file.language, *names, lookup.defines, line)
 
 
-def ranked(lookup: Lookup, found: Sequence[Found], use: Optional[Use]) -> List[Found]:
+def ranked(
+    lookup: Lookup, found: Sequence[Found], use: Optional[Use], at: Optional[Place] = None
+) -> List[Found]:
     """The likeliest first; without a use, what is neither test nor generated nor of others."""
     if use is None:
         return sorted(found, key=_plain)
-    place = Place(lookup, use)
+    place = at or Place(lookup, use)
 
     def key(one: Found) -> Tuple[object, ...]:
         said = place.says(one)
@@ -98,15 +108,16 @@ YES, MAYBE, NO = "yes", "maybe", "no"
 class Place:
     """Where a name is used, and what that says about which definition is meant."""
 
-    def __init__(self, lookup: Lookup, use: Use) -> None:
+    def __init__(self, lookup: Lookup, use: Use, far: bool = True) -> None:
         self._lookup = lookup
         self._use = use
+        self._far = far
         file = lookup.file(use.path)
         self._language = file.language if file is not None else ""
         one = file.at(use.line) if file is not None else None
         self._around = file.qualified(one).split(".") if file is not None and one else []
         self._said = origins(lookup, use)
-        self._classes: Optional[List[str]] = None
+        self._classes: Optional[List[Found]] = None
 
     def says(self, one: Found) -> str:
         """Whether `one` is meant here."""
@@ -131,6 +142,8 @@ class Place:
                 return YES
             return YES if self.nearness(one) < FAR and self._nearest() == one else MAYBE
         if use.before:
+            if self.nearness(one) < FAR:
+                return YES if self._nearest() == one else MAYBE
             return YES if parent == use.before else MAYBE
         if use.member or self._language not in _EXPLICIT:
             return MAYBE
@@ -138,55 +151,70 @@ class Place:
         return YES if inside and not _in_function(self._around, parent) else NO
 
     def nearness(self, one: Found) -> int:
-        """How far up in the classes around, by their bases, a member of `self` or `super` is."""
-        if self._use.before not in _OWN:
-            return FAR
+        """How far up a member is in the classes of what it is a member of, and their bases."""
         if self._classes is None:
-            self._classes = self._bases()
+            self._classes = self._lineage()
         parent = _parent(one)
-        return self._classes.index(parent) if parent in self._classes else FAR
+        for index, known in enumerate(self._classes):
+            if known.name == parent:
+                return 2 * index + (known.path != one.path)
+        return FAR
 
     def _nearest(self) -> Optional[Found]:
         found = self._lookup.definitions(self._use.name)
         found = [one for one in found if self.nearness(one) < FAR]
         return min(found, key=lambda one: (self.nearness(one), *_plain(one)), default=None)
 
-    def _bases(self) -> List[str]:
-        """The class around and those it is derived from, by name, nearest first."""
-        file = self._lookup.file(self._use.path)
+    def _lineage(self) -> List[Found]:
+        """The class of what stands before the dot and those it is derived from, nearest first."""
+        use, lookup = self._use, self._lookup
+        if not self._far or not use.before:
+            return []
+        meant = functools.partial(_meant, lookup)
+        if use.before not in _OWN:
+            part = use.front in _OWN
+            word = f"{use.front}.{use.before}" if use.front and not part else use.before
+            return receivers.classes_of(lookup, use.path, use.line, word, part, meant)
+        file = lookup.file(use.path)
         own = next(
             (
                 d
                 for name in reversed(self._around)
                 for d in (file.definitions if file is not None else ())
-                if d.name == name and d.kind in _CLASSES and d.line <= self._use.line <= d.end
+                if d.name == name and d.kind in receivers.CLASSES and d.line <= use.line <= d.end
             ),
             None,
         )
-        if own is None:
+        if file is None or own is None:
             return []
-        names, waiting = [own.name], _derived_from(own.signature)
-        for _ in range(BASES_MAX):
-            if not waiting:
-                break
-            name = waiting.pop(0)
-            if name not in names:
-                names.append(name)
-                found = ranked(self._lookup, self._lookup.definitions(name), None)
-                waiting += _derived_from(found[0].definition.signature) if found else []
-        return names[1:] if self._use.before == "super" else names
+        known = receivers.lineage(lookup, file.found(own), meant)
+        return known[1:] if use.before == "super" else known
 
     def _open(self) -> bool:
         """Whether a file takes every name of some module."""
         return bool(self._lookup.modules.imports(self._use.path, self._language).stars)
 
 
-def _derived_from(signature: str) -> List[str]:
-    """The names of the classes that a signature names as bases."""
-    match = re.search(r"\((.*)\)|\b(?:extends|implements)\b(.*)|:(.*)", signature)
-    inner = next((part for part in match.groups() if part), "") if match else ""
-    inner = re.sub(r"\[[^\]]*\]|<[^>]*>|\w+\s*=\s*[\w.]+", "", inner)
-    return [part.split(".")[-1].strip() for part in re.split(r"[,\s]+", inner) if part.strip()]
+def _meant(lookup: Lookup, dotted: str, path: str, line: int) -> Optional[Found]:
+    """The class or function that a dotted name in a line is; no further classes are asked."""
+    key = dotted, path, line
+    if key not in lookup.meant:
+        lookup.meant[key] = _sought(lookup, dotted, path, line)
+    return lookup.meant[key]
+
+
+def _sought(lookup: Lookup, dotted: str, path: str, line: int) -> Optional[Found]:
+    front, _, name = dotted.rpartition(".")
+    use = Use(path, line, name, front.rpartition(".")[2], bool(front))
+    kinds = (*receivers.CLASSES, "function")
+    file = lookup.file(path)
+    names = lookup.modules.imports(path, file.language).names if file is not None else {}
+    called = names[name].name or name if name in names and not front else name
+    found = [one for one in lookup.definitions(called) if one.definition.kind in kinds]
+    place = Place(lookup, use, far=False)
+    said = {one: place.says(one) for one in found}
+    meant = ranked(lookup, [one for one in found if said[one] != NO], use, place)
+    return meant[0] if meant else None
 
 
 def _parent(one: Found) -> str:
