@@ -136,12 +136,13 @@ async def test_a_terminal_is_the_programs_own_and_has_the_size_it_is_told() -> N
         await program.resize(Size(50, 120))
         await program.send(b"stty size\n")
         await until(output, b"50 120")
-        # Ctrl-C ends what runs in the foreground and not the shell; job control works.
-        await program.send(b"sleep 86382\n")
-        await until(output, b"sleep 86382\r\n")
+        # Ctrl-C ends what runs in the foreground and not the shell; job control works. Until it
+        # says something itself it may not be in the foreground yet, and would go on.
+        await program.send(b"sh -c 'echo $((6 * 7)); exec sleep 86382'\n")
+        await until(output, b"42\r\n")
         await program.send(b"\x03")
-        await program.send(b"echo $((40 + 2))\n")
-        await until(output, b"42")
+        await program.send(b"echo $((40 + 3))\n")
+        await until(output, b"43")
         await program.send(b"exit 9\n")
         async for _ in output:
             pass
