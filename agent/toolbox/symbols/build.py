@@ -40,6 +40,7 @@ WORKER_MEMORY_BYTES = 1_500_000_000
 WORKERS = 2
 BATCH = 16
 PIPE_BYTES = 262_144
+CACHE_KB = 4_096
 COMMIT_FILES = 200
 COMMIT_SECONDS = 0.7
 ROUNDS = 5
@@ -157,6 +158,8 @@ def build(
     """Parse all that is missing, in rounds: the tree may change meanwhile."""
     until = time.monotonic() + seconds
     index = Index(root, database)
+    # Writing in the order of the keys needs no more; it is memory for as long as the build runs.
+    index.store.run("PRAGMA cache_size=-%d" % CACHE_KB)
     _forget_old(index.store.path)
     try:
         for _ in range(ROUNDS):

@@ -41,14 +41,14 @@ _TESTS = re.compile(
 )
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def name_id(text: str) -> int:
     """The number of a name: 48 bits of a hash, so that no process must ask another for it."""
     data = text.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=6).digest(), "big")
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=4_096)
 def parts(text: str) -> Tuple[str, ...]:
     """The words in a name or a path: `RepoMap.get_tags` has repo, map, get, tag."""
     return tuple(_stem(part.lower()) for part in _PART.findall(text) if len(part) > 1)
