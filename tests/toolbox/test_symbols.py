@@ -177,6 +177,21 @@ def test_a_member_is_of_the_class_that_its_receiver_was_made_from(tmp_path: Path
         assert (line, places(answer)[0], answer["sure"]) == (line, first, "likely")
 
 
+def test_a_line_that_nobody_wrote_is_no_evidence(tmp_path: Path) -> None:
+    """It is passed over: the patterns would take a day for this one."""
+    long = "with a(one) one " * 60_000
+    root = repository(
+        tmp_path / "s",
+        shapes="class Disc:\n    def turn(self): pass\n\nclass Other:\n    def turn(self): pass\n",
+        page="import shapes\n\n\ndef run():\n    one = shapes.Other()\n"
+        f"    x = '{long}'\n    one.turn()\n",
+    )
+
+    answer = ask(root, "definition", "page.py:7:turn")
+
+    assert places(answer)[0] == "shapes.py:5"
+
+
 def test_callers_name_the_function_around(root: Path) -> None:
     answer = ask(root, "callers", "shop/bills.py:8")
     rows = [(group["path"], *row[:2]) for group in answer["groups"] for row in group["rows"]]

@@ -15,6 +15,8 @@ from agent.toolbox.symbols.lookup import File, Found, Lookup
 
 BASES_MAX = 40
 LINES_MAX = 1_500
+LINE_CHARS = 1_000
+"""Nobody wrote a longer line, and the patterns here take time that grows faster than it."""
 CLASSES = frozenset(("class", "struct", "interface", "trait", "enum"))
 READ = frozenset(("python", "javascript", "typescript", "tsx"))
 """The languages whose ways to say it are known here."""
@@ -85,13 +87,13 @@ def _assigned(
     given = _given(front, name)
     told = functools.partial(_told, lookup, name, file.path, resolve)
     for number in numbers[:LINES_MAX]:
-        found = told(given, number, lines[number - 1]) if name in lines[number - 1] else None
+        found = told(given, number, lines[number - 1])
         if found is not None:
             return found
     if not own and around:
         given = _given(r"^(?:export\s+)?(?:(?:const|let|var)\s+)?", name)
         for number, text in enumerate(lines[:LINES_MAX], 1):
-            found = told(given, number, text) if name in text else None
+            found = told(given, number, text)
             if found is not None:
                 return found
     return None
@@ -115,6 +117,8 @@ def _told(
     text: str,
 ) -> Optional[Found]:
     """The class that a line says something is of."""
+    if name not in text or len(text) > LINE_CHARS:
+        return None
     for match in given.finditer(text):
         for word in filter(None, (match["said"], match["made"], match["opened"])):
             if word != name:
