@@ -16,16 +16,16 @@ def run_job(job: Coroutine[Any, Any, int], *, tidy: bool = False) -> int:
     """The exit code of `job`; with `tidy` what crashes left behind is removed meanwhile."""
 
     async def whole() -> int:
-        process.spare_threads()
-        try:
-            if not tidy:
-                return await job
-            from agent.cli.reap import in_the_background
+        with process.spare_threads():
+            try:
+                if not tidy:
+                    return await job
+                from agent.cli.reap import in_the_background
 
-            async with in_the_background():
-                return await job
-        finally:
-            await shutdown()
+                async with in_the_background():
+                    return await job
+            finally:
+                await shutdown()
 
     code: int = Exit.INTERRUPTED
     # What is left after the job is of no use to anybody: a thread, a connection that does not end.

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,15 +140,23 @@ async def _collect(stream: asyncio.StreamReader | None, limit: int) -> tuple[byt
     return bytes(kept), cut
 
 
-def spare_threads() -> None:
-    """Have the running loop hear of the end of programs without a thread for each.
+@contextlib.contextmanager
+def spare_threads() -> Generator[None]:
+    """Have the running loop meanwhile hear of the end of programs without a thread for each.
 
-    As newer Pythons do by themselves.
+    As newer Pythons do by themselves. Other loops of this process cannot start programs until then.
     """
-    if sys.version_info < (3, 12):
-        watcher = asyncio.PidfdChildWatcher()
-        watcher.attach_loop(asyncio.get_running_loop())
-        asyncio.set_child_watcher(watcher)  # pyright: ignore[reportDeprecated]
+    if sys.version_info >= (3, 12):
+        yield
+        return
+    before = asyncio.get_child_watcher()  # pyright: ignore[reportDeprecated]
+    watcher = asyncio.PidfdChildWatcher()
+    watcher.attach_loop(asyncio.get_running_loop())
+    asyncio.set_child_watcher(watcher)  # pyright: ignore[reportDeprecated]
+    try:
+        yield
+    finally:
+        asyncio.set_child_watcher(before)  # pyright: ignore[reportDeprecated]
 
 
 def kill_group(pid: int) -> None:

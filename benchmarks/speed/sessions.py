@@ -76,7 +76,11 @@ class Figures:
 
 async def many_sessions(count: int, real: int) -> Figures:
     """Run `count` sessions side by side, `real` of them in local sandboxes, and look at them."""
-    process.spare_threads()
+    with process.spare_threads():
+        return await _many_sessions(count, real)
+
+
+async def _many_sessions(count: int, real: int) -> Figures:
     figures = Figures(count, real)
     words = [f"canary{secrets.token_hex(8)}" for _ in range(count)]
     with files.temporary_dir("glovebox-sessions-", shared=True) as folder:

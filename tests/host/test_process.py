@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.host.process import ProcessTimeout, run
+from agent.host.process import ProcessTimeout, run, spare_threads
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -30,3 +30,17 @@ async def test_a_cancelled_run_leaves_nothing_running() -> None:
     with pytest.raises(asyncio.CancelledError):
         async with asyncio.timeout(30):
             await task
+
+
+def test_a_loop_that_spares_threads_leaves_other_loops_as_they_were() -> None:
+    async def starts() -> int:
+        return (await run(["true"], env=ENV, seconds=60)).exit_code
+
+    async def spares() -> int:
+        with spare_threads():
+            return await starts()
+
+    with asyncio.Runner() as other:
+        assert other.run(starts()) == 0
+        assert asyncio.run(spares()) == 0
+        assert other.run(starts()) == 0
