@@ -40,9 +40,9 @@ mkdir "{PLACE}/shell/$name" || exit 96
 pipe={PLACE}/shell/$name/out
 mkfifo "$pipe" || exit 96
 (
-  exec <"$pipe"
-  rm -f "$pipe"
-  cd "{PLACE}/shell/$name" || exit 96
+  cd "{PLACE}/shell/$name" || exit 96  # first: the script begins with the pipe, and may remove it
+  exec <out
+  rm -f out
   n=0
   carry() {{ echo "@$name $n {Kind.LIVE.value} $1"; n=$((n + 1)); }}
   while [ "$room" -gt 0 ] && piece=$(dd bs=49152 count=1 2>/dev/null | base64 | tr -d '\n') &&
