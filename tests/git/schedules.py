@@ -586,11 +586,17 @@ def _broken() -> None:
     raise SandboxLost("the sandbox is gone", "it was a test")
 
 
+_OURS, _OTHERS = set[int](), set[int]()
+"""Children of ours that `fork` made since the last `settle`, and those that were there before."""
+
+
 def fork(job: Callable[[], Any]) -> int:
     """Run `job` in a process of its own; call `settle` once it has ended."""
     _adopt(True)
+    _OTHERS.update(_parents().get(os.getpid(), []) if not _OURS else [])
     pid = os.fork()
     if pid:
+        _OURS.add(pid)
         return pid
     code = 1
     try:
@@ -611,14 +617,7 @@ def kill_family(pid: int, *, whole: bool) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            parents.setdefault(parent, []).append(int(entry.name))
+    parents = _parents()
     found, todo = list[int](), [pid]
     while todo:
         children = parents.get(todo.pop(), [])
@@ -627,13 +626,27 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def _parents() -> dict[int, list[int]]:
+    """The children of every process."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    return parents
+
+
 def settle() -> None:
     """Wait for programs that a killed host left running: `fork` made them come to us."""
-    try:
-        while True:
-            os.waitpid(-1, 0)
-    except ChildProcessError:
-        _adopt(False)
+    while left := set(_parents().get(os.getpid(), [])) - _OTHERS:
+        for pid in left:
+            os.waitpid(pid, 0)
+    _adopt(False)
+    _OURS.clear()
+    _OTHERS.clear()
 
 
 def _adopt(orphans: bool) -> None:
