@@ -39,9 +39,9 @@ def volumes() -> set[str]:
     return set(run("volume", "ls", "-q", "--filter", "dangling=true").split())
 
 
-async def no_volumes_left() -> None:
-    """Wait until all that are there now are gone: of others' containers some are in the making."""
-    there = volumes()
+async def no_volumes_left(before: set[str]) -> None:
+    """Wait until all that came since are gone: of others' containers some are in the making."""
+    there = volumes() - before
     while there:
         await asyncio.sleep(0.1)
         there &= volumes()
@@ -175,7 +175,7 @@ def _host(root: Path, spec: SandboxSpec, stop: str) -> subprocess.Popen[bytes]:
 
 
 async def test_a_start_cancelled_at_any_moment_leaves_nothing() -> None:
-    chance = random.Random(3)
+    chance, before = random.Random(3), volumes()
     with docker_backend() as backend:
         for _ in range(8):
             spec = replace(docker_spec(), network="list", hosts=("example.org",))
@@ -186,7 +186,7 @@ async def test_a_start_cancelled_at_any_moment_leaves_nothing() -> None:
             if not task.cancelled():
                 await backend.destroy(task.result().ref)
             assert left([spec.session]) == []
-    await no_volumes_left()
+    await no_volumes_left(before)
 
 
 async def test_what_labels_say_is_found_and_nothing_else() -> None:
@@ -238,6 +238,7 @@ def changed() -> Generator[str]:
 
 
 async def test_what_an_image_brings_along_is_not_taken(changed: str) -> None:
+    before = volumes()
     with docker_backend() as backend:
         sandbox = await backend.create(replace(docker_spec(), image=changed))
         script = (
@@ -249,7 +250,7 @@ async def test_what_an_image_brings_along_is_not_taken(changed: str) -> None:
     assert int(user) >= 20_000 and directory == "/workspace"
     assert java == "/usr/lib/jvm"
     assert "canary-of-the-image" not in said
-    await no_volumes_left()
+    await no_volumes_left(before)
 
 
 async def test_an_image_without_what_is_needed_is_named_with_what_it_lacks() -> None:
