@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,12 +11,12 @@ from agent.app import Options
 from agent.cli import outcome
 from agent.cli.exits import Exit
 from agent.cli.lines import cost_text, problem_text
+from agent.cli.stopping import stopping
 from agent.core.errors import UserError
 from agent.core.text import one_line, terminal_safe
 from agent.race import Race, Runner
 
 _SHOWN_LINES = 5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def race(
@@ -34,14 +33,11 @@ async def race(
         raise UserError("the task is empty", "say what is to be done")
     one = Race(options, _say)
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, one.stop)
-    runners = await one.begin(models)
-    numbers = ", ".join(str(runner.number) for runner in runners)
-    print(f"· sessions {numbers}; `glovebox watch` shows them", file=sys.stderr)
-    ranked = await one.run(runners, text, check)
-    for number in _SIGNALS:
-        loop.remove_signal_handler(number)
+    with stopping(one.stop, lambda: loop.call_soon_threadsafe(one.stop)):
+        runners = await one.begin(models)
+        numbers = ", ".join(str(runner.number) for runner in runners)
+        print(f"· sessions {numbers}; `glovebox watch` shows them", file=sys.stderr)
+        ranked = await one.run(runners, text, check)
     if one.stopped:
         print(terminal_safe(_stopped(ranked)), file=sys.stderr)
         return Exit.INTERRUPTED

@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def stopping(first: Callable[[], None], again: Callable[[], None]) -> Generator[None]:
+def stopping(first: Callable[[], object], again: Callable[[], object]) -> Generator[None]:
     """Have `first` called in the event loop at the first signal, and `again` at each further one.
 
     `again` runs wherever the process is, also when the event loop is stuck.

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import queue
 import re
+import signal
+import subprocess
 import threading
 from typing import Any
 
@@ -114,3 +118,31 @@ def test_control_c_ends_all_attempts_and_brings_their_work_home(tty: Terminal, u
     assert user.git("show", "glovebox/2:add.py") + "\n" == WRONG
     assert user.fingerprint() == before
     assert bubblewraps(user) == []
+
+
+def test_one_that_is_to_outlive_its_terminal_does(user: User) -> None:
+    user.start(FILES)
+    begun, script = queue.Queue[int](1), attempts(RIGHT, WRONG)
+    hung_up = threading.Event()
+
+    def hangs_up(request: dict[str, Any]) -> Answer:
+        if not hung_up.is_set():
+            os.kill(begun.get(timeout=60), signal.SIGHUP)
+            hung_up.set()
+        return script(request)
+
+    with OpenAIServer(hangs_up) as server:
+        words = ("--model", MODEL, "race", "2", "mend add", "--check", CHECK)
+        with subprocess.Popen(
+            user.argv(*words),
+            env=user.with_server(server),
+            cwd=user.repo,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),  # as nohup does
+        ) as process:
+            begun.put(process.pid)
+            shown = process.communicate(timeout=240)[0].decode()
+    assert process.returncode == 0, shown
+    assert hung_up.is_set() and "session 1 is the best" in shown
