@@ -23,9 +23,12 @@ def settings_of(obj: Any, flags: dict[str, Any]) -> config.Settings:
     return config.load(directory, {key: merged.get(key) for key in config.KEYS})
 
 
+def options_of(obj: Any, at: Path | None, flags: dict[str, Any], **more: Any) -> Options:
+    """What opens a session of the repository in `at`, or in the one named before the subcommand."""
+    directory = at or obj[0]
+    return Options(directory, settings_of((directory, obj[1]), flags), **more)
+
+
 def reopened(obj: Any, session: str, at: Path | None) -> Options:
     """What opens a session again for something that needs no model."""
-    directory = at or obj[0]
-    return Options(
-        directory, settings_of((directory, obj[1]), {}), resume=session, needs_model=False
-    )
+    return options_of(obj, at, {}, resume=session, needs_model=False)

@@ -260,7 +260,7 @@ class Repl:
             commands=[(c.name, c.about) for c in COMMANDS],
             paths=self._files,
         )
-        if not env.interactive() or env.variable("TERM", "dumb") in terminal.CANNOT_DRAW:
+        if not env.interactive() or not terminal.can_redraw(terminal.STDOUT):
             from agent.cli.plain import Plain
 
             return Plain(keys)

@@ -15,7 +15,7 @@ from typing import Self
 
 PIECE_BYTES = 65_536
 STDIN, STDOUT, STDERR = 0, 1, 2
-CANNOT_DRAW = ("dumb", "unknown")
+_CANNOT_DRAW = ("dumb", "unknown")
 """Values of TERM."""
 
 # What a program may have left behind: the other screen, a hidden cursor, mouse reports, bracketed
@@ -33,7 +33,7 @@ def is_terminal(descriptor: int) -> bool:
 
 def can_redraw(descriptor: int) -> bool:
     """Whether it is a terminal on which a line can be written anew."""
-    return is_terminal(descriptor) and os.environ.get("TERM", "dumb") not in CANNOT_DRAW
+    return is_terminal(descriptor) and os.environ.get("TERM", "dumb") not in _CANNOT_DRAW
 
 
 def size(descriptor: int = STDOUT) -> tuple[int, int]:

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from agent.app import Options
-from agent.cli.given import AT, settings_of
+from agent.cli.given import AT, options_of
 from agent.cli.running import run_job
 
 
@@ -30,9 +29,7 @@ def shell(obj: Any, words: tuple[str, ...], new: bool, tty: bool, **flags: Any) 
     from agent.cli.shell import Shell, session_and_command
 
     resume, command = session_and_command(words, new=new)
-    at = flags.pop("at") or obj[0]
-    settings = settings_of((at, obj[1]), flags)
-    options = Options(at, settings, resume=resume, needs_model=False)
+    options = options_of(obj, flags.pop("at"), flags, resume=resume, needs_model=False)
     return run_job(Shell(command, tty=tty).run(options), tidy=True)
 
 

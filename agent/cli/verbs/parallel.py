@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from agent import config
-from agent.app import Options
-from agent.cli.given import AT, settings_of
+from agent.cli.given import AT, options_of
 from agent.cli.running import run_job
 
 
@@ -34,8 +33,7 @@ def spawn(obj: Any, tasks: tuple[str, ...], at: Path | None, **flags: Any) -> An
     base, name = flags.pop("base"), flags.pop("name")
     if name and len(tasks) > 1:
         raise click.UsageError("--name is for one task; `glovebox rename N NAME` names the others")
-    directory = at or obj[0]
-    options = Options(directory, settings_of((directory, obj[1]), flags), base=base)
+    options = options_of(obj, at, flags, base=base)
     return run_job(spawn(options, tasks, name))
 
 
@@ -64,8 +62,7 @@ def race(obj: Any, count: int, task: str, at: Path | None, **flags: Any) -> Any:
     names = [name.strip() for name in flags.pop("models").split(",") if name.strip()]
     if names:
         flags["model"] = names[0]
-    directory = at or obj[0]
-    options = Options(directory, settings_of((directory, obj[1]), flags), base=base)
+    options = options_of(obj, at, flags, base=base)
     names = names or [config.require_model(options.settings)]
     models = [names[at % len(names)] for at in range(count)]
     return run_job(race(options, task, models, check, yes=yes, keep=keep), tidy=True)
@@ -115,8 +112,7 @@ def attach(obj: Any, session: str, at: Path | None, **flags: Any) -> Any:
     """
     from agent.cli.repl import Repl
 
-    directory = at or obj[0]
-    options = Options(directory, settings_of((directory, obj[1]), flags), resume=session)
+    options = options_of(obj, at, flags, resume=session)
     return run_job(Repl(options, join=True).run(), tidy=True)
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from agent.app import Options
-from agent.cli.given import AT, FILE, settings_of
+from agent.cli.given import AT, FILE, options_of
 from agent.cli.running import run_job
 
 
@@ -49,8 +48,7 @@ def fork(obj: Any, session: str, turn: int | None, at: Path | None) -> Any:
     """
     from agent.cli.sessions import fork
 
-    directory = at or obj[0]
-    options = Options(directory, settings_of((directory, obj[1]), {}), needs_model=False)
+    options = options_of(obj, at, {}, needs_model=False)
     return run_job(fork(options, session, turn), tidy=True)
 
 
@@ -67,8 +65,7 @@ def read_in(obj: Any, file: Path, at: Path | None, **flags: Any) -> Any:
     """
     from agent.cli.sessions import read_in
 
-    directory = at or obj[0]
-    options = Options(directory, settings_of((directory, obj[1]), flags), needs_model=False)
+    options = options_of(obj, at, flags, needs_model=False)
     return run_job(read_in(options, file), tidy=True)
 
 
