@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -70,18 +70,19 @@ every_kind = pytest.mark.parametrize("kind", EVERYTHING)
 class Shared:
     """One sandbox for several tests, each of which leaves it as it found it."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, opened: AbstractAsyncContextManager[Any], kind: str = "") -> None:
+        self.kind = kind
         self._runner = asyncio.Runner()
         self._opened = contextlib.AsyncExitStack()
         try:
-            self._sandbox = self._runner.run(self._opened.enter_async_context(kind.sandbox()))
+            self.sandbox = self._runner.run(self._opened.enter_async_context(opened))
         except BaseException:  # skipped as well: nobody will close what was not made
             self._runner.close()
             raise
 
-    def run(self, work: Callable[[Sandbox], Coroutine[Any, Any, Result]]) -> Result:
+    def run(self, work: Callable[[Any], Coroutine[Any, Any, Result]]) -> Result:
         """What `work` returns for the sandbox."""
-        return self._runner.run(work(self._sandbox))
+        return self._runner.run(work(self.sandbox))
 
     def close(self) -> None:
         """End the sandbox; it must not leave anything."""
@@ -90,7 +91,7 @@ class Shared:
 
 
 def _shared(kind: Kind) -> Iterator[Shared]:
-    sandbox = Shared(kind)
+    sandbox = Shared(kind.sandbox())
     yield sandbox
     sandbox.close()
 

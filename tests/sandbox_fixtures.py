@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import os
 import secrets
 import sys
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import Any
 
 from agent.host import files
 from agent.sandbox.local import LocalBackend, LocalSandbox
 from agent.sandbox.protocol import SandboxSpec
-from agent.sandbox.toolbox import ToolboxClient, bundle
+from agent.sandbox.toolbox import LIMITS, ToolboxClient, bundle
 
 TOOLBOX_PYTHON = os.environ.get("GB_TOOLBOX_PYTHON", sys.executable)
 """Runs the toolbox where there is no sandbox around it; the oldest promised one is worth a run."""
@@ -65,3 +68,18 @@ async def bare_toolbox(folder: Path) -> AsyncGenerator[ToolboxClient]:
         finally:
             await client.close()
             await process.wait()
+
+
+def once_argv(folder: Path, op: str, **arguments: Any) -> list[str]:
+    """The command of a toolbox that answers this one request in `folder`."""
+    archive = folder / "toolbox.zip"
+    archive.write_bytes(bundle())
+    ask = {
+        "id": "x",
+        "op": op,
+        "arguments": arguments,
+        "limits": {**LIMITS, "workdir": str(folder), "changing": str(folder / "lock")},
+        "environment": {"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
+    }
+    word = base64.b64encode(json.dumps(ask).encode()).decode()
+    return [TOOLBOX_PYTHON, "-I", "-S", str(archive), "once", word]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
@@ -13,6 +12,7 @@ from agent.core.errors import SandboxError, SandboxUnavailable
 from agent.sandbox.daytona import network
 from agent.sandbox.daytona.plain import INLINE_BYTES, Heard, PlainMachine
 from agent.testing import contracts
+from tests.backends import Shared
 from tests.daytona_fixtures import DaytonaBackend, new_spec, serving, use
 from tests.e2e.conftest import user
 from tests.e2e.rig import MODEL, User
@@ -39,31 +39,11 @@ async def plain_machine(backend: DaytonaBackend) -> AsyncGenerator[PlainMachine]
         await backend.destroy(sandbox.ref)
 
 
-class Shared:
-    """One box for all tests of a kind, each of which leaves it as it found it."""
-
-    def __init__(self, kind: str, backend: DaytonaBackend) -> None:
-        self.kind = kind
-        self._runner = asyncio.Runner()
-        self._opened = plain_machine(backend)
-        self.sandbox = self._runner.run(self._opened.__aenter__())
-
-    def run(self, work: Callable[[PlainMachine], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            await work(self.sandbox)
-
-        self._runner.run(whole())
-
-    def close(self) -> None:
-        with self._runner:
-            self._runner.run(self._opened.__aexit__(None, None, None))
-
-
 @pytest.fixture(scope="module", params=["linux", "busybox"])
 def plain(request: pytest.FixtureRequest) -> Iterator[Shared]:
     with pytest.MonkeyPatch.context() as patch, serving() as server:
         server.poor = request.param
-        shared = Shared(request.param, use(server, patch))
+        shared = Shared(plain_machine(use(server, patch)), request.param)
         yield shared
         shared.close()
 

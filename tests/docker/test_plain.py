@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,7 @@ from agent.core.errors import SandboxError, SandboxLacks
 from agent.host import files
 from agent.sandbox.docker.plain import PlainContainer
 from agent.testing import contracts
+from tests.backends import Shared
 from tests.docker.engine import docker_backend, remove, run
 from tests.docker.plain import KINDS, plain_image, plain_sandbox, plain_spec
 from tests.e2e.rig import MODEL, User
@@ -27,33 +26,9 @@ from tests.servers.openai import OpenAIServer, call, reply, say
 pytestmark = [pytest.mark.docker, pytest.mark.sandbox, pytest.mark.slow]
 
 
-class Shared:
-    """One container for all tests of a kind, each of which leaves it as it found it."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._runner = asyncio.Runner()
-        self._opened = plain_sandbox(kind, "list")
-        try:
-            self.sandbox = self._runner.run(self._opened.__aenter__())
-        except BaseException:  # skipped as well: nobody will close what was not made
-            self._runner.close()
-            raise
-
-    def run(self, work: Callable[[Any], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            await work(self.sandbox)
-
-        self._runner.run(whole())
-
-    def close(self) -> None:
-        with self._runner:
-            self._runner.run(self._opened.__aexit__(None, None, None))
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def plain(request: pytest.FixtureRequest) -> Iterator[Shared]:
-    shared = Shared(request.param)
+    shared = Shared(plain_sandbox(request.param, "list"), request.param)
     yield shared
     shared.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import shutil
@@ -14,9 +15,9 @@ from typing import Any
 import pytest
 
 from agent.core import limits
-from agent.sandbox.toolbox import LIMITS, ToolboxClient, bundle
+from agent.sandbox.toolbox import ToolboxClient
 from agent.toolbox.programs import joblog
-from tests.sandbox_fixtures import TOOLBOX_PYTHON, bare_toolbox
+from tests.sandbox_fixtures import bare_toolbox, once_argv
 
 LONG = 60.0
 
@@ -295,22 +296,9 @@ async def test_what_lies_in_their_folders_is_not_believed(tmp_path: Path) -> Non
 
 
 async def test_one_process_for_each_question_knows_them_too(tmp_path: Path) -> None:
-    archive = tmp_path / "toolbox.zip"
-    archive.write_bytes(bundle())
-
     def once(op: str, **arguments: Any) -> dict[str, Any]:
-        import base64
-
-        ask = {
-            "id": "x",
-            "op": op,
-            "arguments": arguments,
-            "limits": {**LIMITS, "workdir": str(tmp_path), "changing": str(tmp_path / "lock")},
-            "environment": {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)},
-        }
-        word = base64.b64encode(json.dumps(ask).encode()).decode()
         done = subprocess.run(
-            [TOOLBOX_PYTHON, "-I", "-S", str(archive), "once", word],
+            once_argv(tmp_path, op, **arguments),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=limits.TOOLBOX_ANSWER_SECONDS,

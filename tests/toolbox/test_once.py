@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import os
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from agent.sandbox.toolbox import LIMITS, bundle
-from tests.sandbox_fixtures import TOOLBOX_PYTHON
+from tests.sandbox_fixtures import once_argv
 
 TICKING = "(n=0; while echo tick; do n=$((n + 1)); echo $n >ticks; sleep 0.01; done) & echo $! >pid"
 
 
 def begin(folder: Path, op: str, **arguments: Any) -> subprocess.Popen[bytes]:
     """The process that answers, in a session of its own."""
-    archive = folder / "toolbox.zip"
-    archive.write_bytes(bundle())
-    ask = {
-        "id": "x",
-        "op": op,
-        "arguments": arguments,
-        "limits": {**LIMITS, "workdir": str(folder), "changing": str(folder / "lock")},
-        "environment": {"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
-    }
-    word = base64.b64encode(json.dumps(ask).encode()).decode()
     return subprocess.Popen(
-        [TOOLBOX_PYTHON, "-I", "-S", str(archive), "once", word],
+        once_argv(folder, op, **arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
