@@ -19,7 +19,8 @@ from agent.app import Options, open_session
 from agent.cli.asking import Asking
 from agent.cli.badge import badge
 from agent.cli.beside import Beside
-from agent.cli.commands import COMMANDS, parse
+from agent.cli.commands import COMMANDS
+from agent.cli.commands.typed import parse
 from agent.cli.countdown import Countdown
 from agent.cli.crossing import Crossings
 from agent.cli.exits import Exit

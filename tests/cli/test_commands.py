@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.commands import COMMANDS, parse
+from agent.cli.commands import COMMANDS
+from agent.cli.commands.typed import parse
 from agent.cli.styled import Line, diff_lines
 from agent.core.errors import UserError
 from agent.core.events import Record
@@ -79,9 +80,14 @@ def test_a_command_that_cannot_be_run_is_refused_with_the_next_step(text: str, h
 async def test_help_lists_every_command(tmp_path: Path) -> None:
     talk = talk_at(tmp_path)
     await run("/help", talk)
-    await talk.session.close()
-
     assert all(any(f"/{c.name} " in row for row in talk.shown) for c in COMMANDS)
+    del talk.shown[:]
+    await run("/help pull", talk)
+    assert talk.shown[0].startswith("/pull [BRANCH] [--dirty]  merge your newer commits")
+    assert "What conflicts is left for the agent to merge." in talk.shown
+    with pytest.raises(UserError, match="no command `/pul`"):
+        await run("/help pul", talk)
+    await talk.session.close()
 
 
 async def test_diff_before_the_first_change_says_so(tmp_path: Path) -> None:

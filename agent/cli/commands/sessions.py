@@ -1,15 +1,13 @@
-"""Slash commands about other sessions: which there are, going to one, names, transcripts."""
+"""Commands about sessions: which there are, going to one, names, transcripts."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Protocol
 
 from agent.app import Options, fork_session, open_session
+from agent.cli.commands.command import Command, Talk
 from agent.cli.sessions import forked, row
-from agent.cli.styled import Line, marked, plain
+from agent.cli.styled import marked, plain
 from agent.core.errors import UserError
 from agent.core.events import Renamed
 from agent.core.text import one_line, terminal_safe
@@ -21,22 +19,6 @@ from agent.session.pages import document
 from agent.session.session import Session
 
 _SHOWN = 20
-
-
-class Talk(Protocol):
-    """What these need of the conversation they are typed in."""
-
-    @property
-    def session(self) -> Session: ...
-
-    @property
-    def directory(self) -> Path: ...
-
-    def show(self, lines: Sequence[Line]) -> None: ...
-
-    async def change(self, begin: Callable[[Options], Awaitable[Session]]) -> None:
-        """Go on in the session that `begin` opens; the one here is closed and kept."""
-        ...
 
 
 async def fork(turn: str, talk: Talk) -> None:
@@ -87,3 +69,12 @@ async def export(name: str, talk: Talk) -> None:
     if not disk.write_once(target, document(transcript(session), target.suffix)):
         raise UserError(f"`{target}` exists", "name another file")
     talk.show(marked(f"✓ written to {terminal_safe(str(target))}; what looks like a key is masked"))
+
+
+COMMANDS = (
+    Command("sessions", "the sessions of this repository", sessions, "[WORDS]"),
+    Command("resume", "go on in another session", resume, "N"),
+    Command("fork", "go on in a copy, from here or after a turn", fork, "[TURN]"),
+    Command("rename", "a name that can stand where the number can", rename, "NAME"),
+    Command("export", "write the conversation as .md, .html or .json", export, "FILE"),
+)

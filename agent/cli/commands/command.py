@@ -1,0 +1,85 @@
+"""What a slash command is, and what it may use of the conversation it is typed in."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent.app import Options
+from agent.cli.styled import Line
+from agent.core.errors import UserError
+from agent.core.events import Record
+from agent.core.text import one_line
+from agent.session.session import Session
+
+
+class Talk(Protocol):
+    """The conversation a command is typed in."""
+
+    @property
+    def session(self) -> Session: ...
+
+    @property
+    def directory(self) -> Path: ...
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Add to the transcript."""
+        ...
+
+    async def follow(self, records: AsyncGenerator[Record]) -> None:
+        """Show records until they end."""
+        ...
+
+    async def change(self, begin: Callable[[Options], Awaitable[Session]]) -> None:
+        """Go on in the session that `begin` opens; the one here is closed and kept."""
+        ...
+
+    def leave(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`run` is given the conversation, before it as text what the command `takes`, if it does.
+
+    What stands in brackets may be left out. `about` is its line in `/help`; what the docstring of
+    `run` says comes with `/help NAME`. It goes by its `aliases`, too.
+    """
+
+    name: str
+    about: str
+    run: Callable[..., Awaitable[None]]
+    takes: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"/{self.name} {self.takes}".rstrip()
+
+    @property
+    def more(self) -> str:
+        """What there is to know besides."""
+        first, _, rest = (self.run.__doc__ or "").partition("\n")
+        return f"{first}\n{textwrap.dedent(rest)}".strip()
+
+
+Subjects = tuple[tuple[str, tuple[Command, ...]], ...]
+
+
+def find(subjects: Subjects, name: str) -> Command:
+    """The command that goes by `name`. Raises `UserError` with what was perhaps meant."""
+    commands, wanted = [c for _, some in subjects for c in some], name.lower()
+    command = next((c for c in commands if wanted in c.names), None)
+    if command is not None:
+        return command
+    close = difflib.get_close_matches(wanted, [n for c in commands for n in c.names], n=1)
+    hint = f"did you mean `/{close[0]}`?" if close else "`/help` lists the commands"
+    raise UserError(f"there is no command `/{one_line(name, 40)}`", hint)

@@ -1,0 +1,77 @@
+"""Commands about the conversation itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.cli.commands.command import Command, Subjects, Talk, find
+from agent.cli.lines import cost_text
+from agent.cli.styled import Line, marked, plain
+from agent.core.messages import Usage
+from agent.core.text import terminal_safe
+from agent.session.session import Session
+
+KEYS = (
+    ("Enter", "send; while the agent works, send when it is done"),
+    ("Alt-Enter, Ctrl-J", "a new line; pasting never sends"),
+    ("Ctrl-C", "interrupt the agent; else clear the line; twice on an empty one: leave"),
+    ("Ctrl-D", "leave"),
+)
+
+
+def help_of(subjects: Callable[[], Subjects]) -> Command:
+    """The command that lists those of all `subjects`."""
+
+    async def run(name: str, talk: Talk) -> None:
+        talk.show(_about(find(subjects(), name.removeprefix("/"))) if name else _all(subjects()))
+
+    return Command("help", "this list, or more about one command", run, "[NAME]")
+
+
+def _all(subjects: Subjects) -> list[Line]:
+    tables = [(title, [(c.usage, c.about) for c in commands]) for title, commands in subjects]
+    tables.append(("Keys", list(KEYS)))
+    width = max(len(usage) for _, rows in tables for usage, _ in rows)
+    lines: list[Line] = []
+    for title, rows in tables:
+        lines += plain(title, "dim")
+        lines += [(("call", f"  {usage:<{width}}"), ("", f"  {about}")) for usage, about in rows]
+    return [*lines, *marked("· `/help NAME` says more")]
+
+
+def _about(command: Command) -> list[Line]:
+    also = f" (also {', '.join(f'/{one}' for one in command.aliases)})" if command.aliases else ""
+    first: Line = (("call", command.usage), ("", f"  {command.about}{also}"))
+    return [first, *(plain(command.more) if command.more else [])]
+
+
+async def status(talk: Talk) -> None:
+    now = talk.session.status()
+    rows = [
+        ("session", _named(talk.session)),
+        ("model", now.model),
+        ("sandbox", f"{now.backend}, {now.sandbox}; network {now.network}"),
+        ("branch", now.branch),
+        ("sync", await talk.session.standing()),
+        ("spent", cost_text(now.usage)),
+    ]
+    if (before := talk.session.state.inherited) != Usage():
+        rows.append(("before", f"{cost_text(before)}, by what it was forked from"))
+    talk.show([(("dim", f"  {name:<8}"), ("", terminal_safe(text))) for name, text in rows])
+
+
+def _named(session: Session) -> str:
+    name = f" {session.state.name}" if session.state.name else ""
+    origin = session.state.forked
+    fork = f", a fork of {origin.number}" if origin and origin.session else ""
+    return f"{session.number}{name} ({session.id}){fork}"
+
+
+async def quit_(talk: Talk) -> None:
+    talk.leave()
+
+
+COMMANDS = (
+    Command("status", "sandbox, branch, model and what was spent", status),
+    Command("quit", "leave; the session is kept", quit_, aliases=("exit",)),
+)

@@ -1,0 +1,32 @@
+"""What was typed, as a command or as a message."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+
+from agent.cli.commands import SUBJECTS
+from agent.cli.commands.command import Command, find
+from agent.core.errors import UserError
+
+# A path or a comment at the start of a message is no command.
+_COMMAND = re.compile(r"/([A-Za-z-]*)(?:\s+(.*))?", re.DOTALL)
+
+
+def parse(text: str) -> Command | None:
+    """The command that was typed, or None for a message.
+
+    Raises `UserError` for one that does not exist, or that is given what it does not take.
+    """
+    match = _COMMAND.fullmatch(text.strip())
+    if match is None:
+        return None
+    command, rest = find(SUBJECTS, match.group(1)), match.group(2)
+    if rest and not command.takes:
+        raise UserError(
+            f"`/{command.name}` takes nothing after it", f"type `/{command.name}` alone"
+        )
+    if command.takes and not rest and not command.takes.startswith("["):
+        raise UserError(f"`/{command.name}` needs more", f"type `{command.usage}`")
+    return replace(command, run=partial(command.run, rest or "")) if command.takes else command

@@ -1,0 +1,61 @@
+"""Commands about the work of the session: look at it, take it back, bring it home."""
+
+from __future__ import annotations
+
+from agent.cli.commands.command import Command, Talk
+from agent.cli.styled import diff_lines, marked
+from agent.core.errors import UserError
+
+
+async def diff(talk: Talk) -> None:
+    text = await talk.session.diff()
+    talk.show(diff_lines(text) if text.strip() else marked("· nothing changed"))
+
+
+async def undo(turns: str, talk: Talk) -> None:
+    """What they had led to is kept for `/redo`."""
+    if turns and not turns.isdigit():
+        raise UserError(f"`{turns}` is no number of turns", "type `/undo` or `/undo 2`")
+    await talk.follow(talk.session.undo(int(turns or 1)))
+
+
+async def redo(talk: Talk) -> None:
+    await talk.follow(talk.session.redo())
+
+
+async def ignore(talk: Talk) -> None:
+    await talk.follow(talk.session.settle(take=False))
+
+
+async def take(talk: Talk) -> None:
+    await talk.follow(talk.session.settle(take=True))
+
+
+async def pull(words: str, talk: Talk) -> None:
+    """Without BRANCH those of the branch you are at; with `--dirty` your uncommitted work, too.
+
+    What conflicts is left for the agent to merge.
+    """
+    names = [word for word in words.split() if word != "--dirty"]
+    if len(names) > 1:
+        raise UserError("only one branch can be pulled at a time", "type `/pull main`")
+    dirty = "--dirty" in words.split()
+    await talk.follow(talk.session.pull(names[0] if names else "", dirty=dirty))
+
+
+async def sync(talk: Talk) -> None:
+    if talk.session.state.seeded is None:
+        talk.show(marked("· nothing to sync: the sandbox is not up yet"))
+        return
+    await talk.follow(talk.session.sync())
+
+
+COMMANDS = (
+    Command("diff", "everything the agent changed in this session", diff),
+    Command("undo", "take the last turns back: conversation, files and branch", undo, "[TURNS]"),
+    Command("redo", "take the last undo back", redo),
+    Command("pull", "merge your newer commits into the work inside", pull, "[BRANCH] [--dirty]"),
+    Command("ignore", "have git inside ignore the new files that a sync held back", ignore),
+    Command("take", "take the new files along that a sync held back", take),
+    Command("sync", "bring home what has not reached the branch", sync),
+)
