@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import GloveboxError, UserError
+from agent.core.text import one_line
 from agent.git.plain import repository_at
 from agent.host import env
 from agent.session import errand
 from agent.session.catalog import Catalog, Entry
 from agent.session.door import NAME, Question, knock
 from agent.session.errand import Outlook
-from agent.session.glance import LIVE, Glance, Standing
-from agent.session.journal import in_use
+from agent.session.glance import BUSY, Glance, Standing
+from agent.session.journal import at_rest, in_use
 from agent.session.tail import Tail
 
 RECENT_SECONDS = 86_400.0
@@ -33,6 +34,7 @@ class Sight:
     entry: Entry
     glance: Glance
     held: bool
+    waits: bool
     outlook: Outlook
     log: str
 
@@ -42,19 +44,19 @@ class Sight:
 
     @property
     def standing(self) -> Standing:
-        return self.glance.standing(held=self.held, outlook=self.outlook)
+        return self.glance.standing(held=self.held, waits=self.waits, outlook=self.outlook)
 
     @property
     def live(self) -> bool:
         """Whether a process holds it, or is about to."""
-        return self.standing in LIVE
+        return self.held or self.standing == "starting"
 
     @property
     def now(self) -> str:
         """What it does, or how it ended."""
         if self.standing == "failed" and self.outlook == "lost" and self.glance.state.turn == 0:
             return f"it was never begun: see {self.log}"
-        return self.glance.now(held=self.held)
+        return self.glance.now(held=self.held, waits=self.waits)
 
     @property
     def sync(self) -> str:
@@ -121,14 +123,15 @@ class Overview:
         """One as it is now. Raises `JournalError`."""
         place = self._catalog.journal(entry.id)
         # The errand before the lock: it is taken away after that. The journal last: what was let
-        # go of has written its end by then.
+        # go of, and who waits for a person, has written its end by then.
         task = errand.read(place.parent)
         outlook = errand.outlook(task)
+        waits = at_rest(place)
         held = in_use(place)
         tail, glance = self._known.setdefault(entry.id, (Tail(place), Glance()))
         for record in tail.news():
             glance.apply(record)
-        return Sight(entry, glance, held, outlook, str(task.log) if task else "")
+        return Sight(entry, glance, held, waits, outlook, str(task.log) if task else "")
 
     def folder(self, entry: Entry) -> Path:
         """Where what is kept of a session is."""
@@ -145,12 +148,18 @@ class Overview:
     async def stop(self, wanted: Sequence[str]) -> list[Sight]:
         """Interrupt sessions wherever they run, and wait until their work is home.
 
-        Raises `UserError` for one that does not run.
+        Raises `UserError` for one that does not run, or that a person's own program runs in.
         """
         sights = [self.find(one) for one in wanted]
         for sight in sights:
             if not sight.live:
                 raise UserError(f"session {sight.number} is not running", "nothing was stopped")
+            if sight.glance.visit:
+                command = one_line(sight.glance.visit, 60)
+                raise UserError(
+                    f"a person runs `{command}` in session {sight.number}",
+                    "leave it there; nothing was stopped",
+                )
         return list(await asyncio.gather(*(self._stop(sight.entry) for sight in sights)))
 
     async def _stop(self, entry: Entry) -> Sight:
@@ -162,7 +171,7 @@ class Overview:
 
     async def _ended(self, entry: Entry) -> Sight:
         # Again and again: an interrupt that comes before a turn has begun ends nothing.
-        while (sight := self.see(entry)).standing in ("starting", "running", "waiting"):
+        while (sight := self.see(entry)).standing in BUSY:
             if not sight.glance.state.syncing:
                 with contextlib.suppress(GloveboxError):  # it lets go of the session just now
                     await knock(self.folder(entry) / NAME, Question("interrupt"))

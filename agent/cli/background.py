@@ -18,6 +18,7 @@ from agent.cli.lines import cost_text
 from agent.core.text import one_line, terminal_safe
 from agent.host import terminal
 from agent.overview import Overview, Sight
+from agent.session.glance import BUSY
 
 LOOK_SECONDS = 0.3
 _MARKS = {"failed": "✗", "limit": "✗", "interrupted": "!", "waiting": "?", "done": "✓"}
@@ -120,7 +121,7 @@ async def watch(directory: Path, wanted: Sequence[str]) -> Exit:
         )
         seen = {sight.entry.id: sight for sight in found}
         screen.show(found)
-        if not any(sight.standing in ("starting", "running", "waiting") for sight in found):
+        if not any(sight.standing in BUSY for sight in found):
             break
         await asyncio.sleep(LOOK_SECONDS)
     if not seen:

@@ -8,6 +8,7 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    Entered,
     MessageFinished,
     Notice,
     Outcome,
@@ -15,6 +16,7 @@ from agent.core.events import (
     Record,
     StepStarted,
     SyncFinished,
+    SyncStarted,
     TurnFinished,
     TurnStarted,
 )
@@ -28,8 +30,8 @@ Standing = Literal[
     "starting", "running", "waiting", "idle", "done", "failed", "limit", "interrupted"
 ]
 """`waiting` is for an answer of a person, `idle` for a message."""
-LIVE: tuple[Standing, ...] = ("starting", "running", "waiting", "idle")
-"""Those that a process holds."""
+BUSY: tuple[Standing, ...] = ("starting", "running", "waiting")
+"""Those of which more is to come, their work included, though nobody says another word."""
 _CHARS = 100
 
 
@@ -45,6 +47,8 @@ class Glance:
         self._said = ""
         self._titles: dict[str, str] = {}
         self._asking = False
+        self.visit = ""
+        """What a person runs inside, beside the conversation."""
 
     def apply(self, record: Record) -> None:
         self.state.apply(record)
@@ -57,6 +61,11 @@ class Glance:
             case TurnStarted():
                 self._outcome = self._problem = None
                 self._titles.clear()
+                self.visit = ""
+            case Entered(command=command):
+                self.visit = command
+            case SyncStarted():
+                self.visit = ""
             case StepStarted():
                 self._asking = True
             case MessageFinished():
@@ -85,8 +94,11 @@ class Glance:
         """What it took until now, the running turn included."""
         return self.state.usage + self.state.spent if self.state.open else self.state.usage
 
-    def standing(self, *, held: bool, outlook: Outlook = "") -> Standing:
-        """How it stands: whether a process holds it, and what is to become of its errand."""
+    def standing(self, *, held: bool, waits: bool = False, outlook: Outlook = "") -> Standing:
+        """How it stands, by whether a process holds it, and `waits` for a message.
+
+        `outlook` is what is to become of its errand.
+        """
         state, begun = self.state, self.state.open or self._outcome is not None
         if held and (state.questions or state.asked):
             return "waiting"
@@ -94,13 +106,13 @@ class Glance:
             return "running"
         if not begun and outlook == "begins":
             return "starting"
-        if held:  # Nobody can say anything to one that does its errand, not even when it ends.
-            return "running" if outlook == "begins" else "idle"
+        if held:  # What no conversation holds will say itself when it is over: by letting go of it.
+            return "idle" if waits else "running"
         if state.open or (not begun and (outlook == "lost" or self._said)):
             return "failed"
         return self._outcome or "idle"
 
-    def now(self, *, held: bool) -> str:
+    def now(self, *, held: bool, waits: bool = False) -> str:
         """What it does, or how it ended, in a few words."""
         state = self.state
         if not held:
@@ -118,5 +130,13 @@ class Glance:
         if self._titles:
             return one_line(list(self._titles.values())[-1], _CHARS)
         if not state.open:
-            return ""
+            return "" if waits else self._between()
         return "waits for the model" if self._asking else "begins"
+
+    def _between(self) -> str:
+        """What is done before a turn and after it, where nobody waits for a person."""
+        if self.visit:
+            return one_line(f"$ {self.visit}", _CHARS)
+        if self.state.sync == "ahead":
+            return "brings the work home"
+        return "" if self._outcome else "begins"

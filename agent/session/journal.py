@@ -7,8 +7,9 @@ and cut off when the journal is opened for writing. Records of old versions load
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,11 @@ def in_use(path: Path) -> bool:
     return FileLock(path.with_suffix(".lock")).held
 
 
+def at_rest(path: Path) -> bool:
+    """Whether who holds the journal at `path` waits for a person to say something."""
+    return FileLock(path).held
+
+
 class Journal:
     """The writing end. One process at a time holds it."""
 
@@ -125,6 +131,16 @@ class Journal:
             self._file.append(encode(record))
             self._seq += 1
         return record
+
+    @contextlib.contextmanager
+    def resting(self) -> Generator[None]:
+        """Let those who look know that nothing comes until a person says something."""
+        lock = FileLock(self.path)
+        lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def flush(self) -> None:
         self._file.flush()

@@ -210,8 +210,9 @@ class Session:
 
     async def between(self) -> AsyncGenerator[Record]:
         """Yield what happens while no turn runs; leave the iteration before the next `send`."""
-        async for record in self._events:
-            yield record
+        with self._journal.resting():
+            async for record in self._events:
+                yield record
 
     async def enter(self) -> ToolContext:
         """The sandbox, ready, for a front end's own programs (a benchmark's check, a shell).

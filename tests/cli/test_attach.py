@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -91,3 +92,38 @@ def test_what_the_model_asks_is_answered(tty: Terminal, user: User) -> None:
         other = user.glovebox("attach", "1", server=server, stdin="")
         assert other.code == 2
         quit_(tty)
+
+
+def test_one_that_nobody_ever_ran_is_taken_at_once(tty: Terminal, user: User) -> None:
+    user.start()
+    assert user.glovebox("shell", "--new", "--", "true").code == 0
+    with OpenAIServer([say("you are welcome")]) as server:
+        attach(tty, user, server, "1")
+        tty.wait_for("session 1: work arrives on glovebox/1")
+        say_to(tty, "thank you")
+        tty.wait_for("you are welcome")
+        tty.wait_for(lambda _: ps(user)[1]["state"] == "idle")
+        quit_(tty)
+
+
+def test_a_person_inside_is_seen_and_not_stopped(user: User) -> None:
+    user.start()
+    argv = user.argv("shell", "--new", "--", "sh", "-c", "echo there; read go; echo go > go.txt")
+    with subprocess.Popen(
+        argv,
+        cwd=user.repo,
+        env=user.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as inside:
+        assert inside.stdin is not None and inside.stdout is not None
+        assert inside.stdout.readline() == "there\n"
+        seen = ps(user)[1]
+        assert seen["state"] == "running" and seen["now"].startswith("$ sh -c 'echo there;")
+        done = user.glovebox("stop", "1")
+        assert done.code == 2 and "a person runs `sh -c" in done.err
+        inside.stdin.write("go\n")
+        inside.stdin.flush()
+    assert inside.returncode == 0
+    assert user.git("show", "glovebox/1:go.txt") == "go"

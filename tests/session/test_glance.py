@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    Entered,
     MessageFinished,
     Notice,
     Problem,
@@ -28,8 +30,12 @@ from agent.core.events import (
 )
 from agent.core.messages import AssistantMessage, ToolCall, ToolResult, Usage, UserMessage
 from agent.session.glance import Glance
-from agent.session.journal import Journal, encode
+from agent.session.journal import Journal, at_rest, encode, in_use
 from agent.session.tail import Tail
+from agent.testing.model import Scripted
+from tests.loop import rig
+from tests.loop.rig import reply
+from tests.session.rig import names, open_session, send
 
 CALL = ToolCall("c1", "bash", {})
 
@@ -42,8 +48,8 @@ def glance(*events: AnyEvent) -> Glance:
     return found
 
 
-def look(found: Glance, *, held: bool = True) -> tuple[str, str]:
-    return found.standing(held=held), found.now(held=held)
+def look(found: Glance, *, held: bool = True, waits: bool = False) -> tuple[str, str]:
+    return found.standing(held=held, waits=waits), found.now(held=held, waits=waits)
 
 
 TURN = (TurnStarted(UserMessage("mend\nit")), StepStarted(1))
@@ -51,7 +57,8 @@ SAID = MessageFinished(AssistantMessage("I run it", calls=(CALL,), usage=Usage(1
 
 
 def test_a_turn_is_told_step_by_step() -> None:
-    assert look(glance()) == ("idle", "")
+    assert look(glance()) == ("running", "begins")
+    assert look(glance(), waits=True) == ("idle", "")
     assert look(glance(TURN[0])) == ("running", "begins")
     assert look(glance(*TURN)) == ("running", "waits for the model")
     running = glance(*TURN, SAID, CallStarted(CALL, "$ make test"))
@@ -61,8 +68,13 @@ def test_a_turn_is_told_step_by_step() -> None:
     result = CallFinished(ToolResult("c1", ok=True, text="fine"), 1.0)
     ended = (StepFinished(1, Usage()), TurnFinished("done", Usage(100, 0, 20, 0.5), 1))
     done = (*TURN, SAID, CallStarted(CALL, "x"), result, *ended)
-    assert look(glance(*done)) == ("idle", "")
+    assert look(glance(*done)) == ("running", "brings the work home")
     assert look(glance(*done, SyncStarted())) == ("running", "brings the work home")
+    home = (*done, SyncStarted(), SyncFinished("glovebox/1", "c"))
+    assert look(glance(*home)) == ("running", "")  # a check, or its end
+    assert look(glance(*home), waits=True) == ("idle", "")
+    assert look(glance(*home, Entered("make x"))) == ("running", "$ make x")
+    assert look(glance(*home, Entered("x"), SyncStarted())) == ("running", "brings the work home")
     assert look(glance(*done), held=False) == ("done", "I run it")
     assert glance(*done).usage.cost == 0.5
     assert glance(*done, Renamed("mender")).title == "mender"
@@ -94,7 +106,37 @@ def test_an_errand_that_nobody_is_at() -> None:
     assert ended.standing(held=False, outlook="lost") == "done"
     assert ended.standing(held=True, outlook="begins") == "running"  # its sandbox, until that ends
     assert ended.standing(held=False, outlook="begins") == "done"
-    assert ended.standing(held=True, outlook="lost") == "idle"
+    assert ended.standing(held=True, waits=True, outlook="lost") == "idle"
+
+
+async def test_only_who_waits_for_a_person_is_idle(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    llm = Scripted([reply("", rig.call("echo")), reply("done")])
+    session, _ = open_session(path, llm, rig.ECHO)
+    tail, found = Tail(path), Glance()
+
+    def standing() -> str:
+        waits = at_rest(path)
+        for record in tail.news():
+            found.apply(record)
+        return found.standing(held=in_use(path), waits=waits)
+
+    seen = [standing()]
+    session.listeners.append(lambda _: seen.append(standing()))
+    assert names(await send(session, "go"))[-2:] == ["SyncStarted", "SyncFinished"]
+    seen.append(standing())
+    assert set(seen) == {"running"}
+    between = session.between()
+    waiting = asyncio.create_task(anext(between))
+    await asyncio.sleep(0)
+    assert standing() == "idle"
+    session.emit(Renamed("one"))
+    await waiting
+    assert standing() == "idle"
+    await between.aclose()
+    assert standing() == "running"
+    await session.close()
+    assert standing() == "done"
 
 
 def test_a_journal_is_read_on_while_it_grows(tmp_path: Path) -> None:
