@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 from agent.core.events import (
@@ -47,6 +48,7 @@ class Glance:
         self._said = ""
         self._titles: dict[str, str] = {}
         self._asking = False
+        self._until = 0.0
         self.visit = ""
         """What a person runs inside, beside the conversation."""
 
@@ -67,9 +69,11 @@ class Glance:
             case SyncStarted():
                 self.visit = ""
             case StepStarted():
-                self._asking = True
+                self._asking, self._until = True, 0.0
             case MessageFinished():
                 self._asking = False
+            case Notice(until=until) if until:
+                self._until = until
             case CallStarted(call=call, title=title):
                 self._titles[call.id] = title
             case CallFinished(result=result):
@@ -131,7 +135,13 @@ class Glance:
             return one_line(list(self._titles.values())[-1], _CHARS)
         if not state.open:
             return "" if waits else self._between()
-        return "waits for the model" if self._asking else "begins"
+        return self._waited_for() if self._asking else "begins"
+
+    def _waited_for(self) -> str:
+        if self._until <= time.time():
+            return "waits for the model"
+        clock = time.strftime("%H:%M:%S", time.localtime(self._until))
+        return f"waits for the provider until {clock}"
 
     def _between(self) -> str:
         """What is done before a turn and after it, where nobody waits for a person."""

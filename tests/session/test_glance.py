@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,17 @@ def test_a_turn_is_told_step_by_step() -> None:
     assert look(glance(*done), held=False) == ("done", "I run it")
     assert glance(*done).usage.cost == 0.5
     assert glance(*done, Renamed("mender")).title == "mender"
+
+
+def test_a_provider_that_is_waited_for() -> None:
+    later, before = time.time() + 900, time.time() - 1
+    busy = (*TURN, Notice("warning", "busy; trying again in 900 s", until=later))
+    clock = time.strftime("%H:%M:%S", time.localtime(later))
+    assert look(glance(*busy)) == ("running", f"waits for the provider until {clock}")
+    again = Notice("warning", "busy; trying again in 1 s", until=before)
+    assert look(glance(*busy, again)) == ("running", "waits for the model")
+    asked = (*busy, MessageFinished(AssistantMessage("well")), StepFinished(1, Usage()))
+    assert look(glance(*asked, StepStarted(2))) == ("running", "waits for the model")
 
 
 def test_who_waits_for_a_person_says_for_what() -> None:
