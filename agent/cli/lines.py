@@ -24,6 +24,7 @@ from agent.core.events import (
     Problem,
     Pruned,
     Pulled,
+    Ran,
     Redone,
     SandboxState,
     Seeded,
@@ -92,6 +93,10 @@ def line_of(event: AnyEvent) -> str | None:
             return answered(event)
         case Checked():
             return checked(event)
+        case Ran(exit_code=None, seconds=seconds):
+            return f"! ended before it was done ({seconds:.1f} s)"
+        case Ran(exit_code=code, seconds=seconds):
+            return f"✗ ended with {code} ({seconds:.1f} s)" if code else f"✓ done ({seconds:.1f} s)"
         case Granted(money=money):
             return f"! ${money:g} more may be spent"
         case TurnFinished(problem=problem) if problem is not None:

@@ -13,13 +13,16 @@ import msgspec
 
 from agent.cli.countdown import waiting
 from agent.cli.lines import cost_text, for_people, gist, line_of
+from agent.cli.printed import Printed
 from agent.cli.styled import Line, diff_lines, marked, plain
 from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallOutput,
     CallStarted,
+    Entered,
     MessageFinished,
+    Ran,
     ReasoningDelta,
     SyncFinished,
     SyncStarted,
@@ -29,6 +32,7 @@ from agent.core.events import (
 )
 from agent.core.messages import ToolResult, Usage
 from agent.core.text import one_line, terminal_safe
+from agent.session.byhand import BY_HAND
 
 OUTPUT_LINES, DIFF_LINES = 6, 16
 _OUTPUT_CHARS = 4_000
@@ -92,6 +96,8 @@ class Live:
         self._style = ""
         self._said = False
         self._running: dict[str, _Running] = {}
+        self._printed = Printed()
+        self._ran = False
         self._newest = ""
         self._doing = ""
         self._home = ""
@@ -107,6 +113,8 @@ class Live:
                 return self._streamed(text, "")
             case ReasoningDelta(text=text):
                 return self._streamed(text, "dim")
+            case CallOutput(call_id=call_id, text=text) if call_id == BY_HAND:
+                return plain("\n".join(lines)) if (lines := self._printed.feed(text)) else []
             case CallOutput(call_id=call_id, text=text):
                 if call_id in self._running:
                     self._running[call_id].add(text)
@@ -117,6 +125,8 @@ class Live:
     def area(self) -> list[Line]:
         """The unfinished line of the reply, the output of what runs, and what is being done."""
         lines = [line for call in self._running.values() for line in call.shown()]
+        if self._printed.open:
+            lines.append((("", self._printed.open[-_OUTPUT_CHARS:]),))
         if self._stream.open:
             lines.append(((self._style, self._stream.open[-_OUTPUT_CHARS:]),))
         if self.waits:
@@ -140,11 +150,17 @@ class Live:
         match event:
             case TurnStarted():
                 self._doing = "· working; Ctrl-C interrupts"
+            case Entered():
+                self._doing = "· running; Ctrl-C interrupts"
+            case Ran():
+                self._doing, self._ran = "", True
+                return [*((("", line),) for line in self._printed.end()), *self._line(event)]
             case SyncStarted():
                 self._doing = "· bringing the work home"
             case SyncFinished():
                 self._doing = ""
-                return marked(self._came_home(event))
+                quiet, self._ran = self._ran and _moved_nothing(event, self._home), False
+                return [] if quiet else marked(self._came_home(event))
             case TurnFinished(usage=usage):
                 self._doing = ""
                 return [*self._line(event), *_spent(usage)]
@@ -183,6 +199,11 @@ class Live:
         first = marked(f"  {mark} {name}{says}({event.seconds:.1f} s)")
         more = [line for text in for_people(result) for line in plain(text, "call")]
         return [*shown, *first, *more, *_changed(result.details.get("diff"))]
+
+
+def _moved_nothing(event: SyncFinished, home: str) -> bool:
+    """Whether there is nothing to say after a command of which nobody said that it changes any."""
+    return event.commit in ("", home) and not event.problem and not event.notes
 
 
 def _outcome(result: ToolResult, *, shown: bool) -> str:

@@ -73,6 +73,11 @@ class Repl:
     def directory(self) -> Path:
         return self._options.directory
 
+    @property
+    def options(self) -> Options:
+        """What opens a new session for this conversation."""
+        return replace(self._options, asks=True, resume=None, fork=None, turn=None)
+
     async def run(self) -> Exit:
         """Converse until the person leaves. Raises what kept the session from being opened."""
         if self._options.resume is None and self._options.fork is None:
@@ -178,7 +183,7 @@ class Repl:
 
     async def change(self, begin: Callable[[Options], Awaitable[Session]]) -> None:
         """Go on in the session that `begin` opens; the one here is closed and kept."""
-        other = await begin(replace(self._options, asks=True, resume=None, fork=None, turn=None))
+        other = await begin(self.options)
         self._other = other
         with contextlib.suppress(GloveboxError):  # whoever needs the sandbox is told
             await other.enter()  # a copy of a sandbox is made while that one is there

@@ -211,6 +211,18 @@ class Entered(Event, frozen=True, tag=True):
     command: str
 
 
+class Ran(Event, frozen=True, tag=True):
+    """A person's own command, begun by `Entered` in a conversation, has ended.
+
+    The model is told `text` with the next message. `exit_code` is None when it was interrupted.
+    """
+
+    command: str
+    text: str
+    exit_code: int | None = None
+    seconds: float = 0.0
+
+
 class Undone(Event, frozen=True, tag=True):
     """The last turns were taken back: their messages, and their changes, whose old tip is `was`."""
 
@@ -464,6 +476,7 @@ AnyEvent = (
     | SyncStarted
     | SyncFinished
     | Entered
+    | Ran
     | Undone
     | Redone
     | Mapped

@@ -127,6 +127,7 @@ COMPACT_AT = 0.8  # of the window: from here on old results are left out, then a
 NOTES_MAX_BYTES = 32_000  # of the repository's notes at a time
 ATTACHED_MAX_BYTES = 100_000  # of the files that a message mentions
 ATTACHED_MAX = 20
+RUNS_MAX_CHARS = 60_000  # of what a person's commands said, told with one message
 PATHS_MAX = 50_000  # that are completed
 
 # loop

@@ -24,11 +24,13 @@ from agent.core.events import (
     MessageFinished,
     Noted,
     Pruned,
+    Ran,
     Redone,
     Told,
     TurnStarted,
     Undone,
 )
+from agent.core.limits import RUNS_MAX_CHARS
 from agent.core.messages import (
     AssistantMessage,
     Message,
@@ -40,12 +42,15 @@ from agent.core.messages import (
 )
 from agent.loop import wording
 
-Kind = Literal["map", "notes", "files"]
+Kind = Literal["map", "notes", "files", "commands"]
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """What was added to message `at` besides what that says itself."""
+    """What was added to message `at` besides what that says itself.
+
+    A person's `commands` come before their message does: until then there is none at their place.
+    """
 
     kind: Kind
     at: int
@@ -77,6 +82,7 @@ class _Taken:
     turns: list[_Begun]
     messages: list[Message]
     asides: list[Aside]
+    kept: int
     fits: list[Fit]
 
 
@@ -174,6 +180,8 @@ class History:
                 self._put_aside("notes", text, files)
             case Attached(text=text, files=files, images=images):
                 self._put_aside("files", text, files, images)
+            case Ran(command=command, text=text):
+                self._put_run(command, text)
             case Pruned() | Compacted() if self._all and not self.waiting:
                 self._fits.append(Fit(len(self._all), event))
                 self._sent = None
@@ -197,6 +205,20 @@ class History:
             self._asides.append(Aside(kind, len(self._all) - 1, text, files, images))
             self._sent = None
 
+    def _put_run(self, command: str, text: str) -> None:
+        """Have it told with the next message; what is too much of these is named alone."""
+        at, said = len(self._all), wording.ran(command, text)
+        room = RUNS_MAX_CHARS - len(said)
+        for place in range(len(self._asides) - 1, -1, -1):
+            before = self._asides[place]
+            if before.at < at:
+                break
+            room -= len(before.text)
+            if room < 0:
+                named = wording.run_left_out(before.files[0])
+                self._asides[place] = Aside("commands", at, named, before.files)
+        self._asides.append(Aside("commands", at, said, (command,)))
+
     def _undo(self, turns: int) -> None:
         begun = self._turns[-turns:]
         start = begun[0].at if begun else 0
@@ -204,12 +226,13 @@ class History:
             _Taken(
                 begun,
                 self._all[start:],
-                [a for a in self._asides if a.at >= start],
+                [a for a in self._asides if not _before(a, start)],
+                sum(_before(a, start) for a in self._asides),
                 [fit for fit in self._fits if fit.at > start],
             )
         )
         del self._turns[-turns:], self._all[start:]
-        self._asides = [a for a in self._asides if a.at < start]
+        self._asides = [a for a in self._asides if _before(a, start)]
         self._fits = [fit for fit in self._fits if fit.at <= start]
         if self._answered is not None and self._answered[1] >= start:
             self._answered = None
@@ -217,6 +240,8 @@ class History:
         self._sent = None
 
     def _redo(self, taken: _Taken) -> None:
+        # What a person ran since has gone with the files that it was about.
+        del self._asides[taken.kept :]
         self._turns += taken.turns
         self._all += taken.messages
         self._asides += taken.asides
@@ -246,6 +271,11 @@ class History:
         for at in unseen & set(range(first, end)):
             kept[at - first] = _unseen(kept[at - first])
         return (*head, *kept)
+
+
+def _before(aside: Aside, start: int) -> bool:
+    """Whether it was there before the message `start` was."""
+    return aside.at < start or (aside.at == start and aside.kind == "commands")
 
 
 def _first(messages: Sequence[Message], fits: Sequence[Fit]) -> int:

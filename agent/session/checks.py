@@ -7,6 +7,7 @@ bounded number of times.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -141,6 +142,16 @@ class Checks:
         seconds = round(result.seconds, 3)
         self._emit(Checked(kind, command, code, output, attempt, max(0, left), seconds))
         return "" if code == 0 else wording.check_failed(command, code, output)
+
+
+def linting(command: str, since: str) -> str:
+    """A script that runs a linter as after a turn: on the files that changed `since` a commit."""
+    named, base = shlex.quote(f'{command} "$@"'), shlex.quote(since)
+    return (
+        f"changed() {{{_CHANGED}}}\n"
+        f'test -n "$(changed {base} | tr -d "\\0")" || echo "no file has changed"\n'
+        f"changed {base} | xargs -0 -r sh -c {named} sh"
+    )
 
 
 def _ends(output: bytes, dropped: int) -> str:

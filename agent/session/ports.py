@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.core.errors import SandboxError, ToolboxError
+from agent.core.errors import SandboxError, ToolboxError, UserError
+from agent.core.text import one_line
 from agent.tools.base import ToolContext
 
 WAIT_SECONDS = 30.0
@@ -37,6 +38,13 @@ class Running(msgspec.Struct, frozen=True):
     exit_code: int | None = None
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """How a job is that was told to end."""
+
+    state: str
+    exit_code: int | None = None
+
+
 class _Jobs(msgspec.Struct, frozen=True):
     jobs: tuple[Running, ...]
 
@@ -57,6 +65,14 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 async def jobs(context: ToolContext) -> tuple[Running, ...]:
     """All jobs, the newest first. Raises `SandboxError`, `ToolboxError`."""
     return _as(_Jobs, "job_list", await context.sandbox.toolbox.call("job_list")).jobs
+
+
+async def kill(context: ToolContext, name: str) -> Ended:
+    """End a job. Raises `SandboxError`, `ToolboxError`, and `UserError` when there is none."""
+    raw = await context.sandbox.toolbox.call("job_kill", name=name)
+    if raw.get("ok") is not True:
+        raise UserError(f"there is no job `{one_line(name)}`", "`/jobs` lists them")
+    return _as(Ended, "job_kill", raw)
 
 
 async def listening(context: ToolContext) -> tuple[Listener, ...]:

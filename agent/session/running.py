@@ -56,6 +56,13 @@ class Running:
                 raise
             return ""
 
+    async def alone(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` until it is done or interrupted."""
+        task = self._begin(work)
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
     async def summary(self, work: Coroutine[Any, Any, bool]) -> bool:
         """Whether `work` did something; True when it was interrupted."""
         task = self._begin(work)

@@ -17,6 +17,7 @@ from agent.core.events import (
     Entered,
     Event,
     MessageFinished,
+    Ran,
     Record,
     Renamed,
     TurnStarted,
@@ -90,6 +91,7 @@ _WHO: dict[type[Event], str] = {
     CallStarted: "call",
     CallFinished: "result",
     Entered: "your shell",
+    Ran: "your shell",
 }
 
 
@@ -104,6 +106,8 @@ def _text(event: AnyEvent) -> str:
             return call.raw if arguments is None else msgspec.json.encode(arguments).decode()
         case CallFinished(result=result):
             return result.text
+        case Ran(text=text):
+            return text
         case Entered(command=command):
             return command
         case Worded(message=message):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.channel import Channel
-from agent.core.errors import BudgetError, GloveboxError, SyncError, UserError
+from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError, UserError
 from agent.core.events import (
     PASSING,
     AnyEvent,
@@ -33,6 +33,7 @@ from agent.core.events import (
 )
 from agent.core.limits import CLOSE_SECONDS, MAP_TOKENS
 from agent.core.messages import Message, ToolCall, Usage, UserMessage
+from agent.core.text import one_line
 from agent.llm.protocol import Llm, Request, ToolSchema
 from agent.loop.brakes import name_of
 from agent.loop.context import Context
@@ -41,6 +42,7 @@ from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
 from agent.session.additions import Additions
 from agent.session.bounds import bounded
+from agent.session.byhand import run_by_hand
 from agent.session.checks import By, Checks, Commands
 from agent.session.children import conversations
 from agent.session.fitting import Fitting, Weight, weight_of
@@ -231,6 +233,13 @@ class Session:
         self.emit(Entered(command))
         self._used = True
         return context
+
+    def run(self, command: str, script: str = "") -> AsyncGenerator[Record]:
+        """Run a person's `command` inside and bring home what it changed; the model hears of it.
+
+        `script` is what the shell is given where that is more.
+        """
+        return self._run(lambda: self._by_hand(command, script or command))
 
     def undo(self, turns: int = 1) -> AsyncGenerator[Record]:
         """Take the newest turns back: their messages, file changes and commits on the branch.
@@ -467,6 +476,20 @@ class Session:
         doing = partial(run_task, self) if run_task else run_nowhere
         own = replace(context, seen=state.seen, todo=state.todo, run_task=doing)
         return replace(own, ask_user=self._questions.ask)
+
+    async def _by_hand(self, command: str, script: str) -> None:
+        parts, place = self._equipped
+        work = run_by_hand(
+            command, script, tools=parts.tools, context=self._context, emit=self.emit
+        )
+        try:
+            await self._running.alone(work)
+        except SandboxLost:
+            await place.lost()
+            raise
+        finally:
+            if self.state.behind:
+                await self._sync(f"Run {one_line(command)}")
 
     def lend(self) -> tuple[Parts, Workplace, Path]:
         """What a child of this session works with, and the folder for its records."""

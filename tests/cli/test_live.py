@@ -10,8 +10,10 @@ from agent.core.events import (
     CallFinished,
     CallOutput,
     CallStarted,
+    Entered,
     MessageFinished,
     Problem,
+    Ran,
     ReasoningDelta,
     SyncFinished,
     SyncStarted,
@@ -21,6 +23,7 @@ from agent.core.events import (
 )
 from agent.core.messages import AssistantMessage, ToolCall, ToolResult, Usage, UserMessage
 from agent.core.text import terminal_safe
+from agent.session.byhand import BY_HAND
 
 
 def text(lines: list[Line]) -> list[str]:
@@ -61,7 +64,7 @@ def test_a_line_break_cut_in_two_is_one_line_break() -> None:
 
     assert stream.feed("one\r") == []
     assert stream.feed("\ntwo") == ["one"]
-    assert stream.open == "two"
+    assert stream.tail == "two"
 
 
 def test_a_reply_grows_below_the_transcript_and_joins_it_line_by_line() -> None:
@@ -200,3 +203,16 @@ def test_a_change_shows_what_it_changed_and_how_much_more() -> None:
         "→ $ c2",
         "  ✓ Wrote f (0.2 s)",
     ]
+
+
+def test_what_a_person_runs_is_shown_whole_and_its_sync_when_something_moved() -> None:
+    live = Live()
+    wild = "\x1b[31mred\x1b[0m\nold\rnew\n\x1b]52;c;eA==\x07\nlast"
+    shown = told(live, Entered("make"), *(CallOutput(BY_HAND, char) for char in wild))
+    assert shown == ["red", "new", "␛]52;c;eA==␇"]
+    assert text(live.area()) == ["last", "· running; Ctrl-C interrupts"]
+    assert told(live, Ran("make", "", 2, 0.5)) == ["last", "✗ ended with 2 (0.5 s)"]
+    assert told(live, SyncStarted(), SyncFinished("")) == []
+    lines = told(live, Entered("x"), Ran("x", "", None), SyncStarted(), SyncFinished("b", "c0ffee"))
+    assert lines == ["! ended before it was done (0.0 s)", "✓ b is at c0ffee (0 files, +0 -0)"]
+    assert live.area() == []

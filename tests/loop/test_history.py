@@ -14,11 +14,13 @@ from agent.core.events import (
     MessageFinished,
     Noted,
     Pruned,
+    Ran,
     Redone,
     Told,
     TurnStarted,
     Undone,
 )
+from agent.core.limits import RUNS_MAX_CHARS
 from agent.core.messages import (
     AssistantMessage,
     Message,
@@ -225,3 +227,48 @@ def test_a_redo_gives_back_exactly_what_the_undo_took(
     well_formed(history)
     history.apply(Redone("", ""))
     assert (history.messages, history.first) == (before, first)
+
+
+def ran(command: str, text: str = "ok") -> Ran:
+    return Ran(command, text, 0)
+
+
+def commands(history: History) -> list[str]:
+    """The commands that the model was told of, message by message."""
+    return [
+        " ".join(line.removeprefix("$ ") for line in m.text.split("\n") if line.startswith("$ "))
+        for m in history.messages
+        if isinstance(m, UserMessage)
+    ]
+
+
+def test_what_a_person_ran_is_told_with_the_next_message_and_stays_there() -> None:
+    history = folded(ran("one"), ran("two"))
+    assert history.messages == ()
+    for event in (said("go"), *step("a"), ran("three")):
+        history.apply(event)
+    before = history.messages
+    assert commands(history) == ["one two"] and before[0] != UserMessage("go")
+    history.apply(said("more"))
+    assert commands(history) == ["one two", "three"]
+    assert history.messages[: len(before)] == before, "a prefix has changed"
+    assert history.said() == ("go", "more")
+
+
+def test_an_undo_takes_what_was_run_after_the_turn_and_leaves_what_was_run_before() -> None:
+    history = folded(ran("before"), *ONE, ran("after"), Undone("", ""), ran("since"))
+    undone = folded(*[ran("before"), *ONE, ran("after"), Undone("", ""), ran("since")])
+    undone.apply(said("else"))
+    assert commands(undone) == ["before since"]
+    history.apply(Redone("", ""))
+    history.apply(said("more"))
+    assert commands(history) == ["before", "after"], "what was run since is of other files"
+
+
+def test_what_commands_say_is_bounded_and_the_newest_is_kept() -> None:
+    history = folded(*(ran(f"c{n}", "x" * (RUNS_MAX_CHARS // 3)) for n in range(9)), said("go"))
+    (message,) = history.messages
+    assert isinstance(message, UserMessage)
+    assert len(message.text) < RUNS_MAX_CHARS + 9 * 200
+    assert commands(history) == ["c7 c8"]
+    assert all(f"`c{n}`" in message.text for n in range(7))

@@ -32,5 +32,7 @@ def test_it_reads_as_it_did() -> None:
         wording.summary_question("## User\nhi", "the tests"),
         wording.project_notes([("AGENTS.md", f"use tabs {HOSTILE}\n", False), ("b", "x", True)]),
         wording.attached(HOSTILE, "     1\tone"),
+        wording.ran(f"make {HOSTILE}", f"all good {HOSTILE}\nExit code 0"),
+        wording.run_left_out(f"make {HOSTILE}"),
     ]
     assert_snapshot(SNAPSHOTS / "context.txt", "\n\n=====\n\n".join(said) + "\n")

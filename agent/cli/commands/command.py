@@ -26,6 +26,11 @@ class Talk(Protocol):
     @property
     def directory(self) -> Path: ...
 
+    @property
+    def options(self) -> Options:
+        """What opens a new session for this conversation."""
+        ...
+
     def show(self, lines: Sequence[Line]) -> None:
         """Add to the transcript."""
         ...

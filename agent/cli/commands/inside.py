@@ -8,9 +8,47 @@ from agent.cli.styled import marked, plain
 from agent.core.errors import UserError
 from agent.core.text import one_line
 from agent.session import ports
+from agent.session.checks import linting
 
 
-async def jobs(talk: Talk) -> None:
+async def run(command: str, talk: Talk) -> None:
+    """`!COMMAND` does the same. It starts in the work directory and may take half an hour.
+
+    What it says stays here, and the model is told with your next message; what it changed comes
+    home like the work of a turn. Nothing is ever run outside of the sandbox.
+    """
+    await talk.follow(talk.session.run(command))
+
+
+async def test(talk: Talk) -> None:
+    """What it says is shown, and the model is told with your next message."""
+    await talk.follow(talk.session.run(_set(talk.options.settings.test_cmd, "test_cmd")))
+
+
+async def lint(talk: Talk) -> None:
+    """It is given the files that have changed since the session began, as after a turn."""
+    command = _set(talk.options.settings.lint_cmd, "lint_cmd")
+    seeded = talk.session.state.seeded
+    await talk.follow(talk.session.run(command, linting(command, seeded.tip if seeded else "")))
+
+
+def _set(command: str, key: str) -> str:
+    if command:
+        return command
+    flag = f"--{key.replace('_', '-')}"
+    raise UserError(
+        f"there is no `{key}`", f"set it in your configuration, or begin with `{flag} COMMAND`"
+    )
+
+
+async def jobs(words: str, talk: Talk) -> None:
+    """`/jobs kill NAME` ends one, as `/kill NAME` does."""
+    if words:
+        verb, _, name = words.partition(" ")
+        if verb != "kill":
+            raise UserError(f"`{one_line(verb)}` cannot be done to jobs", "type `/jobs kill NAME`")
+        await kill(name.strip(), talk)
+        return
     rows = [_job_line(job) for job in await ports.jobs(await talk.session.enter())]
     talk.show(plain("\n".join(rows)) if rows else marked("· no jobs"))
 
@@ -18,6 +56,11 @@ async def jobs(talk: Talk) -> None:
 def _job_line(job: ports.Running) -> str:
     ended = "" if job.exit_code is None else f" ({job.exit_code})"
     return one_line(f"{job.name}  {job.state}{ended}  {job.command}")
+
+
+async def kill(name: str, talk: Talk) -> None:
+    ended = await ports.kill(await talk.session.enter(), name)
+    talk.show(marked(one_line(f"✓ {name} {ended.state}")))
 
 
 async def listening(talk: Talk) -> None:
@@ -33,7 +76,11 @@ async def preview(port: str, talk: Talk) -> None:
 
 
 COMMANDS = (
-    Command("jobs", "programs in the background of the sandbox", jobs),
+    Command("run", "run a command in the sandbox; so does `!COMMAND`", run, "COMMAND"),
+    Command("test", "run your `test_cmd` in the sandbox", test),
+    Command("lint", "run your `lint_cmd` in the sandbox, on what has changed", lint),
+    Command("jobs", "programs in the background of the sandbox", jobs, "[kill NAME]"),
+    Command("kill", "end one of them", kill, "NAME"),
     Command("ports", "ports that programs in the sandbox listen on", listening),
     Command("preview", "a link to one of them", preview, "PORT"),
 )

@@ -20,9 +20,13 @@ def parse(text: str) -> Command | None:
     Raises `UserError` for one that does not exist, or that is given what it does not take.
     """
     match = _COMMAND.fullmatch(text.strip())
-    if match is None:
+    if match is not None:
+        name, rest = match.groups()
+    elif text.lstrip().startswith("!"):
+        name, rest = "run", _in_the_sandbox(text)
+    else:
         return None
-    command, rest = find(SUBJECTS, match.group(1)), match.group(2)
+    command = find(SUBJECTS, name)
     if rest and not command.takes:
         raise UserError(
             f"`/{command.name}` takes nothing after it", f"type `/{command.name}` alone"
@@ -30,3 +34,11 @@ def parse(text: str) -> Command | None:
     if command.takes and not rest and not command.takes.startswith("["):
         raise UserError(f"`/{command.name}` needs more", f"type `{command.usage}`")
     return replace(command, run=partial(command.run, rest or "")) if command.takes else command
+
+
+def _in_the_sandbox(text: str) -> str:
+    """What follows a `!`. Elsewhere two of them are a shell outside, and there is none here."""
+    command = text.strip().removeprefix("!").strip()
+    if command.startswith("!"):
+        raise UserError("nothing is run outside of the sandbox", "one `!` runs a command in it")
+    return command
