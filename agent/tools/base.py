@@ -23,16 +23,19 @@ class Seen:
 
     The guard against editing a file that changed since it was read. A session keeps one; `resume`
     rebuilds it from the details of earlier results. `failures` counts the edits that found no
-    place since the file was last read or changed.
+    place since the file was last read or changed. `previews` are changes that were only shown.
     """
 
     hashes: dict[str, str] = field(default_factory=dict[str, str])
     failures: dict[str, int] = field(default_factory=dict[str, int])
+    previews: set[str] = field(default_factory=set[str])
 
     def note(self, details: Mapping[str, Any]) -> None:
         """Remember each path and hash that a result's details name, if they do."""
         for of_one in (details, *_several(details, "files"), *_several(details, "failures")):
             self._note(of_one)
+        if isinstance(preview := details.get("preview"), str):
+            self.previews.add(preview)
 
     def _note(self, details: Mapping[str, Any]) -> None:
         path, digest = details.get("path"), details.get("hash")

@@ -100,6 +100,7 @@ async def _run(arguments: Lsp, ctx: ToolContext) -> ToolResult:
     asked: dict[str, Any] = {"target": arguments.target}
     if arguments.operation == "rename":
         asked |= {"new_name": arguments.new_name, "apply": arguments.apply}
+        asked |= {"shown": _key(arguments) in ctx.seen.previews}
         answer = await operate(ctx, Answer, "rename", **asked)
     else:
         asked |= {"operation": arguments.operation}
@@ -111,7 +112,14 @@ async def _run(arguments: Lsp, ctx: ToolContext) -> ToolResult:
     details: dict[str, Any] = {"by": answer.by, "sure": answer.sure, "total": answer.total}
     if answer.applied:
         details["files"] = _known(answer, ctx)
+    elif arguments.operation == "rename":
+        details["preview"] = _key(arguments)
     return ToolResult(ctx.call_id, ok=True, text="\n".join(lines), details=details)
+
+
+def _key(arguments: Lsp) -> str:
+    """What is asked for by a rename."""
+    return f"{arguments.target} -> {arguments.new_name}"
 
 
 def _known(answer: Answer, ctx: ToolContext) -> list[dict[str, str]]:
@@ -158,6 +166,8 @@ def _sureness(answer: Answer) -> str:
         return wording.SERVER.format(**values)
     if answer.sure == "exact":
         return (wording.ONE if answer.definitions <= 1 else wording.HERE).format(**values)
+    if answer.definitions == 1:
+        return wording.ONE_UNSURE.format(unsure=answer.unsure, **values)
     return (wording.LIKELY if answer.sure == "likely" else wording.BY_NAME).format(**values)
 
 
@@ -193,7 +203,7 @@ def _references(answer: Answer) -> list[str]:
         lines += _rows(answer.groups)
     if answer.cut:
         lines.append(wording.CUT_FILES.format(count=answer.cut))
-    if answer.unsure:
+    if answer.unsure and answer.definitions > 1:
         lines.append(wording.UNSURE.format(count=answer.unsure, files=answer.unsure_files))
     return lines
 
@@ -253,6 +263,8 @@ def _diagnostics(answer: Answer) -> list[str]:
 def _rename(answer: Answer) -> list[str]:
     values = {"total": answer.total, "files": answer.files}
     lines = [(wording.RENAMED if answer.applied else wording.WOULD).format(**values)]
+    if not answer.applied and answer.sure != "by_name":
+        lines[0] += wording.APPLY
     lines.append(_sureness(answer))
     if answer.taken:
         places = _places(answer.taken)
@@ -260,7 +272,9 @@ def _rename(answer: Answer) -> list[str]:
     for group in answer.groups:
         path = flat(group.path)
         lines.append(path if group.rows else wording.COUNT.format(path=path, count=group.count))
-        lines += [wording.ROW.format(line=line, text=text) for line, text in group.rows]
+        for line, text, unsure in group.rows:
+            row = wording.UNSURE_ROW if unsure else wording.ROW
+            lines.append(row.format(line=line, text=text))
     return lines
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 NONE = "`{name}` is not defined here; uses were found by the name alone."
 ONE = "`{name}` has one definition."
+ONE_UNSURE = (
+    "`{name}` has one definition; uses that may mean something else of that name, of the language"
+    " or of a library: {unsure}."
+)
 HERE = "`{name}` as asked for, one of {count} with this name."
 SERVER = "`{name}`, one of {count} with this name; which one is meant, {by} knows."
 LIKELY = "`{name}`, the likeliest of {count} with this name, by imports and place."
@@ -16,6 +20,7 @@ OTHERS = "Others of this name: {places}"
 USES = "Uses of `{name}`: {total}, files: {files}."
 DEFINED = "Defined: {places}"
 ROW = "{line}:{text}"
+UNSURE_ROW = "{line}?:{text}"
 SCOPE = "in {scope}"
 COUNT = "{path}: {count}"
 UNSURE = "Uses that may mean it too, nothing there says which is meant: {count}, files: {files}."
@@ -34,9 +39,8 @@ FINE = "{path} has no problems, says {by}."
 SYNTAX_FINE = "{path} has no syntax errors; there is no language server here that could say more."
 PROBLEMS = "Problems of {path}, by {by}: {count}"
 
-WOULD = (
-    "Places that would change: {total}, files: {files}; nothing was changed. Set `apply` to do it."
-)
+WOULD = "Places that would change: {total}, files: {files}; nothing was changed."
+APPLY = " Set `apply` to do it."
 RENAMED = "Places changed: {total}, files: {files}."
 TAKEN = "`{name}` exists already: {places}"
 
@@ -58,6 +62,9 @@ REFUSALS = {
     "ambiguous_rename": "Nothing was changed: there are {count} definitions of `{name}` and no"
     " language server here to tell their uses apart. Look at the places without `apply`, then"
     " edit those that are meant.",
+    "unsure_rename": "Nothing was changed: {count} of the uses of `{name}` may mean something else"
+    " of that name. Look at the places without `apply`, where they have a `?`; if all are meant,"
+    " repeat this.",
     "no_index": "There is no index to ask ({why}). Search as text instead.",
 }
 UNKNOWN = "{target}: refused ({reason})."

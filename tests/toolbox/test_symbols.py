@@ -243,6 +243,33 @@ def test_a_rename_reaches_every_use_and_says_what_is_there_already(root: Path) -
     assert "shop.check\n" in (root / "use.py").read_text()
 
 
+def test_what_may_be_of_a_library_is_not_renamed_unseen(tmp_path: Path) -> None:
+    root = repository(
+        tmp_path / "l",
+        wire="class Wire:\n    def strip(self):\n        return self.strip()\n"
+        "\n\ndef glue(): pass\n",
+        use="from wire import Wire, glue\n\n\ndef run(text):\n    Wire().strip()\n"
+        "    return text.strip(), glue()\n",
+        other="from library import glue\n\nglue()\n",
+    )
+    shown = ask(root, "rename", "strip", new_name="peel")
+    rows = {f"{g['path']}:{row[0]}": row[2] for g in shown["groups"] for row in g["rows"]}
+    assert rows == {"use.py:5": False, "use.py:6": True, "wire.py:2": False, "wire.py:3": False}
+    assert (shown["sure"], shown["unsure"]) == ("likely", 1)
+    for name, count in (("strip", 1), ("glue", 2)):
+        refused = ask(root, "rename", name, new_name="peel", apply=True)
+        assert (refused["reason"], refused["count"]) == ("unsure_rename", count)
+    assert "text.strip()" in (root / "use.py").read_text()
+    assert ask(root, "rename", "strip", new_name="peel", apply=True, shown=True)["applied"]
+    assert "text.peel()" in (root / "use.py").read_text()
+
+
+def test_a_member_of_something_unknown_is_told_of(root: Path) -> None:
+    (root / "more.py").write_text("def go(one, name):\n    one.run(name)\n    run = name\n")
+    answer = ask(root, "references", "run")
+    assert (answer["definitions"], answer["sure"], answer["unsure"]) == (1, "likely", 1)
+
+
 @pytest.mark.parametrize("new", ["", "a b", "9a", "Model;", "Model"])
 def test_a_new_name_must_be_one(root: Path, new: str) -> None:
     answer = ask(root, "rename", "Model", new_name=new, apply=True)

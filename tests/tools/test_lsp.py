@@ -63,9 +63,12 @@ PROBLEMS = {
     "ok": True, "name": "a.py", "by": "ty",
     "problems": [[3, "error", "no such name [unresolved]"], [9, "warning", "not used"]],
 }  # fmt: skip
-RENAME = {**ONE, "new_name": "share", "groups": [
-    {"path": "a.py", "rows": [[9, "def share(bill):"]], "count": 1, "hash": "h"},
+RENAME: dict[str, Any] = {**ONE, "new_name": "share", "groups": [
+    {"path": "a.py", "rows": [[9, "def share(bill):", False]], "count": 1, "hash": "h"},
     {"path": "b.py", "rows": [], "count": 2, "hash": "h"},
+]}  # fmt: skip
+UNSURE: dict[str, Any] = {**RENAME, "sure": "likely", "unsure": 1, "groups": [
+    {"path": "a.py", "rows": [[9, "def share(bill):", False], [12, "x.share()", True]]},
 ]}  # fmt: skip
 
 
@@ -88,6 +91,9 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "references: of the one": ask("references", ONE),
         "references: by a server": ask("references", SERVER),
         "references: likely": ask("references", LIKELY),
+        "references: of the one, unsure": ask(
+            "references", {**ONE, "sure": "likely", "unsure": 2, "unsure_files": 1}
+        ),
         "references: early": ask("references", EARLY),
         "references: of what is not here": ask(
             "references", {**ONE, "definitions": 0, "sure": "by_name", "defined": []}
@@ -105,6 +111,8 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "diagnostics: none": ask("diagnostics", {**PROBLEMS, "problems": []}),
         "diagnostics: syntax": ask("diagnostics", {**PROBLEMS, "by": "syntax", "problems": []}),
         "rename: shown": ask("rename", RENAME, new_name="share"),
+        "rename: shown, and unsure": ask("rename", UNSURE, new_name="share"),
+        "rename: shown, of many": ask("rename", {**RENAME, "definitions": 4, "sure": "by_name"}),
         "rename: done": ask(
             "rename", {**RENAME, "applied": True, "taken": [["c.py", 4, "class", "share"]]}
         ),
@@ -120,6 +128,7 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "bad new name": no("bad_new_name"),
         "same": no("same"),
         "ambiguous": no("ambiguous_rename", count=4, name="split"),
+        "unsure": no("unsure_rename", count=4, name="split"),
         "no index": no("no_index", why="disk I/O error"),
         "another reason": no("phase_of_the_moon"),
     }
@@ -252,6 +261,19 @@ async def test_a_name_with_several_meanings_is_not_changed_by_name(inside: Insid
         refused = await u("lsp", operation="rename", target="split", new_name="part", apply=True)
         assert (refused.ok, refused.details["reason"]) == (False, "ambiguous_rename")
         assert "def split" in await u.bash("cat shop/split.py shop/rope.py")
+
+
+async def test_a_name_that_others_may_have_too_is_changed_once_it_was_shown(inside: Inside) -> None:
+    async with user(inside) as u:
+        await u.put("a.py", b"class A:\n    def strip(self):\n        pass\n")
+        await u.put("b.py", b"def run(text):\n    return text.strip()\n")
+        rename = {"operation": "rename", "target": "A.strip", "new_name": "peel"}
+        refused = await u("lsp", **rename, apply=True)
+        assert (refused.ok, refused.details["reason"]) == (False, "unsure_rename")
+        assert "2?:return text.peel()" in (await u("lsp", **rename)).text
+        assert "text.strip()" in await u.bash("cat b.py")
+        assert (await u("lsp", **rename, apply=True)).ok
+        assert "text.peel()" in await u.bash("cat b.py")
 
 
 async def test_outlines_and_problems(inside: Inside) -> None:

@@ -39,7 +39,10 @@ def lsp(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
 
 
 def rename(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """What `new_name` for `target` changes; with `apply` it is done, in every file or in none."""
+    """What `new_name` for `target` changes; with `apply` it is done, in every file or in none.
+
+    Where some of it may mean something else it is done only when it was `shown` before.
+    """
     if not arguments.get("apply"):
         return _answer(_rename, arguments, limits)
     with changing:
@@ -94,14 +97,14 @@ def _references(q: Question) -> Answer:
     uses, by, sure = q.lookup.references(target.name), "index", "by_name"
     unsure: Dict[str, List[int]] = {}
     if len(found) == 1 and best is not None:
-        tied, unsure = _sorted_out(q, best, uses)
+        tied, bare, unsure = _sorted_out(q, best, uses)
         # There is nothing else in the repository that it could be.
-        uses, sure, unsure = _both(tied, unsure), "likely" if unsure else "exact", {}
+        uses, sure = _both(_both(tied, bare), unsure), "likely" if unsure else "exact"
     elif best is not None and (said := _server(q, consult.references, target, best)):
         uses, by, sure = _lines(said.value), said.by, "exact"
     elif best is not None and (target.here or target.use or target.owner):
-        uses, unsure = _sorted_out(q, best, uses)
-        sure = "likely"
+        uses, bare, unsure = _sorted_out(q, best, uses)
+        unsure, sure = _both(bare, unsure), "likely"
     if best is None and not uses:
         raise q.refuse("unknown_name", name=target.name, near=q.near(target.name))
     answer = shown.uses(q.lookup, target.name, uses, best)
@@ -117,15 +120,17 @@ def _callers(q: Question) -> Answer:
     target = _or_around(q)
     best, found = q.one(target)
     uses, by, sure = q.lookup.references(target.name), "index", q.sureness(target, best, found)
+    unsure: Dict[str, List[int]] = {}
     if len(found) > 1:
         said = _server(q, consult.references, target, best)
         if said is not None:
             uses, by, sure = _lines(said.value), said.by, "exact"
         elif sure != "by_name":
-            uses, _ = _sorted_out(q, best, uses)
+            uses, _, _ = _sorted_out(q, best, uses)
             sure = "likely"
     else:
-        uses = _both(*_sorted_out(q, best, uses))
+        tied, bare, unsure = _sorted_out(q, best, uses)
+        uses, sure = _both(_both(tied, bare), unsure), "likely" if unsure else sure
     calls = {
         path: [line for line in lines if _calls(q.lookup, path, line, target.name)]
         for path, lines in uses.items()
@@ -133,6 +138,7 @@ def _callers(q: Question) -> Answer:
     calls = {path: lines for path, lines in calls.items() if lines}
     return {
         "name": target.name, "by": by, "sure": sure, "definitions": len(found),
+        "unsure": sum(map(len, unsure.values())),
         "defined": shown.places([best]), **shown.callers(q.lookup, target.name, calls, best),
     }  # fmt: skip
 
@@ -250,23 +256,29 @@ def _rename(q: Question) -> Answer:
         raise q.refuse("same")
     said = _server_rename(q, target, best, new)
     if said is not None:
-        changes, by, sure = said.value, said.by, "exact"
+        changes, by, sure, doubtful = said.value, said.by, "exact", {}
     else:
         uses = dict(q.lookup.references(target.name))
+        doubtful = renaming.doubtful(q.lookup, best, uses) if len(found) == 1 else {}
         for one in found:
             uses[one.path] = sorted({*uses.get(one.path, ()), one.line})
         changes, by = renaming.by_name(q.lookup, target.name, new, uses), "index"
-        sure = "exact" if len(found) == 1 else "by_name"
+        sure = "by_name" if len(found) > 1 else "likely" if doubtful else "exact"
     if not changes:
         raise q.refuse("unknown_name", name=target.name, near=[])
-    apply = bool(q.arguments.get("apply"))
-    if apply and (sure != "exact" or q.left):
+    apply, unsure = bool(q.arguments.get("apply")), sum(map(len, doubtful.values()))
+    if apply and (sure == "by_name" or q.left):
         raise q.refuse("ambiguous_rename", count=len(found), name=target.name)
+    if apply and sure == "likely" and not q.arguments.get("shown"):
+        raise q.refuse("unsure_rename", count=unsure, name=target.name)
     result = renaming.made(q.lookup, changes, q.limits, apply)
+    for group in result["groups"]:
+        marked = doubtful.get(group["path"], ())
+        group["rows"] = [[line, text, line in marked] for line, text in group["rows"]]
     taken = q.lookup.definitions(new)
     return {
         "name": target.name, "new_name": new, "by": by, "sure": sure, "definitions": len(found),
-        "taken": shown.places(taken[:3]), "applied": apply, **result,
+        "taken": shown.places(taken[:3]), "applied": apply, "unsure": unsure, **result,
     }  # fmt: skip
 
 
@@ -334,22 +346,28 @@ def _lines(spots: Sequence[Spot]) -> Dict[str, List[int]]:
 
 def _sorted_out(
     q: Question, best: Found, uses: Dict[str, List[int]]
-) -> Tuple[Dict[str, List[int]], Dict[str, List[int]]]:
-    """Uses that imports or the place tie to `best`, and those of which nothing is known."""
+) -> Tuple[Dict[str, List[int]], Dict[str, List[int]], Dict[str, List[int]]]:
+    """Uses that imports or the place tie to `best`, and those of which nothing is known.
+
+    The last are members of something: they may be of the language or of a library as well.
+    """
     tied: Dict[str, List[int]] = {}
-    open_: Dict[str, List[int]] = {}
+    bare: Dict[str, List[int]] = {}
+    members: Dict[str, List[int]] = {}
     others = [one for one in q.lookup.definitions(best.name) if one != best]
     for path, lines in uses.items():
         for line in lines:
-            places = [Place(q.lookup, u) for u in uses_of(q.lookup, path, line, best.name)]
+            used = uses_of(q.lookup, path, line, best.name)
+            places = [Place(q.lookup, use) for use in used]
             said = {place.says(best) for place in places}
             if YES in said:
                 tied.setdefault(path, []).append(line)
             elif MAYBE in said and not any(
                 place.says(other) == YES for place in places for other in others[:OTHERS_MAX]
             ):
-                open_.setdefault(path, []).append(line)
-    return tied, open_
+                into = members if any(use.member for use in used) else bare
+                into.setdefault(path, []).append(line)
+    return tied, bare, members
 
 
 def _both(one: Dict[str, List[int]], other: Dict[str, List[int]]) -> Dict[str, List[int]]:
