@@ -298,3 +298,51 @@ def test_other_languages(tmp_path: Path) -> None:
     assert places(ask(root, "definition", "go/main.go:5:Draw"))[0] == "go/pen/pen.go:3"
     assert places(ask(root, "definition", "draw_it"))[0] == "c/pen.c:2"
     assert places(ask(root, "definition", "clean"))[0] == "run:2"
+
+
+BY_ANOTHER_NAME = {
+    "web/package.json": '{"name": "@shop/web"}',
+    "web/tsconfig.json": '{"compilerOptions": {"paths": {"#kit/*": ["./kit/*"]}}}',
+    "web/kit/ink.ts": "export function blot() {}\n",
+    "web/src/ui/pen.tsx": "export default function Pen() {}\nexport function dip() {}\n",
+    "web/src/page.tsx": "import Pen from '@/ui/pen'\nimport { dip } from '~/ui/pen'\n"
+    "import { blot } from '#kit/ink'\nblot()\ndip()\nconst page = <Pen />\n",
+    "core/package.json": '{\n  "name": "@shop/core"\n}',
+    "core/src/index.ts": "export * as sums from './sums'\nexport * from './names'\n",
+    "core/src/sums.ts": "export function total() {}\n",
+    "core/src/names.ts": "export function trim() {}\n",
+    "web/src/use.ts": "import { sums, trim as cut } from '@shop/core'\nsums.total()\n"
+    "import {\n  trim as shorten,\n} from '@shop/core'\n",
+    "web/src/far.ts": "import { total, trim } from 'elsewhere'\ntotal()\ntrim()\n",
+    "web/src/deep.ts": "function outer() {\n  function again() {\n    again()\n  }\n}\n",
+    "tools/go.mod": "module ex.org/shop/tools\n",
+    "tools/say/say.go": "package say\n\nfunc Aloud() {}\n",
+    "tools/main.go": 'package main\n\nimport "ex.org/shop/tools/say"\n\n'
+    "func main() { say.Aloud() }\n",
+    "java/a/Box.java": "package a;\n\npublic class Box {\n  public enum Lid { SHUT }\n}\n",
+    "java/b/Use.java": "package b;\n\nimport a.Box.Lid;\nimport c.Lids;\n\n"
+    "class Use {\n  Lid lid = Lid.SHUT;\n}\n",
+    "rust/src/lib.rs": "pub fn weigh() {}\n\nmod tests {\n    use super::weigh;\n\n"
+    "    fn heavy() {}\n\n    fn check() {\n        weigh();\n        heavy();\n    }\n}\n",
+}
+"""Files that import each other by what is not simply a path."""
+
+
+def test_a_module_is_found_by_whatever_it_is_called(tmp_path: Path) -> None:
+    for path, text in BY_ANOTHER_NAME.items():
+        (tmp_path / "m" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "m" / path).write_text(text)
+    expected = {
+        "Pen": ["web/src/page.tsx:1", "web/src/page.tsx:6"],  # the folder of sources
+        "dip": ["web/src/page.tsx:2", "web/src/page.tsx:5"],
+        "blot": ["web/src/page.tsx:3", "web/src/page.tsx:4"],  # what a tsconfig.json says
+        "total": ["web/src/use.ts:2"],  # a package of the tree, through its index
+        "trim": ["web/src/use.ts:1", "web/src/use.ts:4"],
+        "again": ["web/src/deep.ts:3"],  # a function in a function is no member
+        "Aloud": ["tools/main.go:5"],  # a module of Go that is not at the top
+        "Lid": ["java/b/Use.java:3", "java/b/Use.java:7"],  # a class in a class
+        "weigh": ["rust/src/lib.rs:4", "rust/src/lib.rs:9"],
+        "heavy": ["rust/src/lib.rs:10"],  # of a module in a file
+    }
+    found = {name: uses(ask(tmp_path / "m", "references", name)) for name in expected}
+    assert found == expected

@@ -11,6 +11,8 @@ import posixpath
 import re
 from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Set, Tuple
 
+from agent.toolbox.symbols.packages import Packages
+
 DEPTH_MAX = 6
 STARS_MAX = 40
 
@@ -38,6 +40,8 @@ _REQUIRE = re.compile(
 _SCRIPT_ENDS = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".d.ts")
 _SCRIPT_INDEX = ("/index.ts", "/index.tsx", "/index.js", "/index.jsx", "/index.mjs")
 _SCRIPTS = frozenset(("javascript", "typescript", "tsx"))
+_RUST_OWN = frozenset(("crate", "self", "super"))
+_RUST_STANDARD = frozenset(("std", "core", "alloc"))
 
 
 class Origin(NamedTuple):
@@ -134,6 +138,7 @@ class Modules:
         self._text_of = text_of
         self._by_end: Optional[Dict[str, List[str]]] = None
         self._read: Dict[str, Imports] = {}
+        self._packages = Packages(self._paths, text_of)
 
     def imports(self, path: str, language: str) -> Imports:
         """What the file at `path` imports."""
@@ -157,6 +162,8 @@ class Modules:
         """
         imports = self.imports(path, language)
         bound = imports.names.get(before or name)
+        if bound is None and not before:  # it has another name here
+            bound = next((one for one in imports.names.values() if one.name == name), None)
         for origin in read(language, line).names.values() if line else ():
             if origin.name == name:
                 bound = origin
@@ -168,7 +175,12 @@ class Modules:
             found = self._files(path, language, module, extra)
             if not found and extra:
                 found = self._files(path, language, module, "")
-            return self._through(found, language, wanted, defines, 0, set()) or set(found)
+            if extra and language in _SCRIPTS:
+                found = self._space(found, language, extra, 0) or found
+            ends = self._through(found, language, wanted, defines, 0, set())
+            if not ends and self._passed_on(language, module):
+                return None
+            return ends or set(found)
         if before:
             return None
         for star in imports.stars:
@@ -208,6 +220,19 @@ class Modules:
                 ends |= self._through(further, language, name, defines, depth + 1, seen)
         return ends
 
+    def _space(self, files: Iterable[str], language: str, name: str, depth: int) -> List[str]:
+        """The files of the whole module that `files` pass on as `name`."""
+        for file in files if depth <= DEPTH_MAX else ():
+            imports = self.imports(file, language)
+            bound = imports.names.get(name)
+            stars = [Origin(star, name) for star in imports.stars]
+            for one in [bound] if bound is not None else stars:
+                found = self._files(file, language, one.module, "")
+                found = self._space(found, language, one.name, depth + 1) if one.name else found
+                if found:
+                    return found
+        return []
+
     def _files(self, path: str, language: str, module: str, inner: str) -> List[str]:
         """The files of a module, as named in the file at `path`; of the module in it `inner`."""
         if language == "python":
@@ -219,7 +244,20 @@ class Modules:
             return self._script(path, module)
         if language == "go":
             return self._folder(module)
-        return self._ending(path, module)
+        if language == "rust":
+            return self._crate(path, module)
+        if language in ("c", "cpp", "ruby"):
+            return self._ending(path, module)
+        return self._nested(path, module)
+
+    def _passed_on(self, language: str, module: str) -> bool:
+        """Whether what a module has may be in files that its name does not lead to."""
+        if language == "rust":
+            return module.split("/")[0] not in _RUST_STANDARD
+        if language == "kotlin":  # a function is in a file of any name
+            folder = "/" + posixpath.dirname(module)
+            return any(("/" + posixpath.dirname(p)).endswith(folder) for p in self._paths)
+        return False
 
     def _python(self, path: str, module: str) -> List[str]:
         dots = len(module) - len(module.lstrip("."))
@@ -246,17 +284,44 @@ class Modules:
         return [name for name in names if name in self._paths][:1]
 
     def _script(self, path: str, module: str) -> List[str]:
-        if not module.startswith("."):
+        if module.startswith("."):
+            stems: Iterable[str] = [posixpath.join(posixpath.dirname(path), module)]
+        else:
+            stems = self._packages.stems(path, module)
+        for stem in map(posixpath.normpath, stems):
+            bare = re.sub(r"\.(?:m|c)?jsx?$", "", stem)
+            for base in dict.fromkeys((stem, bare)):
+                for end in (*_SCRIPT_ENDS, *_SCRIPT_INDEX):
+                    if base + end in self._paths:
+                        return [base + end]
+        return []
+
+    def _crate(self, path: str, module: str) -> List[str]:
+        """Of Rust: what is within `super` is in this file or beside it, other things by name."""
+        parts = [part for part in module.split("/") if part not in _RUST_OWN]
+        if parts and parts[0] in _RUST_STANDARD:
             return []
-        stem = posixpath.normpath(posixpath.join(posixpath.dirname(path), module))
-        bare = re.sub(r"\.(?:m|c)?jsx?$", "", stem)
-        for base in dict.fromkeys((stem, bare)):
-            for end in (*_SCRIPT_ENDS, *_SCRIPT_INDEX):
-                if base + end in self._paths:
-                    return [base + end]
+        near = [path] if module.startswith(("super/", "self/")) else []
+        for size in range(len(parts), 0, -1):
+            stem = "/".join(parts[:size])
+            found = self._suffix(stem + ".rs") or self._suffix(stem + "/mod.rs")
+            if found:
+                return [*near, *found]
+        return near
+
+    def _nested(self, path: str, module: str) -> List[str]:
+        """The file of a class, or of the one that it is in."""
+        parts = module.split("/")
+        for size in range(len(parts), min(2, len(parts)) - 1, -1):
+            found = self._ending(path, "/".join(parts[:size]))
+            if found:
+                return found
         return []
 
     def _folder(self, module: str) -> List[str]:
+        own = self._packages.go(module)
+        if own is not None:
+            return sorted(p for p in self._paths if posixpath.dirname(p) == own)
         parts = module.split("/")
         for at in range(len(parts)):
             folder = "/".join(parts[at:])

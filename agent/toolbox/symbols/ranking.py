@@ -21,6 +21,7 @@ _BEFORE = re.compile(
 _FRONT = re.compile(r"([A-Za-z_$][\w.$]*|[)\]])\??\.$")
 _IMPORTS = re.compile(r"\s*(?:from|import|export|use|using|require|#\s*include)\b")
 FAR = 999
+_PLAIN = frozenset(("module", "function", "method"))
 _MEMBERS = frozenset(("method", "field", "function", "constant"))
 _SCRIPTS = ("javascript", "typescript", "tsx")
 # Where a name of another file must be imported, and where a member needs what it is a member of.
@@ -122,7 +123,7 @@ class Place:
     def says(self, one: Found) -> str:
         """Whether `one` is meant here."""
         use, parent = self._use, _parent(one)
-        if one.definition.parent >= 0 and one.definition.kind in _MEMBERS:
+        if one.definition.kind in _MEMBERS and self._is_member(one):
             return self._member(one, parent)
         if self._said is not None:
             return YES if one.path in self._said else NO
@@ -134,6 +135,13 @@ class Place:
             return MAYBE
         # What is neither imported nor defined in a file of such a language cannot be meant there.
         return MAYBE if self._open() else NO
+
+    def _is_member(self, one: Found) -> bool:
+        """Whether it is of a class or the like: in a module or a function it is a plain name."""
+        if one.definition.parent < 0:
+            return False
+        file = self._lookup.file(one.path)
+        return file is None or file.definitions[one.definition.parent].kind not in _PLAIN
 
     def _member(self, one: Found, parent: str) -> str:
         use = self._use
