@@ -15,6 +15,7 @@ from agent.background import Host, require_tasks
 from agent.background import spawn as spawn_sessions
 from agent.cli.exits import Exit
 from agent.cli.lines import cost_text
+from agent.cli.person import Person
 from agent.core.text import one_line, terminal_safe
 from agent.host import terminal
 from agent.overview import Overview, Sight
@@ -24,14 +25,13 @@ LOOK_SECONDS = 0.3
 _MARKS = {"failed": "✗", "limit": "✗", "interrupted": "!", "waiting": "?", "done": "✓"}
 
 
-async def spawn(options: Options, texts: Sequence[str], name: str) -> Exit:
+async def spawn(options: Options, texts: Sequence[str], name: str, person: Person) -> Exit:
     """Start a session for each task and say how to look at them; they go on by themselves."""
     require_tasks(texts)
     for entry, text in zip(await spawn_sessions(options, texts, name), texts, strict=True):
-        print(terminal_safe(f"{entry.number:>4}  {one_line(text, 80)}"))
-    print(
-        "· they run in the background: `glovebox watch` shows them, `glovebox attach N` joins one",
-        file=sys.stderr,
+        person.answer(f"{entry.number:>4}  {one_line(text, 80)}")
+    person.say(
+        "· they run in the background: `glovebox watch` shows them, `glovebox attach N` joins one"
     )
     return Exit.DONE
 
@@ -50,7 +50,7 @@ async def host(identities: Sequence[str]) -> Exit:
     return Exit.OURS if failed else Exit.DONE
 
 
-async def ps(directory: Path, *, as_json: bool, every: bool) -> Exit:
+async def ps(directory: Path, person: Person, *, as_json: bool, every: bool) -> Exit:
     """One line a session: how it stands, and what it does now."""
     overview = await Overview.of(directory)
     sights, problems = overview.look(every=every)
@@ -59,11 +59,11 @@ async def ps(directory: Path, *, as_json: bool, every: bool) -> Exit:
             print(json.dumps(sight.facts(), ensure_ascii=True))
     else:
         for row in rows(sights):
-            print(row)
+            person.answer(row)
         if not sights and not problems:
-            print("no session ran in the last day; `--all` lists older ones")
+            person.answer("no session ran in the last day; `--all` lists older ones")
     for problem in problems:
-        print(terminal_safe(f"! {problem}"), file=sys.stderr)
+        person.say(f"! {problem}")
     return Exit.OURS if problems else Exit.DONE
 
 
@@ -166,7 +166,7 @@ class _Printed:
                 print(text.rstrip(), flush=True)
 
 
-async def stop(directory: Path, wanted: Sequence[str]) -> Exit:
+async def stop(directory: Path, wanted: Sequence[str], person: Person) -> Exit:
     """End what sessions do now, wherever they run; what they did is brought home."""
     overview = await Overview.of(directory)
     for sight in await overview.stop(wanted):
@@ -174,5 +174,5 @@ async def stop(directory: Path, wanted: Sequence[str]) -> Exit:
         where = f"its work is on {state.branch}" if state.branch else "it has changed nothing"
         if state.behind:
             where = "not all of its work is on its branch"
-        print(terminal_safe(f"✓ session {sight.number} is stopped; {where} ({spent})"))
+        person.answer(f"✓ session {sight.number} is stopped; {where} ({spent})")
     return Exit.DONE

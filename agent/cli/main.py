@@ -15,7 +15,7 @@ from agent.cli.given import FILE, FOLDER, settings_of
 from agent.cli.lines import problem_text
 from agent.cli.message import message_from
 from agent.cli.running import run_job
-from agent.cli.verbs import inside, machine, mirror, parallel, sessions, work
+from agent.cli.verbs import attaching, inside, machine, mirror, parallel, sessions, work
 from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Problem, problem_of
 from agent.core.limits import LEAVE_SECONDS
@@ -87,7 +87,7 @@ def _options(directory: Path, flags: dict[str, Any]) -> Options:
     return Options(directory, settings, record, resume, on_ask=on_ask, fork=fork, model=model)
 
 
-for verbs in (inside, machine, mirror, parallel, sessions, work):
+for verbs in (attaching, inside, machine, mirror, parallel, sessions, work):
     for command in verbs.COMMANDS:
         main.add_command(command)
 

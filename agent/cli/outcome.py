@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-import click
-
 from agent.app import Options, open_session
 from agent.cli.exits import Exit
 from agent.cli.lines import cost_text
+from agent.cli.person import AtShell, Person
 from agent.config import Settings
 from agent.core.errors import UserError
 from agent.core.text import one_line, terminal_safe
@@ -53,29 +51,30 @@ async def diff(directory: Path, wanted: str, paths: Sequence[str]) -> Exit:
     session = outcomes.find(wanted)
     async with outcomes.look(session) as (view, work):
         print(await view.diff(work.start, work.tip, paths), end="")
-    _unsynced(session)
+    _unsynced(session, AtShell())
     return Exit.DONE
 
 
-def _unsynced(session: Session) -> None:
+def _unsynced(session: Session, person: Person) -> None:
     if session.state.behind:
-        print(
+        person.say(
             f"! session {session.number} holds work that has not come home; "
-            f"`glovebox shell {session.number} -- true` brings it",
-            file=sys.stderr,
+            f"`glovebox sync {session.number}` brings it"
         )
 
 
-async def compare(directory: Path, wanted: Sequence[str], check: str, settings: Settings) -> Exit:
+async def compare(
+    directory: Path, wanted: Sequence[str], check: str, settings: Settings, person: Person
+) -> Exit:
     """Sessions side by side: a column each."""
     outcomes = await Outcomes.of(directory)
     attempts = await outcomes.attempts(wanted)
     numbers = [str(attempt.session.number) for attempt in attempts] if check else []
     checks = [await _checked(directory, number, check, settings) for number in numbers]
     for line in table(attempts, checks):
-        print(terminal_safe(line))
+        person.answer(line)
     for attempt in attempts:
-        _unsynced(attempt.session)
+        _unsynced(attempt.session, person)
     return Exit.DONE
 
 
@@ -121,18 +120,19 @@ def _cell(lines: tuple[int, int] | None) -> str:
 
 
 async def merge(
-    directory: Path, wanted: str, how: How, *, message: str, hooks: bool, yes: bool
+    directory: Path, wanted: str, how: How, person: Person, *, message: str, hooks: bool
 ) -> Exit:
     """Show what would come into the user's branch, ask, and do it."""
     outcomes = await Outcomes.of(directory)
     session = outcomes.find(wanted)
-    _unsynced(session)
+    _unsynced(session, person)
     try:
         async with outcomes.merging(session, how) as proposal:
             branch = outcomes.repository.branch
-            await _present(proposal)
-            if not yes and not _agreed(how, branch):
-                print("nothing was merged", file=sys.stderr)
+            await _present(proposal, person)
+            target = "your working tree" if how == "patch" else branch
+            if not await person.agrees(f"{how} this into {target}?"):
+                person.say("nothing was merged")
                 return Exit.USAGE
             text = message or await message_of(session, proposal)
             head = await outcomes.accept(proposal, text, hooks=hooks)
@@ -143,28 +143,17 @@ async def merge(
             f" them: `glovebox --resume {session.number} -m 'resolve the conflicts'`",
         ) from conflict
     if how == "patch":
-        print(f"✓ the changes of session {session.number} are in your working tree, uncommitted")
+        number = session.number
+        person.answer(f"✓ the changes of session {number} are in your working tree, uncommitted")
     else:
-        print(terminal_safe(f"✓ {branch} is at {head[:10]}"))
+        person.answer(f"✓ {branch} is at {head[:10]}")
     return Exit.DONE
 
 
-async def _present(proposal: Proposal) -> None:
+async def _present(proposal: Proposal, person: Person) -> None:
     view, old, new = proposal.view, proposal.onto, proposal.commit
-    print(await view.diff(old, new))
+    person.diff(await view.diff(old, new))
     for power in await view.powers(old, new):
-        print(terminal_safe(f"! look at {power.path}: {power.why}"), file=sys.stderr)
-    if proposal.changes_hooks:
-        print(
-            terminal_safe(
-                f"! your hooks in {proposal.changes_hooks} are among it, so none of them will run"
-            ),
-            file=sys.stderr,
-        )
-
-
-def _agreed(how: How, branch: str) -> bool:
-    if not sys.stdin.isatty():
-        raise UserError("nobody is there to agree", "look at the diff, then say `--yes`")
-    target = "your working tree" if how == "patch" else branch
-    return click.confirm(terminal_safe(f"{how} this into {target}?"), default=False, err=True)
+        person.say(f"! look at {power.path}: {power.why}")
+    if hooks := proposal.changes_hooks:
+        person.say(f"! your hooks in {hooks} are among it, so none of them will run")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Sequence
 
 from agent import upkeep
@@ -11,9 +9,10 @@ from agent.app import Options
 from agent.cli import outcome
 from agent.cli.exits import Exit
 from agent.cli.lines import cost_text, problem_text
-from agent.cli.stopping import stopping
+from agent.cli.person import Person
+from agent.config import Settings, require_model
 from agent.core.errors import UserError
-from agent.core.text import one_line, terminal_safe
+from agent.core.text import one_line
 from agent.race import Race, Runner
 
 _SHOWN_LINES = 5
@@ -24,48 +23,46 @@ async def race(
     text: str,
     models: Sequence[str],
     check: str,
+    person: Person,
     *,
-    yes: bool,
     keep: bool,
 ) -> Exit:
     """Run an attempt for each model and say which is the best; exit code 9 when none passes."""
     if not text.strip():
         raise UserError("the task is empty", "say what is to be done")
-    one = Race(options, _say)
-    loop = asyncio.get_running_loop()
-    with stopping(one.stop, lambda: loop.call_soon_threadsafe(one.stop)):
+    one = Race(options, lambda runner: _say(runner, person))
+    with person.until(one.stop):
         runners = await one.begin(models)
         numbers = ", ".join(str(runner.number) for runner in runners)
-        print(f"· sessions {numbers}; `glovebox watch` shows them", file=sys.stderr)
+        person.say(f"· sessions {numbers}; `glovebox watch` shows them")
         ranked = await one.run(runners, text, check)
     if one.stopped:
-        print(terminal_safe(_stopped(ranked)), file=sys.stderr)
+        person.say(_stopped(ranked))
         return Exit.INTERRUPTED
     for line in table(ranked):
-        print(terminal_safe(line))
+        person.answer(line)
     best = ranked[0]
     if not best.wins:
-        print("✗ none passes; all are kept", file=sys.stderr)
+        person.say("✗ none passes; all are kept")
         return Exit.CHECK
-    print(f"✓ session {best.number} is the best")
-    if await _merged(options, best, yes=yes) and not keep:
-        await _remove(options, ranked[1:])
+    person.answer(f"✓ session {best.number} is the best")
+    if await _merged(options, best, person) and not keep:
+        await _remove(options, ranked[1:], person)
     return Exit.DONE
 
 
-async def _merged(options: Options, best: Runner, *, yes: bool) -> bool:
+async def _merged(options: Options, best: Runner, person: Person) -> bool:
     """Offer the winner; whether it was taken."""
-    if not yes and not sys.stdin.isatty():
-        hint = f"· `glovebox merge {best.number}` takes it; all attempts are kept"
-        print(hint, file=sys.stderr)
+    if not person.there:
+        person.say(f"· `glovebox merge {best.number}` takes it; all attempts are kept")
         return False
     code = await outcome.merge(
-        options.directory, best.entry.id, "merge", message="", hooks=True, yes=yes
+        options.directory, best.entry.id, "merge", person, message="", hooks=True
     )
     return code == Exit.DONE
 
 
-async def _remove(options: Options, losers: Sequence[Runner]) -> None:
+async def _remove(options: Options, losers: Sequence[Runner], person: Person) -> None:
     """Remove what is not needed any more; the branches stay."""
     branches: list[str] = []
     for loser in losers:
@@ -74,18 +71,25 @@ async def _remove(options: Options, losers: Sequence[Runner]) -> None:
     stay = f"; their branches stay: {', '.join(branches)}" if branches else ""
     count = len(losers)
     if count:
-        print(terminal_safe(f"· the other {count} are removed{stay}"), file=sys.stderr)
+        person.say(f"· the other {count} are removed{stay}")
 
 
-def _say(runner: Runner) -> None:
+def entrants(count: int, names: str, settings: Settings) -> list[str]:
+    """The models of `count` attempts: `names`, with commas between them, in turn, or the chosen."""
+    models = [name.strip() for name in names.split(",") if name.strip()]
+    models = models or [require_model(settings)]
+    return [models[at % len(models)] for at in range(count)]
+
+
+def _say(runner: Runner, person: Person) -> None:
     mark = {"passes": "✓", "not checked": "!"}.get(runner.verdict, "✗")
     spent = f"{runner.seconds:.0f} s, {cost_text(runner.usage)}"
-    print(f"{mark} session {runner.number} {runner.verdict} ({spent})", file=sys.stderr)
+    person.say(f"{mark} session {runner.number} {runner.verdict} ({spent})")
     if runner.problem is not None:
-        print(f"    {problem_text(runner.problem)}", file=sys.stderr)
+        person.say(f"    {problem_text(runner.problem)}")
     if runner.verdict == "fails":
         for line in runner.output.rstrip().splitlines()[-_SHOWN_LINES:]:
-            print(f"    {one_line(line)}", file=sys.stderr)
+            person.say(f"    {one_line(line)}")
 
 
 def _stopped(runners: Sequence[Runner]) -> str:

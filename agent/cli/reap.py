@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent import upkeep
 from agent.cli.exits import Exit
+from agent.cli.person import Person
 from agent.core.errors import GloveboxError
 from agent.core.text import terminal_safe
 
@@ -30,15 +31,17 @@ async def run(*, dry: bool) -> Exit:
     return Exit.SANDBOX if any(left.problem for left in found) else Exit.DONE
 
 
-async def remove(directory: Path, wanted: str, *, force: bool, rescue: bool) -> Exit:
+async def remove(
+    directory: Path, wanted: str, person: Person, *, force: bool, rescue: bool
+) -> Exit:
     """Remove one session."""
     gone = await upkeep.remove(directory, wanted, force=force, rescue=rescue)
-    print(terminal_safe(f"✓ session {gone.number} and its sandbox are removed"))
+    person.answer(f"✓ session {gone.number} and its sandbox are removed")
     if gone.branch:
-        print(terminal_safe(f"· the branch {gone.branch} stays; `git branch -D` removes it"))
+        person.answer(f"· the branch {gone.branch} stays; `git branch -D` removes it")
     if gone.bundle is not None:
-        print(terminal_safe(f"! what was not on it is in {gone.bundle}"))
-        print(
+        person.answer(f"! what was not on it is in {gone.bundle}")
+        person.answer(
             "    look at it with `git bundle verify`, take it with `git fetch`; nobody checked it"
         )
     return Exit.DONE

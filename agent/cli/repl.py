@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from agent import __version__
 from agent.app import Options, open_session
@@ -21,6 +23,7 @@ from agent.cli.badge import badge
 from agent.cli.beside import Beside
 from agent.cli.commands import COMMANDS
 from agent.cli.commands.typed import parse
+from agent.cli.confirming import Confirming
 from agent.cli.countdown import Countdown
 from agent.cli.crossing import Crossings
 from agent.cli.exits import Exit
@@ -53,9 +56,11 @@ class Repl:
         self._crossings = Crossings(self._cross)
         self._asking = Asking(self._tell_model)
         self._holding = Holding(lambda take: self._submit("/take" if take else "/ignore"))
+        self._confirming = Confirming(lambda: self.show([]))
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         self._open: Session | None = None
-        self._other: Session | None = None  # where the person goes next
+        self._other: Session | Beside | None = None  # where the person goes next
+        self._stop: Callable[[], None] | None = None
         self._leaving = False
         self._hint = ""
         self._paths: Sequence[str] = ()
@@ -65,7 +70,7 @@ class Repl:
 
     @property
     def session(self) -> Session:
-        there = self._other or self._open
+        there = self._other if isinstance(self._other, Session) else self._open
         assert there is not None, "commands wait for the session"
         return there
 
@@ -75,8 +80,12 @@ class Repl:
 
     @property
     def options(self) -> Options:
-        """What opens a new session for this conversation."""
-        return replace(self._options, asks=True, resume=None, fork=None, turn=None)
+        """What opens a new session for this conversation, with the model it has now."""
+        settings = self._options.settings
+        if self._open is not None and (model := self._open.status().model):
+            settings = msgspec.structs.replace(settings, model=model)
+        fresh = replace(self._options, settings=settings, asks=True, resume=None, fork=None)
+        return replace(fresh, turn=None, model=None, base="")
 
     async def run(self) -> Exit:
         """Converse until the person leaves. Raises what kept the session from being opened."""
@@ -104,7 +113,7 @@ class Repl:
         self._countdown.end()
         if self._looking is not None:
             self._looking.cancel()
-        if self._other is not None:
+        if isinstance(self._other, Session):
             await self._other.close()
         if self._open is not None:
             await self._open.close()
@@ -118,6 +127,7 @@ class Repl:
     def show(self, lines: Sequence[Line]) -> None:
         """Add to the transcript."""
         asked = [*self._holding.area(), *self._asking.area(), *self._crossings.area()]
+        asked += self._confirming.area()
         self._screen.update(lines, [*self._live.area(), *asked])
 
     async def follow(self, records: AsyncGenerator[Record]) -> None:
@@ -140,34 +150,42 @@ class Repl:
     def leave(self) -> None:
         """End after what is running, which is interrupted."""
         self._leaving = True
+        self._confirming.decline()
+        if self._stop is not None:
+            self._stop()
         if self._open is None and self._worker is not None:
             self._worker.cancel()
         elif self._open is not None:
             self._open.interrupt()
         self._inbox.put_nowait("")
 
-    async def _go_along(self) -> None:
-        """Show what another process does with the session until it lets go of it."""
-        wanted = self._options.resume or ""
-        self._beside = await Beside.of(self._options.directory, wanted)
-        self._options = replace(self._options, resume=str(self._beside.number))
-        await self.follow(self._beside.records())
-        if errand := self._beside.errand:
+    async def _go_along(self, beside: Beside, options: Options) -> Session:
+        """Show what another process does with a session until it lets go of it; then it is ours."""
+        self._beside, self._open = beside, None
+        await self.follow(beside.records())
+        if errand := beside.errand:
             self._inbox.put_nowait(errand)
         self._beside = None
+        return await open_session(replace(options, resume=str(beside.number)))
 
     async def _work(self) -> None:
+        options = replace(self._options, asks=True)
         if self._join:
-            await self._go_along()
-        session = self._open = await open_session(replace(self._options, asks=True))
+            beside = await Beside.of(options.directory, options.resume or "")
+            session = await self._go_along(beside, options)
+        else:
+            session = await open_session(options)
+        self._open = session
         while other := await self._converse(session):
             await session.close()
             self.show(_farewell(session))
-            session, self._other = other, None
-            self._open = session
+            self._other = None
+            if isinstance(other, Beside):
+                other = await self._go_along(other, self.options)
+            self._open = session = other
 
-    async def _converse(self, session: Session) -> Session | None:
-        """Be in a session until the person leaves it; the one they go to, None at the end."""
+    async def _converse(self, session: Session) -> Session | Beside | None:
+        """Be in a session until the person leaves it; where they go, None at the end."""
         self.show(marked(f"· session {session.number}: work arrives on {session.branch}"))
         ready = asyncio.create_task(self._await_sandbox(session))
         self._look(session)
@@ -187,6 +205,23 @@ class Repl:
         self._other = other
         with contextlib.suppress(GloveboxError):  # whoever needs the sandbox is told
             await other.enter()  # a copy of a sandbox is made while that one is there
+
+    async def attach(self, wanted: str) -> None:
+        """Go along with session `wanted`, which another process may run; this one is kept."""
+        self._other = await Beside.of(self._options.directory, wanted)
+
+    async def confirm(self, question: str) -> bool:
+        """Whether the person agrees."""
+        return not self._leaving and await self._confirming.ask(question)
+
+    @contextlib.contextmanager
+    def until(self, stop: Callable[[], None]) -> Generator[None]:
+        """Have `stop` called when the person interrupts what is done within, or leaves."""
+        self._stop = stop
+        try:
+            yield
+        finally:
+            self._stop = None
 
     async def _await_sandbox(self, session: Session) -> None:
         """Say early that there will be no sandbox; a turn that needs it would say so, later."""
@@ -277,7 +312,8 @@ class Repl:
     def _answer(self, key: str) -> bool:
         if self._crossings.asking:  # It chose its moment: no key may mean both.
             return self._crossings.press(key)
-        return self._asking.press(key) or self._holding.press(key)
+        pressed = self._confirming.press(key) or self._asking.press(key)
+        return pressed or self._holding.press(key)
 
     def _status(self) -> Status | None:
         there = self._beside or self._open
@@ -294,17 +330,23 @@ class Repl:
         self.show([])
 
     def _submit(self, text: str) -> None:
-        if self._asking.say(text):
+        if self._asking.say(text) or self._confirming.press(text):
             return
         if self._beside is not None and text.strip() in ("/quit", "/exit"):
             self.leave()
             return
         self._inbox.put_nowait(text)
-        busy = self._beside is not None or (self._open is not None and self._open.busy)
+        busy = bool(self._beside or self._stop or (self._open and self._open.busy))
         self._tell(f"{self._inbox.qsize()} waiting" if busy else "")
 
     def _interrupt(self, typing: bool) -> bool:
         """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""
+        if self._confirming.decline():
+            return typing
+        if self._stop is not None:
+            self._stop()
+            self._tell("interrupting")
+            return False
         there = self._beside or (self._open if self._open and self._open.interruptible else None)
         if there is not None:
             there.interrupt()

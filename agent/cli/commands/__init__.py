@@ -6,7 +6,7 @@ file like the others, and a line here.
 
 from __future__ import annotations
 
-from agent.cli.commands import context, inside, model, sessions, talk, work
+from agent.cli.commands import context, inside, model, parallel, sessions, talk, work
 from agent.cli.commands.command import Command, Subjects
 
 SUBJECTS: Subjects = (
@@ -15,6 +15,7 @@ SUBJECTS: Subjects = (
     ("The model", model.COMMANDS),
     ("What the model knows", context.COMMANDS),
     ("Sessions", sessions.COMMANDS),
+    ("Several at once", parallel.COMMANDS),
     ("This conversation", (talk.help_of(lambda: SUBJECTS), *talk.COMMANDS)),
 )
 COMMANDS: tuple[Command, ...] = tuple(command for _, some in SUBJECTS for command in some)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import textwrap
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,18 @@ class Talk(Protocol):
 
     async def change(self, begin: Callable[[Options], Awaitable[Session]]) -> None:
         """Go on in the session that `begin` opens; the one here is closed and kept."""
+        ...
+
+    async def attach(self, wanted: str) -> None:
+        """Go along with a session that another process runs, and on in it; this one is kept."""
+        ...
+
+    async def confirm(self, question: str) -> bool:
+        """Whether the person agrees."""
+        ...
+
+    def until(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have `stop` called when the person interrupts what is done within."""
         ...
 
     def leave(self) -> None: ...

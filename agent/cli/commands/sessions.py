@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.app import Options, fork_session, open_session
+from agent.cli import outcome, reap
 from agent.cli.commands.command import Command, Talk
+from agent.cli.commands.given import InTalk, given
 from agent.cli.sessions import forked, row
 from agent.cli.styled import marked, plain
+from agent.cli.verbs import work
 from agent.core.errors import UserError
 from agent.core.events import Renamed
 from agent.core.text import one_line, terminal_safe
@@ -34,6 +37,12 @@ async def fork(turn: str, talk: Talk) -> None:
     talk.show([line for text in forked(talk.session) for line in plain(terminal_safe(text))])
 
 
+async def new(ref: str, talk: Talk) -> None:
+    """It begins with what you have, or at REF, and knows nothing of this one, which is kept."""
+    base = ref.strip()
+    await talk.change(lambda options: open_session(replace(options, base=base)))
+
+
 async def resume(wanted: str, talk: Talk) -> None:
     entry = (await Outcomes.of(talk.directory)).find(wanted).entry
     if entry.id == talk.session.id:
@@ -51,6 +60,24 @@ async def sessions(words: str, talk: Talk) -> None:
     more = len(kept) - _SHOWN
     before = marked(f"· {more} before these; `glovebox sessions` lists all") if more > 0 else []
     talk.show([*before, *plain("\n".join(rows))])
+
+
+async def delete(wanted: str, talk: Talk) -> None:
+    """You are asked before. Its branch stays, and one with work that is on no branch is refused."""
+    one = (await Outcomes.of(talk.directory)).find(wanted)
+    if one.entry.id == talk.session.id:
+        raise UserError(f"you are in session {one.number}", "`/new` and `/resume N` leave it")
+    named = one_line(f"{one.number}: {one.name or one.title or 'nothing was asked'}", 60)
+    if not await talk.confirm(f"remove session {named}, and its sandbox?"):
+        talk.show(marked("· nothing was removed"))
+        return
+    await reap.remove(talk.directory, one.entry.id, InTalk(talk), force=False, rescue=True)
+
+
+async def compare(words: str, talk: Talk) -> None:
+    wanted: tuple[str, ...] = given(work.compare, words, without=("check",))["sessions"]
+    settings, person = talk.options.settings, InTalk(talk)
+    await outcome.compare(talk.directory, wanted, "", settings, person)
 
 
 async def rename(name: str, talk: Talk) -> None:
@@ -73,8 +100,11 @@ async def export(name: str, talk: Talk) -> None:
 
 COMMANDS = (
     Command("sessions", "the sessions of this repository", sessions, "[WORDS]"),
+    Command("new", "begin another session", new, "[REF]", aliases=("clear",)),
     Command("resume", "go on in another session", resume, "N"),
     Command("fork", "go on in a copy, from here or after a turn", fork, "[TURN]"),
     Command("rename", "a name that can stand where the number can", rename, "NAME"),
+    Command("compare", "sessions side by side: files, lines, cost", compare, "N M…"),
+    Command("delete", "remove another session and its sandbox", delete, "N"),
     Command("export", "write the conversation as .md, .html or .json", export, "FILE"),
 )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from agent.cli import outcome
 from agent.cli.commands.command import Command, Talk
+from agent.cli.commands.given import InTalk, given
 from agent.cli.styled import diff_lines, marked
+from agent.cli.verbs import work as verbs
 from agent.core.errors import UserError
 
 
@@ -43,6 +46,25 @@ async def pull(words: str, talk: Talk) -> None:
     await talk.follow(talk.session.pull(names[0] if names else "", dirty=dirty))
 
 
+async def merge(words: str, talk: Talk) -> None:
+    """This session's work, or that of session N, shown first; `--squash` as one commit, `--rebase`
+    on top of yours, `--patch` as uncommitted changes. `--no-hooks`, `-m MESSAGE`.
+
+    Your own git does it: your name, your hooks. A conflict changes nothing.
+    """
+    wanted = given(verbs.merge, words, without=("yes",), free=("session",))
+    if not wanted["session"] and talk.session.state.behind:
+        await talk.follow(talk.session.sync())
+    await outcome.merge(
+        talk.directory,
+        wanted["session"] or talk.session.id,
+        wanted["how"] or "merge",
+        InTalk(talk),
+        message=wanted["message"],
+        hooks=not wanted["no_hooks"],
+    )
+
+
 async def sync(talk: Talk) -> None:
     if talk.session.state.seeded is None:
         talk.show(marked("· nothing to sync: the sandbox is not up yet"))
@@ -57,5 +79,6 @@ COMMANDS = (
     Command("pull", "merge your newer commits into the work inside", pull, "[BRANCH] [--dirty]"),
     Command("ignore", "have git inside ignore the new files that a sync held back", ignore),
     Command("take", "take the new files along that a sync held back", take),
+    Command("merge", "merge it into the branch you are at", merge, "[N] [OPTIONS]"),
     Command("sync", "bring home what has not reached the branch", sync),
 )

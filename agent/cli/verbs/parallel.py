@@ -1,4 +1,4 @@
-"""Commands about many sessions at once: start, watch, join, stop, race them."""
+"""Commands about many sessions at once: start, watch, stop, race them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from agent import config
 from agent.cli.given import AT, options_of
 from agent.cli.running import run_job
 
@@ -29,12 +28,13 @@ def spawn(obj: Any, tasks: tuple[str, ...], at: Path | None, **flags: Any) -> An
     one, `stop` ends one.
     """
     from agent.cli.background import spawn
+    from agent.cli.person import AtShell
 
     base, name = flags.pop("base"), flags.pop("name")
     if name and len(tasks) > 1:
         raise click.UsageError("--name is for one task; `glovebox rename N NAME` names the others")
     options = options_of(obj, at, flags, base=base)
-    return run_job(spawn(options, tasks, name))
+    return run_job(spawn(options, tasks, name, AtShell()))
 
 
 @click.command()
@@ -55,17 +55,17 @@ def race(obj: Any, count: int, task: str, at: Path | None, **flags: Any) -> Any:
 
     The best passes CMD with the smallest change, at the lowest cost. Exit code 9: none passes.
     """
-    from agent.cli.race import race
+    from agent.cli.person import AtShell
+    from agent.cli.race import entrants, race
 
     check, base = flags.pop("check"), flags.pop("base")
     keep, yes = flags.pop("keep"), flags.pop("yes")
-    names = [name.strip() for name in flags.pop("models").split(",") if name.strip()]
-    if names:
-        flags["model"] = names[0]
+    names = flags.pop("models")
+    if first := next((name.strip() for name in names.split(",") if name.strip()), ""):
+        flags["model"] = first
     options = options_of(obj, at, flags, base=base)
-    names = names or [config.require_model(options.settings)]
-    models = [names[at % len(names)] for at in range(count)]
-    return run_job(race(options, task, models, check, yes=yes, keep=keep), tidy=True)
+    models = entrants(count, names, options.settings)
+    return run_job(race(options, task, models, check, AtShell(yes=yes), keep=keep), tidy=True)
 
 
 @click.command(hidden=True)
@@ -85,8 +85,9 @@ def host(sessions: tuple[str, ...]) -> Any:
 def ps(obj: Any, as_json: bool, every: bool, at: Path | None) -> Any:
     """Say how the sessions of this repository stand, and what each does now."""
     from agent.cli.background import ps
+    from agent.cli.person import AtShell
 
-    return run_job(ps(at or obj[0], as_json=as_json, every=every))
+    return run_job(ps(at or obj[0], AtShell(), as_json=as_json, every=every))
 
 
 @click.command()
@@ -101,30 +102,15 @@ def watch(obj: Any, sessions: tuple[str, ...], at: Path | None) -> Any:
 
 
 @click.command()
-@click.argument("session", metavar="N", default="")
-@click.option("--model", help="Another model from your next message on.")
-@AT
-@click.pass_obj
-def attach(obj: Any, session: str, at: Path | None, **flags: Any) -> Any:
-    """Join session N while it runs, and go on with it when it is done.
-
-    What you type waits until then; Ctrl-C ends what it does now; Ctrl-D leaves it running.
-    """
-    from agent.cli.repl import Repl
-
-    options = options_of(obj, at, flags, resume=session)
-    return run_job(Repl(options, join=True).run(), tidy=True)
-
-
-@click.command()
 @click.argument("sessions", metavar="N…", nargs=-1, required=True)
 @AT
 @click.pass_obj
 def stop(obj: Any, sessions: tuple[str, ...], at: Path | None) -> Any:
     """Interrupt what sessions N… do, wherever they run; their work is brought home."""
     from agent.cli.background import stop
+    from agent.cli.person import AtShell
 
-    return run_job(stop(at or obj[0], sessions))
+    return run_job(stop(at or obj[0], sessions, AtShell()))
 
 
 COMMANDS = (
@@ -133,6 +119,5 @@ COMMANDS = (
     host,
     ps,
     watch,
-    attach,
     stop,
 )

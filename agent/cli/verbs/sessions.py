@@ -88,9 +88,11 @@ def adopt(obj: Any, sessions: tuple[str, ...], at: Path | None) -> Any:
 @click.pass_obj
 def remove(obj: Any, session: str, force: bool, no_rescue: bool, at: Path | None) -> Any:
     """Remove session N with everything it made but its branch."""
+    from agent.cli.person import AtShell
     from agent.cli.reap import remove
 
-    return run_job(remove(at or obj[0], session, force=force, rescue=not no_rescue))
+    rescue = not no_rescue
+    return run_job(remove(at or obj[0], session, AtShell(), force=force, rescue=rescue))
 
 
 COMMANDS = (

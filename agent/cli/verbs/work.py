@@ -54,8 +54,10 @@ def diff(obj: Any, session: str, paths: tuple[str, ...], at: Path | None) -> Any
 def compare(obj: Any, sessions: tuple[str, ...], check: str | None, at: Path | None) -> Any:
     """Put sessions side by side: files, lines, cost, and a check."""
     from agent.cli import outcome
+    from agent.cli.person import AtShell
 
-    return run_job(outcome.compare(at or obj[0], sessions, check or "", settings_of(obj, {})))
+    settings = settings_of(obj, {})
+    return run_job(outcome.compare(at or obj[0], sessions, check or "", settings, AtShell()))
 
 
 @click.command()
@@ -100,15 +102,16 @@ def merge(obj: Any, session: str, at: Path | None, **flags: Any) -> Any:
     Your own git does it: your name, your hooks, your signature. A conflict changes nothing.
     """
     from agent.cli import outcome
+    from agent.cli.person import AtShell
 
     return run_job(
         outcome.merge(
             at or obj[0],
             session,
             flags["how"] or "merge",
+            AtShell(yes=flags["yes"]),
             message=flags["message"],
             hooks=not flags["no_hooks"],
-            yes=flags["yes"],
         )
     )
 

@@ -1,0 +1,72 @@
+"""Commands about other sessions at work: start, look at, join, stop, race them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.cli import background
+from agent.cli.commands.command import Command, Talk
+from agent.cli.commands.given import InTalk, given
+from agent.cli.verbs import parallel
+from agent.core.errors import UserError
+from agent.outcome import Outcomes
+
+
+async def spawn(task: str, talk: Talk) -> None:
+    """It begins with what you have now, on a branch of its own, and needs no terminal."""
+    await background.spawn(replace(talk.options, asks=False), [task.strip()], "", InTalk(talk))
+
+
+async def ps(words: str, talk: Talk) -> None:
+    """Those that run or ran within a day; `--all` also older ones."""
+    every = given(parallel.ps, words, without=("as_json",))["every"]
+    await background.ps(talk.directory, InTalk(talk), as_json=False, every=every)
+
+
+async def attach(wanted: str, talk: Talk) -> None:
+    """Its turn is shown as it goes on, Ctrl-C ends it, Ctrl-D leaves it running.
+
+    What you type waits until then; after that the session is yours.
+    """
+    await another(wanted, talk)
+    await talk.attach(wanted.strip())
+
+
+async def another(wanted: str, talk: Talk) -> None:
+    """Raises `UserError` for a session that is not there, or that this one is."""
+    if (await Outcomes.of(talk.directory)).find(wanted.strip()).entry.id == talk.session.id:
+        raise UserError(f"this is session {talk.session.number}", "`/ps` lists the others")
+
+
+async def stop(words: str, talk: Talk) -> None:
+    for wanted in words.split():
+        await another(wanted, talk)
+    await background.stop(talk.directory, words.split(), InTalk(talk))
+
+
+async def race(words: str, talk: Talk) -> None:
+    """N attempts at TASK side by side; the smallest change that passes CMD is offered for merge.
+
+    Without `--check` it is your `test_cmd`. `--models A,B` takes these in turn, `--base REF` begins
+    at REF, `--keep` keeps the others. Ctrl-C ends them all.
+    """
+    from agent.cli.race import entrants, race
+
+    without, free = ("sandbox", "network", "steps", "yes"), ("task", "check")
+    wanted = given(parallel.race, words, without=without, free=free)
+    settings = talk.options.settings
+    check = wanted["check"] or settings.test_cmd
+    if not check:
+        raise UserError("there is no check", "say `--check COMMAND`: the best has to pass it")
+    options = replace(talk.options, asks=False, base=wanted["base"])
+    models = entrants(wanted["count"], wanted["models"], settings)
+    await race(options, wanted["task"], models, check, InTalk(talk), keep=wanted["keep"])
+
+
+COMMANDS = (
+    Command("spawn", "do something in a session in the background", spawn, "TASK"),
+    Command("ps", "how the sessions of this repository stand", ps, "[--all]"),
+    Command("attach", "join a session while it runs", attach, "N"),
+    Command("stop", "end what other sessions do; their work comes home", stop, "N…"),
+    Command("race", "several attempts at one task, the best for merge", race, "N TASK [OPTIONS]"),
+)
