@@ -16,6 +16,9 @@ from agent.sandbox.protocol import Sandbox
 
 Arguments = msgspec.Struct
 
+NO_PLACE = ("not_found", "ambiguous", "no_heading")
+"""Why an edit was not made that has no one place."""
+
 
 @dataclass(slots=True)
 class Seen:
@@ -41,7 +44,7 @@ class Seen:
         path, digest = details.get("path"), details.get("hash")
         if not isinstance(path, str):
             return
-        if details.get("reason") in ("not_found", "ambiguous"):
+        if details.get("reason") in NO_PLACE:
             self.failures[path] = self.failures.get(path, 0) + 1
         if isinstance(digest, str):
             self.failures.pop(path, None)

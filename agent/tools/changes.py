@@ -12,7 +12,7 @@ from agent.core.errors import ToolboxError
 from agent.core.messages import ToolResult
 from agent.tools import changewords, wording
 from agent.tools.answers import Refusal
-from agent.tools.base import ToolContext
+from agent.tools.base import NO_PLACE, ToolContext
 from agent.tools.say import listed, numbered, sentence
 
 FAILURES_ALLOWED = 2
@@ -212,10 +212,11 @@ def _sentence(ctx: ToolContext, failure: Failure, path: str) -> str:
         lines=listed(failure.lines),
         step=changewords.READ_AS.get(failure.step, ""),
         why=failure.why,
+        text=failure.text,
     )
     lines = [said, *(_near(failure) if failure.reason == "not_found" else [])]
     failures = ctx.seen.failures.get(failure.path, 0)
-    if failure.reason in ("not_found", "ambiguous") and failures >= FAILURES_ALLOWED:
+    if failure.reason in NO_PLACE and failures >= FAILURES_ALLOWED:
         lines.append(changewords.AGAIN.format(count=failures + 1))
     return "\n".join(lines)
 

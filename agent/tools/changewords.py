@@ -26,7 +26,7 @@ STEPS = {
     "fuzz": "[fits only without some of the kept lines at its ends: check the place]",
 }
 GAP = "[…]"
-MORE_PLACES = "[{count} more changed places are not shown]"
+MORE_PLACES = "[changed places that are not shown, or not to their end: {count}]"
 NEW_ERRORS = "New syntax errors in {path}: {errors}. Repair them, unless they are meant."
 NEW_ERROR = "line {line} ({what})"
 
@@ -54,6 +54,9 @@ HUNK_REFUSALS = {
     "not_found": "its kept and removed lines do not occur there.",
     "ambiguous": "its lines occur {count} times there{step}, at lines {lines}. Add lines around the"
     " change, or its function or class after `@@`, until it fits once.",
+    "no_heading": "what is after `@@` is in no line of it (`{text}`), and without that its lines"
+    " occur {count} times{step}, at lines {lines}. Take the line of the function or class from the"
+    " file, or more lines around the change.",
     "no_context": "no line tells its place. Add lines around the change, or after `@@` the line"
     " that it follows; `*** End of File` after it puts it at the end.",
 }

@@ -256,7 +256,7 @@ def test_a_long_line_is_shown_around_the_change(ask: Box, tmp_path: Path) -> Non
     ask.fill({"file": LONG + "needle" + LONG + "\n"})
     done = ask("edit", path="file", old="needle", new="pin")
     assert "xxpinxx" in done["text"]
-    assert len(done["text"]) < 2_100
+    assert len(done["text"]) < 600
 
 
 def test_distant_places_are_shown_each(ask: Box) -> None:
@@ -273,7 +273,7 @@ def test_a_change_everywhere_is_bounded(ask: Box) -> None:
     shown = [done["text"], *(window["text"] for window in done["windows"])]
     assert done["replaced"] == 5_000
     assert sum(text.count("\n") + 1 for text in shown) <= 200
-    assert len(shown) + done["more"] == 5_000
+    assert len(shown) + done["more"] == 5_001  # one is there, and not to its end
     assert len(done["diff"]) < 21_000
 
 

@@ -33,6 +33,15 @@ class Market:
         tax = 1
         return tax
 """
+GO = """\
+func name() {
+	tax := 1
+}
+
+func (s *Shop) total() {
+	tax := 1
+}
+"""
 NUMBERS = "".join(f"line {n}\n" for n in range(1, 21))
 
 
@@ -102,6 +111,13 @@ DONE = [
     Case("a new file without a newline at its end", {},
          wrapped("*** Add File: new\n+a\n\\ No newline at end of file\n"), {"new": "a"},
          told=("created",)),
+    Case("a new file without any sign", {}, wrapped("*** Add File: new\n- a\n\n  b: +c\n"),
+         {"new": "- a\n\n  b: +c\n"}, told=("created",)),
+    Case("a diff in a section", ONE,
+         update("a", "--- a/a\n+++ b/a\n@@ -1,3 +1,3 @@\n" + CHANGE[3:]), TWO),
+    Case("a diff of a new file in a section", {},
+         wrapped("*** Add File: new\n--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+one\n"),
+         {"new": "one\n"}, told=("created",)),
     Case("deleted", ONE, wrapped("*** Delete File: a\n"), {}, told=("deleted",)),
     Case("deleted, binary", {"a": b"\0\1"}, wrapped("*** Delete File: a\n"), {},
          told=("deleted",)),
@@ -142,6 +158,22 @@ DONE = [
                 "-        tax = 1\n+        tax = 2\n"), {"a.py": SECOND}),
     Case("a place that is not there", ONE, update("a", "@@ def gone():\n-two\n+2\n"), TWO,
          steps=("heading",)),
+    *[
+        Case(f"a place by name, {place}", SHOPS,
+             update("a.py", f"@@ {place}\n-        tax = 1\n+        tax = 2\n"), {"a.py": SECOND})
+        for place in ("Market", "Market.total", "Market::total()", "class  Market")
+    ],
+    Case("a place in part, with a receiver", {"a.go": GO},
+         update("a.go", "@@ func total()\n-\ttax := 1\n+\ttax := 2\n"),
+         {"a.go": GO.replace("total() {\n\ttax := 1", "total() {\n\ttax := 2")}),
+    Case("as many hunks as places", SHOPS,
+         update("a.py", "@@\n-        tax = 1\n+        tax = 5\n"
+                "@@\n-        tax = 1\n+        tax = 2\n"),
+         {"a.py": SECOND.replace("tax = 1", "tax = 5")}),
+    Case("as many hunks as places, another between", SHOPS,
+         update("a.py", "@@\n-        tax = 1\n+        tax = 5\n@@\n-        return \"shop\"\n"
+                "+        return 1\n@@\n-        tax = 1\n+        tax = 2\n"),
+         {"a.py": SECOND.replace("tax = 1", "tax = 5").replace('"shop"', "1")}),
     Case("after the hunk before", SHOPS,
          update("a.py", "@@\n-        return \"shop\"\n+        return 1\n@@\n-        tax = 1\n"
                 "+        tax = 2\n"),
@@ -233,6 +265,8 @@ BAD = [
     (update("a", "@@\n@@\n"), "no_change", 2),
     (update("a", "@@\n-one\nno sign\n"), "sign", 5),
     (wrapped("*** Add File: b\n+one\ntwo\n"), "not_added", 4),
+    (wrapped("*** Add File: b\n one\n two\n"), "not_added", 3),
+    (wrapped("*** Rename File: a -> b\n"), "marker", 2),
     (wrapped("*** Delete File: a\n-one\n"), "after_delete", 3),
     (wrapped("*** Update File: a\n-one\n+1\n*** Frobnicate File: b\n"), "marker", 5),
 ]
@@ -267,6 +301,11 @@ REFUSED: list[tuple[str, str, list[tuple[int, str]]]] = [
     ("lines that are not there", "*** Update File: b\n@@\n-nope\n+y\n", [(8, "not_found")]),
     ("two places", "*** Update File: b\n@@\n x\n-y\n+Y\n", [(8, "ambiguous")]),
     ("two places after the place", "*** Update File: b\n@@ x\n-y\n+Y\n", [(8, "ambiguous")]),
+    ("two places, and no such place", "*** Update File: b\n@@ def f\n x\n-y\n+Y\n",
+     [(8, "no_heading")]),
+    ("three hunks for two places",
+     "*** Update File: b\n@@\n-y\n+Y\n@@\n-y\n+Y\n@@\n-y\n+Y\n",
+     [(8, "ambiguous"), (11, "ambiguous"), (14, "ambiguous")]),
     ("two places by indentation", "*** Update File: b\n@@\n   x\n-  y\n+  Y\n", [(8, "ambiguous")]),
     ("two places with fuzz", "*** Update File: b\n@@\n gone\n-y\n+Y\n", [(8, "not_found")]),
     ("the second of two hunks", "*** Update File: c\n@@\n-b\n+B\n@@\n-nope\n+x\n",

@@ -111,6 +111,12 @@ DONE = [
     Case("renamed and changed", {"f": NUMBERS},
          "diff --git a/f b/g\nsimilarity index 90%\nrename from f\nrename to g\n--- a/f\n+++ b/g\n"
          + HUNK, {"g": FIVE}),
+    Case("a copy that is not there before", {"f": NUMBERS}, "--- f.orig\n+++ f\n" + HUNK,
+         {"f": FIVE}),
+    Case("an absolute name", {"f": NUMBERS}, "--- a{folder}/f\n+++ b{folder}/f\n" + HUNK,
+         {"f": FIVE}),
+    Case("an absolute name of a new file", {},
+         "--- /dev/null\n+++ b{folder}/f\n@@ -0,0 +1 @@\n+x\n", {"f": "x\n"}),
     Case("renamed by its header alone", {"f": NUMBERS}, "--- a/f\n+++ b/g\n" + HUNK, {"g": FIVE}),
     Case("a quoted name", {"é \"x\"": "x\n"},
          'diff --git "a/\\303\\251 \\"x\\"" "b/\\303\\251 \\"x\\""\n'
@@ -160,10 +166,16 @@ DONE = [
 @pytest.mark.parametrize("case", DONE, ids=lambda case: case.name)
 def test_a_diff_is_applied(ask: Box, case: Case) -> None:
     ask.fill(case.before)
-    done = ask("patch", patch=case.patch)
+    done = ask("patch", patch=case.patch.replace("{folder}", str(ask.folder)))
     assert done["ok"], done
     assert ask.files() == {name: encoded(content) for name, content in case.after.items()}
     assert tuple(step for told in done["files"] for step in told["steps"]) == case.steps
+
+
+def test_of_a_file_that_is_gone_no_lines_are_shown(ask: Box) -> None:
+    ask.fill({"f": "one\n"})
+    (told,) = ask("patch", patch="--- a/f\n+++ /dev/null\n@@ -1 +0,0 @@\n-one\n")["files"]
+    assert (told["change"], told["windows"], told["more"]) == ("deleted", [], 0)
 
 
 def test_modes_are_set(ask: Box) -> None:

@@ -77,6 +77,12 @@ class Drafts:
     def __iter__(self) -> Any:
         return iter(self._drafts.values())
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file, as far as the request has come."""
+        path = paths.absolute(path, self.limits["workdir"])
+        draft = self._drafts.get(_real(path))
+        return os.path.lexists(path) if draft is None else draft.text is not None
+
     def open(self, path: str, *, raw: bool = False) -> Draft:
         """A file that exists, and is text unless `raw` is enough. Raises `Refused`."""
         path = paths.absolute(path, self.limits["workdir"])

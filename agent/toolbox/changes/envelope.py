@@ -54,7 +54,9 @@ class _Parser:
         self._hunk: Optional[Hunk] = None
 
     def sections(self) -> List[Section]:
-        for at, line in self._lines:
+        for index, (at, line) in enumerate(self._lines):
+            if self._named_again(index) or self._named_again(index - 1):
+                continue  # a diff is in the section
             if line.startswith("***") or (self._hunk is None and _FILE.match(line.strip())):
                 self._marker(at, line, line.strip())
             elif line.startswith("@@") and self._sections and self._sections[-1].kind == UPDATE:
@@ -64,6 +66,13 @@ class _Parser:
         for section in self._sections:
             self._check(section)
         return self._sections
+
+    def _named_again(self, index: int) -> bool:
+        """Whether the two lines with which a diff names its file begin here."""
+        three = [line for _, line in self._lines[max(0, index) : index + 3]]
+        begun = bool(self._sections) and self._hunk is None and not self._sections[-1].text
+        heads = zip(three, ("--- ", "+++ ", "@@"))
+        return begun and len(three) == 3 and all(line.startswith(head) for line, head in heads)
 
     def _marker(self, at: int, line: str, marker: str) -> None:
         file, move = _FILE.match(marker), _MOVE.match(marker)
@@ -125,7 +134,8 @@ class _Parser:
             section.loose += 1
             return
         elif not line.startswith("@@"):
-            raise BadPatch("not_added", at, line)
+            section.unsigned.append((at, line))
+            section.text += line + "\n"
         section.loose = 0
 
     def _changed(self, at: int, line: str) -> None:
@@ -137,6 +147,11 @@ class _Parser:
     def _check(self, section: Section) -> None:
         if section.kind == ADD and section.loose:
             section.text = section.text[: -section.loose]
+        # Without any sign it is the file as it is to be; with some it is not clear what it is.
+        lines = [line for line in section.text.split("\n") if line.strip()]
+        indented = all(line.startswith(" ") for line in lines)
+        if section.unsigned and (len(section.unsigned) < len(lines) or indented):
+            raise BadPatch("not_added", *section.unsigned[0])
         section.hunks = [hunk for hunk in section.hunks if hunk.ops]
         for number, hunk in enumerate(section.hunks, 1):
             hunk.number = number

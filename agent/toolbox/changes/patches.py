@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, List, Optional
 
 from agent.toolbox.changes import envelope, reports, unified
@@ -38,18 +39,23 @@ def patch(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
 
 def parse(text: str) -> List[Section]:
     """The sections of a patch of either format. Raises `BadPatch`."""
-    lines = envelope.inside(unwrapped(text))
+    whole = unwrapped(text)
+    lines = envelope.inside(whole)
     if not any(line.strip() for _, line in lines):
         raise BadPatch("empty")
     if envelope.fits(lines):
         return envelope.parse(lines)
     if unified.fits(lines):
         return unified.parse(lines)
+    if len(lines) < len(whole):
+        return envelope.parse(lines)  # says which of its lines means nothing
     raise BadPatch("escaped" if len(lines) == 1 and "\\n" in lines[0][1] else "format", *lines[0])
 
 
 def _done(drafts: Drafts, section: Section) -> List[Answer]:
     """What could not be done of one section."""
+    if section.named:
+        _settle_names(drafts, section)
     try:
         if section.kind == ADD:
             drafts.create(section.path, section.text, mode=section.mode)
@@ -67,6 +73,17 @@ def _done(drafts: Drafts, section: Section) -> List[Answer]:
         return [dict(refused.answer, line=section.at)]
 
 
+def _settle_names(drafts: Drafts, section: Section) -> None:
+    """The names of a diff, where only one thing can be meant: it had two, or lost its slash."""
+    workdir: str = drafts.limits["workdir"].rstrip("/")
+    inside = workdir.lstrip("/") + "/"
+    if not os.path.lexists(os.path.join(workdir, inside.split("/")[0])):
+        section.path = "/" * section.path.startswith(inside) + section.path
+        section.to = "/" * section.to.startswith(inside) + section.to
+    if section.to and not drafts.has(section.path) and drafts.has(section.to):
+        section.path, section.to = section.to, ""
+
+
 def _deleted(drafts: Drafts, section: Section) -> List[Answer]:
     if section.hunks:
         # A diff shows the whole file: what is not in it would be lost unseen.
@@ -82,16 +99,16 @@ def _deleted(drafts: Drafts, section: Section) -> List[Answer]:
 
 def _changed(draft: Draft, hunks: List[Hunk]) -> List[Answer]:
     """Apply `hunks` to `draft`, each where the file as it was has its place."""
-    placing = Placing(draft.lines())
+    placing = Placing(draft.lines(), hunks)
     fits: List[Fit] = []
     failures: List[Answer] = []
-    for hunk in hunks:
+    for number, hunk in enumerate(hunks):
         try:
             fit = _placed(placing, hunk, 0)
             if fit is None and fits:
                 # It may have been written with the hunks before it in mind.
                 _apply(draft, fits, hunks)
-                fits, placing = [], Placing(draft.lines())
+                fits, placing = [], Placing(draft.lines(), hunks[number:])
             fit = fit or placing.place(hunk)
         except NoFit as no_fit:
             failures.append(_failure(draft, hunk, no_fit))
@@ -121,9 +138,10 @@ def _apply(draft: Draft, fits: List[Fit], hunks: List[Hunk]) -> None:
 
 def _failure(draft: Draft, hunk: Hunk, no_fit: NoFit) -> Answer:
     more: Dict[str, Any] = {"number": hunk.number, "line": hunk.at}
-    if no_fit.reason == "ambiguous":
+    if no_fit.starts:
         lines = [start + 1 for start in no_fit.starts[:LISTED_MAX]]
         more.update(count=len(no_fit.starts), lines=lines, step=no_fit.step)
+        more.update(text=hunk.headings[0][:LINE_SHOWN] if no_fit.reason == "no_heading" else "")
     elif no_fit.reason == "not_found":
         more.update(nearest=similar_lines("\n".join(hunk.old), draft.lines()))
     return refusal(draft.path, no_fit.reason, **more)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+import re
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from agent.toolbox.changes import anchored, hunks
 from agent.toolbox.changes.hunks import LINE_STEPS, Hunk, Page, Splice
 from agent.toolbox.changes.indent import indent_of
 
 FUZZ_MAX = 2
+HEADING_MAX = 500
+
+_QUALIFIED = re.compile(r"([\w$]+(?:\.|::|#))+[\w$]+(?:\(\))?")
 
 
 class Fit(NamedTuple):
@@ -32,8 +36,9 @@ class NoFit(Exception):
 class Placing:
     """Places the hunks of one file, in the order of the patch."""
 
-    def __init__(self, lines: List[str]) -> None:
+    def __init__(self, lines: List[str], waiting: Sequence[Hunk] = ()) -> None:
         self._page = Page(lines)
+        self._waiting = list(waiting)
         self._taken: List[Tuple[int, int]] = []
         self._shift = 0  # how far the last place was from the line that the patch named
 
@@ -41,6 +46,7 @@ class Placing:
         """The one place of `hunk`, up to `fuzz` lines around it left out. Raises `NoFit`."""
         fit = self._inserted(hunk) if not hunk.old else self._found(hunk, fuzz)
         self._taken += [(splice.start, splice.end) for splice in fit.splices]
+        self._waiting = [one for one in self._waiting if one is not hunk]
         if hunk.hint:
             self._shift = fit.start - (hunk.hint - 1)
         return fit
@@ -51,7 +57,12 @@ class Placing:
             fit = self._climbed(hunk, headings, fuzz)
             if fit is not None:
                 return fit
-        fit = self._climbed(hunk, None, fuzz)
+        try:
+            fit = self._climbed(hunk, None, fuzz)
+        except NoFit as no_fit:
+            if hunk.firm and hunk.headings and not headings:
+                raise NoFit("no_heading", no_fit.step, no_fit.starts) from no_fit
+            raise
         if fit is None:
             raise NoFit("not_found")
         lost = hunk.firm and hunk.headings
@@ -71,7 +82,7 @@ class Placing:
                 starts = self._possible(variant, step, headings)
                 if len(starts) > 1 and name:
                     break  # with less around it, it is no longer sure where it belongs
-                if len(starts) > 1:
+                if len(starts) > 1 and not self._one_each(hunk, starts):
                     raise NoFit("ambiguous", step, tuple(starts))
                 splices = hunks.fitted(self._page, variant, starts[0], step) if starts else None
                 if splices is not None:
@@ -81,6 +92,13 @@ class Placing:
                 if fit is not None:
                     return fit
         return None
+
+    def _one_each(self, hunk: Hunk, starts: List[int]) -> bool:
+        """Whether as many hunks with these lines are to come as there are places: one each."""
+        same = [one for one in self._waiting if one.old == hunk.old]
+        alike = len(same) == len(starts) and all(one.headings == hunk.headings for one in same)
+        size = len(hunk.old)
+        return alike and all(starts[n] - starts[n - 1] >= size for n in range(1, len(starts)))
 
     def _anchored(self, hunk: Hunk, headings: Optional[List[int]]) -> Optional[Fit]:
         starts, splices = anchored.found(self._page, hunk)
@@ -133,8 +151,12 @@ def _headings(page: Page, hunk: Hunk) -> List[int]:
     """Where the last heading is, each after the one before it; all places where that is so."""
     places = [-1]
     for heading in hunk.headings:
-        found = _heading(page, heading)
-        places = sorted({at for place in places for at in _inner(page, place, found)})
+        names = [heading]
+        if _QUALIFIED.fullmatch(heading.strip()) and not _heading(page, heading):
+            names = re.findall(r"[\w$]+", heading)
+        for name in names:
+            found = _heading(page, name)
+            places = sorted({at for place in places for at in _inner(page, place, found)})
     return places
 
 
@@ -150,8 +172,30 @@ def _heading(page: Page, heading: str) -> List[int]:
         found = hunks.starts(page, [heading], step)
         if found:
             return found
-    wanted = heading.strip()
-    return [at for at, line in enumerate(page.read("indentation")) if line.startswith(wanted)]
+    lines, wanted = page.read("indentation"), heading.strip()
+    found = [at for at, line in enumerate(lines) if line.startswith(wanted)]
+    return found or _opened(page, wanted)
+
+
+def _opened(page: Page, heading: str) -> List[int]:
+    """The lines that open a block and have the words of a heading, in their order."""
+    words = re.findall(r"[\w$]+", heading)
+    if not words:
+        return []
+    between = r"(?![\w$]).*?(?<![\w$])"
+    wanted = re.compile(r"(?<![\w$])" + between.join(map(re.escape, words)) + r"(?![\w$])")
+    found = [
+        at
+        for at, line in enumerate(page.lines)
+        if words[0] in line and wanted.search(line[:HEADING_MAX])
+    ]
+    return [at for at in found if _in_block(page, at, _next(page, at))]
+
+
+def _next(page: Page, at: int) -> int:
+    """The next line that is not blank, -1 when there is none."""
+    later = range(at + 1, len(page.lines))
+    return next((number for number in later if page.lines[number].strip()), -1)
 
 
 def _under(page: Page, starts: List[int], headings: List[int]) -> List[int]:

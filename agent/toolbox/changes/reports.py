@@ -14,6 +14,7 @@ from agent.toolbox.files.paths import Answer
 
 AROUND_LINES = 3
 SHOWN_LINES = 120
+SHOWN_CHARS = 500
 WINDOWS_MAX = 20
 ERRORS_MAX = 5
 ERROR_SECONDS = 2.0
@@ -36,9 +37,10 @@ def _told(draft: Draft, room: int, diff_room: int, limits: Dict[str, Any]) -> Di
     before = _lines(draft.source)
     after = _lines(draft.after)
     changes = diffs.changes(before, after)
-    windows, more = _windows(before, after, changes, room, limits["line_chars"])
-    if not draft.replaced:
-        windows, more = [], 0  # the model has just written all of it
+    chars = min(SHOWN_CHARS, limits["line_chars"])
+    windows, more = _windows(before, after, changes, room, chars)
+    if not draft.replaced or draft.after is None:
+        windows, more = [], 0  # the model has just written all of it, or it is gone
     return {
         "path": draft.path,
         "hash": "" if draft.after is None else files.digest(draft.after),
@@ -75,7 +77,7 @@ def _lines(data: Optional[bytes]) -> List[str]:
 def _windows(
     before: List[str], after: List[str], changes: List[diffs.Change], room: int, chars: int
 ) -> Tuple[List[Dict[str, Any]], int]:
-    """The changed places as they are now, with some lines around, and how many are left out."""
+    """The changed places as they are now, with some lines around, and how many are not whole."""
     spans: List[List[int]] = []
     for _, _, begin, end in changes:
         first, last = max(0, begin - AROUND_LINES), min(len(after), end + AROUND_LINES)
@@ -85,14 +87,16 @@ def _windows(
             spans.append([first, last])
     where = {c: before[a] for a, b, c, d in changes if b - a == d - c == 1}
     windows: List[Dict[str, Any]] = []
-    for first, last in spans[:WINDOWS_MAX]:
-        last = min(last, first + room)
+    whole = 0
+    for first, end in spans[:WINDOWS_MAX]:
+        last = min(end, first + room)
         if last <= first and after:
             break
+        whole += last == end
         room -= last - first
         shown = [_cut(after[at], where.get(at), chars) for at in range(first, last)]
         windows.append({"first": first + 1 if shown else 0, "text": "\n".join(shown)})
-    return windows, len(spans) - len(windows)
+    return windows, len(spans) - whole
 
 
 def _cut(line: str, before: Optional[str], chars: int) -> str:

@@ -27,6 +27,7 @@ class Section:
         self.mode = -1
         self.loose = 0  # how many empty lines at the end of a new file may be there by mistake
         self.named = False  # by the two lines `---` and `+++`
+        self.unsigned: Lines = []  # lines of a new file without a sign before them
         self.hunks: List[Hunk] = []
 
     def add(self, hunk: Hunk) -> None:

@@ -6,6 +6,7 @@ Everything here is bounded: a wrong guess is cheap, a helper that hangs on a lar
 from __future__ import annotations
 
 import difflib
+import html
 import re
 from collections import Counter
 from typing import Any, Dict, List, Tuple
@@ -32,6 +33,8 @@ _TYPED = str.maketrans(
         "\u2026": "...",
     }
 )
+_SPELLED = "line breaks or tabs are written as `\\n` or `\\t`"
+_ENTITIES = "characters are written as in HTML, such as `&lt;`"
 _NUMBERED = re.compile(r"^\s*\d+(?:\t|→|\s*[|:]\s?)")
 
 
@@ -48,6 +51,10 @@ def similar_lines(old: str, lines: List[str]) -> List[Dict[str, Any]]:
         starts = _find([same(line) for line in wanted], key_at, possible, lines, same)
         if starts:
             return [_place(lines, start, len(wanted), why) for start in starts]
+    for spelled, why in ((_unspelled(old), _SPELLED), (html.unescape(old), _ENTITIES)):
+        near = similar_lines(spelled, lines) if spelled != old else []
+        if near:
+            return [dict(one, why=why) for one in near[:1]]
     return _nearly(wanted, key_at, lines)
 
 
@@ -69,6 +76,10 @@ def likeness(one: List[str], other: List[str]) -> float:
                 same += matcher.ratio() * (min(len(left), len(right)) + 1)
     sizes = [sum(len(line) + 1 for line in part) for part in pair]
     return 2 * same / sum(sizes) if sum(sizes) else 1.0
+
+
+def _unspelled(old: str) -> str:
+    return old if "\n" in old else old.replace("\\n", "\n").replace("\\t", "\t")
 
 
 def _squeezed(line: str) -> str:
