@@ -110,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     map_tokens: int = MAP_TOKENS
     idle: float = IDLE_MINUTES
     notes: bool = True
+    markdown: bool = True
+    vi: bool = False
     servers: dict[str, bool | str | tuple[str, ...]] = msgspec.field(
         default_factory=dict[str, bool | str | tuple[str, ...]]
     )
@@ -130,6 +132,8 @@ _VALUES = {
     "idle": "minutes after which a sandbox that nobody uses is stopped; 0 never stops it",
     "map_tokens": "a whole number; 0 gives the model no map of the repository",
     "notes": "true or false: whether the model is given AGENTS.md and the like",
+    "markdown": "true or false: whether replies in the conversation are shown as Markdown",
+    "vi": "true or false: whether the prompt has the keys of vi",
     "servers": "for each language the words of a command that is in the sandbox, such as"
     " `python: [ty, server]`, or off",
     "window": "how many tokens the model takes; 0 for what is known of it",

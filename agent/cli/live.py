@@ -13,6 +13,7 @@ import msgspec
 
 from agent.cli.countdown import waiting
 from agent.cli.lines import cost_text, for_people, gist, line_of
+from agent.cli.markdown import Markdown
 from agent.cli.printed import Printed
 from agent.cli.styled import Line, diff_lines, marked, plain
 from agent.core.events import (
@@ -20,10 +21,14 @@ from agent.core.events import (
     CallFinished,
     CallOutput,
     CallStarted,
+    EgressAnswered,
+    EgressAsked,
     Entered,
     MessageFinished,
     Ran,
     ReasoningDelta,
+    SandboxState,
+    Seeded,
     SyncFinished,
     SyncStarted,
     TextDelta,
@@ -46,19 +51,28 @@ class Stream:
 
     def __init__(self) -> None:
         self._rest = ""
-        self.open = ""
+        self._parts: list[str] = []
+        self.tail = ""
+        """The end of the line that is begun."""
 
     def feed(self, text: str) -> list[str]:
-        """The lines that `text` completes; what is begun is in `open`."""
+        """The lines that `text` completes."""
         text = self._rest + text
         self._rest = "\r" if text.endswith("\r") else ""
         safe = terminal_safe(text.removesuffix("\r") if self._rest else text)
-        *whole, self.open = (self.open + safe).split("\n")
+        first, *others = safe.split("\n")
+        self._parts.append(first)
+        if not others:
+            self.tail = (self.tail + first)[-_OUTPUT_CHARS:]
+            return []
+        whole = ["".join(self._parts), *others[:-1]]
+        self._parts, self.tail = [others[-1]], others[-1][-_OUTPUT_CHARS:]
         return whole
 
     def end(self) -> list[str]:
         """What is left, as a last line; nothing when there is nothing."""
-        left, self._rest, self.open = self.open, "", ""
+        left = "".join(self._parts)
+        self._rest, self._parts, self.tail = "", [], ""
         return [left] if left else []
 
 
@@ -91,7 +105,9 @@ def _output(row: str) -> Line:
 class Live:
     """Feed it events: `apply` answers with new lines of the transcript, `area` is what changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, markdown: Markdown | None = None) -> None:
+        """Replies are shown by `markdown`, and as they are without."""
+        self._markdown = markdown
         self._stream = Stream()
         self._style = ""
         self._said = False
@@ -119,6 +135,8 @@ class Live:
                 if call_id in self._running:
                     self._running[call_id].add(text)
                 return []
+            case SandboxState() | Seeded() | EgressAsked() | EgressAnswered():
+                return self._told(event)  # in the middle of a reply, perhaps
             case _:
                 return [*self._flushed(), *self._told(event)]
 
@@ -127,8 +145,10 @@ class Live:
         lines = [line for call in self._running.values() for line in call.shown()]
         if self._printed.open:
             lines.append((("", self._printed.open[-_OUTPUT_CHARS:]),))
-        if self._stream.open:
-            lines.append(((self._style, self._stream.open[-_OUTPUT_CHARS:]),))
+        if self._markdown is not None and not self._style:
+            lines += self._markdown.preview(self._stream.tail)
+        elif self._stream.tail:
+            lines.append(((self._style, self._stream.tail),))
         if self.waits:
             lines.append((("warning", f"{waiting(self.waits)}; Ctrl-C interrupts"),))
         elif self._doing:
@@ -141,10 +161,13 @@ class Live:
         return [*before, *self._styled(self._stream.feed(text))]
 
     def _flushed(self) -> list[Line]:
-        return self._styled(self._stream.end())
+        lines = self._styled(self._stream.end())
+        return lines + self._markdown.end() if self._markdown is not None else lines
 
     def _styled(self, lines: Iterable[str]) -> list[Line]:
-        return [((self._style, line),) for line in lines]
+        if self._markdown is None or self._style:
+            return [((self._style, line),) for line in lines]
+        return [row for line in lines for row in self._markdown.line(line)]
 
     def _told(self, event: AnyEvent) -> list[Line]:
         match event:
@@ -166,7 +189,9 @@ class Live:
                 return [*self._line(event), *_spent(usage)]
             case MessageFinished(message=message):
                 said, self._said = self._said, False
-                return [] if said else plain(terminal_safe(message.text)) if message.text else []
+                if said or not message.text:
+                    return []
+                return [*self._streamed(message.text, ""), *self._flushed()]
             case CallStarted(call=call):
                 self._running[call.id] = _Running(call.name)
                 self._newest = call.id

@@ -22,12 +22,13 @@ from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
-from prompt_toolkit.utils import get_cwidth
 
 from agent.cli.completing import Words
+from agent.cli.folding import chopped
 from agent.cli.history import PromptHistory
 from agent.cli.screen import PROMPT, Keys
 from agent.cli.styled import Line
@@ -35,12 +36,29 @@ from agent.cli.styled import Line
 _REDRAW_SECONDS = 0.03
 _STYLE = Style.from_dict(
     {
-        "dim": "ansibrightblack",
+        # Fainter than the terminal's own text: a grey of its own is not seen on every background.
+        "dim": "dim",
         "good": "ansigreen",
         "bad": "ansired",
         "warning": "ansiyellow",
         "call": "ansicyan",
         "typed": "bold",
+        "bold": "bold",
+        "italic": "italic",
+        "gone": "strike",
+        "heading.1": "bold underline",
+        "heading.2": "bold",
+        "heading.3": "bold italic",
+        "list": "ansicyan",
+        "quote": "italic",
+        "link": "underline",
+        "link.to": "nounderline dim",
+        "code": "ansicyan",
+        "token.comment": "dim",
+        "token.keyword": "ansimagenta",
+        "token.string": "ansigreen",
+        "token.value": "ansicyan",
+        "token.name": "bold",
         "diff.head": "bold",
         "diff.place": "ansicyan",
         "diff.added": "ansigreen",
@@ -66,7 +84,9 @@ class _Keyboard(Vt100Input):
 class Prompt:
     """A terminal with cursor control."""
 
-    def __init__(self, keys: Keys, history: Path) -> None:
+    def __init__(
+        self, keys: Keys, history: Path, *, colours: bool = True, vi: bool = False
+    ) -> None:
         self._keys = keys
         self._words = Words(keys.commands, keys.paths)
         self._lines: list[Line] = []
@@ -84,6 +104,8 @@ class Prompt:
             complete_while_typing=Condition(lambda: self._words.wanted(self._before)),
             key_bindings=self._bindings(),
             style=_STYLE,
+            color_depth=None if colours else ColorDepth.MONOCHROME,
+            vi_mode=vi,
             erase_when_done=True,
         )
         self._app = self._session.app
@@ -139,11 +161,12 @@ class Prompt:
     def _print(self) -> None:
         lines, self._lines, self._area = self._lines, [], self._next
         text = [(_named(style), text) for line in lines for style, text in (*line, ("", "\n"))]
-        print_formatted_text(self._app.output, FormattedText(text), _STYLE)
+        depth = self._app.color_depth
+        print_formatted_text(self._app.output, FormattedText(text), _STYLE, color_depth=depth)
 
     def _message(self) -> FormattedText:
         size = self._app.output.get_size()
-        rows = [row for line in self._area for row in _wrapped(line, size.columns - 1)]
+        rows = [row for line in self._area for row in chopped(line, size.columns - 1)]
         shown = rows[-max(1, size.rows // 2) :]
         return FormattedText([*_formatted(shown, "\n"), ("bold", PROMPT)])
 
@@ -187,25 +210,8 @@ class Prompt:
 
 
 def _named(style: str) -> str:
-    return f"class:{style}" if style else ""
+    return " ".join(f"class:{name}" for name in style.split())
 
 
 def _formatted(lines: Iterable[Line], end: str = "") -> FormattedText:
     return FormattedText((_named(s), t) for line in lines for s, t in (*line, ("", end)) if t)
-
-
-def _wrapped(line: Line, width: int) -> list[Line]:
-    """A line as rows of at most `width` cells."""
-    rows: list[Line] = []
-    row: list[tuple[str, str]] = []
-    room = width
-    for style, text in line:
-        begun = 0
-        for at, char in enumerate(text):
-            cells = get_cwidth(char)
-            if cells > room:
-                rows.append((*row, (style, text[begun:at])))
-                row, room, begun = [], width, at
-            room -= cells
-        row.append((style, text[begun:]))
-    return [*rows, tuple(row)]

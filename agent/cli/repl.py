@@ -14,8 +14,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from agent import __version__
 from agent.app import Options, open_session
 from agent.cli.asking import Asking
@@ -30,9 +28,10 @@ from agent.cli.exits import Exit
 from agent.cli.holding import Holding
 from agent.cli.lines import problem_text
 from agent.cli.live import Live
+from agent.cli.markdown import Markdown
 from agent.cli.screen import Keys, Screen, typed
 from agent.cli.styled import Line, marked
-from agent.config import require_model
+from agent.config import Settings, require_model
 from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Record, TurnFinished, TurnStarted, problem_of
 from agent.core.text import terminal_safe
@@ -51,7 +50,7 @@ class Repl:
         self._options = options
         self._join = join
         self._beside: Beside | None = None
-        self._live = Live()
+        self._live = Live(_markdown(options.settings))
         self._countdown = Countdown(self._wait)
         self._crossings = Crossings(self._cross)
         self._asking = Asking(self._tell_model)
@@ -80,11 +79,8 @@ class Repl:
 
     @property
     def options(self) -> Options:
-        """What opens a new session for this conversation, with the model it has now."""
-        settings = self._options.settings
-        if self._open is not None and (model := self._open.status().model):
-            settings = msgspec.structs.replace(settings, model=model)
-        fresh = replace(self._options, settings=settings, asks=True, resume=None, fork=None)
+        """What opens a new session for this conversation."""
+        fresh = replace(self._options, asks=True, resume=None, fork=None)
         return replace(fresh, turn=None, model=None, base="")
 
     async def run(self) -> Exit:
@@ -227,6 +223,7 @@ class Repl:
         """Say early that there will be no sandbox; a turn that needs it would say so, later."""
         try:
             await session.enter()
+            await asyncio.to_thread(_warm)
         except GloveboxError as error:
             if not session.busy:
                 self._complain(error)
@@ -301,13 +298,15 @@ class Repl:
             commands=[(c.name, c.about) for c in COMMANDS],
             paths=self._files,
         )
-        if not env.interactive() or not terminal.can_redraw(terminal.STDOUT):
+        if not _drawn():
             from agent.cli.plain import Plain
 
             return Plain(keys)
         from agent.cli.prompt import Prompt
 
-        return Prompt(keys, env.state_dir() / HISTORY)
+        vi = self._options.settings.vi or env.variable("EDITING_MODE") == "vi"
+        history = env.state_dir() / HISTORY
+        return Prompt(keys, history, colours=terminal.has_colours(), vi=vi)
 
     def _answer(self, key: str) -> bool:
         if self._crossings.asking:  # It chose its moment: no key may mean both.
@@ -365,6 +364,25 @@ class Repl:
         """A word beside the badge, until the next key or event replaces it."""
         self._hint = hint
         self.show([])
+
+
+def _warm() -> None:
+    """Load what the first reply would wait for."""
+    from agent.cli.highlight import warm
+
+    warm()
+
+
+def _drawn() -> bool:
+    """Whether the terminal can be drawn on; else it gets lines."""
+    return env.interactive() and terminal.can_redraw(terminal.STDOUT)
+
+
+def _markdown(settings: Settings) -> Markdown | None:
+    """What shows replies; lines are as the model wrote them."""
+    if not settings.markdown or not _drawn():
+        return None
+    return Markdown(lambda: terminal.size()[1] - 1, colours=terminal.has_colours())
 
 
 def _farewell(session: Session) -> list[Line]:

@@ -17,6 +17,7 @@ PIECE_BYTES = 65_536
 STDIN, STDOUT, STDERR = 0, 1, 2
 _CANNOT_DRAW = ("dumb", "unknown")
 """Values of TERM."""
+_COLOURS = 8
 
 # What a program may have left behind: the other screen, a hidden cursor, mouse reports, bracketed
 # paste, another character set, colours.
@@ -34,6 +35,19 @@ def is_terminal(descriptor: int) -> bool:
 def can_redraw(descriptor: int) -> bool:
     """Whether it is a terminal on which a line can be written anew."""
     return is_terminal(descriptor) and os.environ.get("TERM", "dumb") not in _CANNOT_DRAW
+
+
+def has_colours() -> bool:
+    """Whether the terminal has colours, and its person wants them (`NO_COLOR`)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    import curses
+
+    try:
+        curses.setupterm(fd=STDOUT)
+        return curses.tigetnum("colors") >= _COLOURS
+    except curses.error:  # a terminal that nobody has described
+        return True
 
 
 def size(descriptor: int = STDOUT) -> tuple[int, int]:

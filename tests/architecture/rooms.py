@@ -235,7 +235,7 @@ OWNERS = {
     "git": ("agent.git.mirror",),
     "yaml": ("agent.config",),
     "click": ("agent.cli",),
-    "rich": ("agent.cli",),
+    "pygments": ("agent.cli.highlight",),
     "prompt_toolkit": ("agent.cli",),
     "matplotlib": ("benchmarks",),
 }

@@ -142,7 +142,7 @@ SLIPS = [
     ("agent/cli/main.py", "from agent.sandbox import registry"),
     ("agent/cli/main.py", "import litellm"),
     ("agent/llm/wire.py", "def f():\n    import litellm"),
-    ("agent/session/session.py", "import rich"),
+    ("agent/session/session.py", "import pygments"),
     ("agent/session/session.py", "import prompt_toolkit"),
     ("agent/app/opening.py", "import click"),
     ("agent/cli/main.py", "import yaml"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = {"litellm", "daytona", "git", "rich", "prompt_toolkit", "yaml", "openai", "pydantic"}
+HEAVY = {"litellm", "daytona", "git", "pygments", "prompt_toolkit", "yaml", "openai", "pydantic"}
 HEAVIER = {*HEAVY, "asyncio", "click", "msgspec"}
 
 

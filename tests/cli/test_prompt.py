@@ -20,8 +20,8 @@ from agent.cli.screen import Keys
 
 go, was, heard = Path("go"), p.print_formatted_text, []
 
-def held(*arguments):
-    was(*arguments)
+def held(*arguments, **named):
+    was(*arguments, **named)
     while not go.exists():
         time.sleep(0.01)
 
