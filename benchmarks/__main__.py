@@ -9,21 +9,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
-from agent import config
 from agent.core.errors import GloveboxError
 from agent.core.text import terminal_safe
-from agent.host import env
-from benchmarks.report import row_text, table
-from benchmarks.results import Result, Results
-from benchmarks.run import Job, jobs_of, new_folder, run_jobs
-from benchmarks.tasks import load_tasks
-from benchmarks.trial import Place, run_trial
+from benchmarks import commands as commands_of
+from benchmarks import suites
+from benchmarks.agents import AGENTS
+from benchmarks.commands import DONE, NO_VERDICT, USAGE
+from benchmarks.tasks import PROTOCOLS
 
-DONE, NO_VERDICT, USAGE, INTERRUPTED = 0, 1, 2, 130
+_UNUSED = {
+    "agent": "oracle", "source": None, "model": "", "protocol": "blind", "tries": 1,
+    "trials": 1, "seconds": 0.0, "task_cost": None,
+}  # fmt: skip
+"""What `validate` does not ask."""
 
 
 def main() -> int:
@@ -41,15 +41,29 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run", help="run tasks and print a table")
-    run.add_argument("suite", choices=["local"], help="the kind of tasks")
-    run.add_argument("path", type=Path, help="a folder of tasks, or one task")
+    _choosing(run)
+    run.add_argument("--agent", choices=AGENTS, default="glovebox", help="who solves them")
+    run.add_argument("--from", dest="source", type=Path, help="the run that `replay` grades again")
     run.add_argument("--model", default="", help="for all tasks, whatever they name themselves")
-    run.add_argument("--jobs", type=_count, default=2, help="so many at once (default 2)")
+    run.add_argument("--protocol", choices=PROTOCOLS, default="blind")
+    run.add_argument("--tries", type=_count, default=0, help="more than the protocol's own")
     run.add_argument("--trials", type=_count, default=1, help="run each task so often")
-    run.add_argument("--json", type=Path, help="append results here, not in the run's folder")
-    run.add_argument("--out", type=Path, help="where runs are kept")
-    run.add_argument("--keep", action="store_true", help="keep the sandboxes too")
-    run.set_defaults(run=_run)
+    run.add_argument("--seconds", type=float, default=0.0, help="for one try, whatever tasks say")
+    run.add_argument("--task-cost", type=float, help="dollars one trial may spend")
+    _spending(run)
+    run.set_defaults(run=commands_of.run)
+    resume = commands.add_parser("resume", help="go on with a run that was ended")
+    resume.add_argument("run_folder", type=Path, metavar="RUN")
+    resume.add_argument("--retry", choices=["invalid"], help="also what has no verdict")
+    resume.add_argument("--limit", type=_count, default=0, help="go on to so many tasks")
+    _spending(resume)
+    resume.set_defaults(run=commands_of.resume)
+    validate = commands.add_parser("validate", help="find out which tasks can be believed")
+    _choosing(validate)
+    validate.add_argument("--repeat", type=_count, default=1, help="test references so often")
+    validate.add_argument("--again", action="store_true", help="what is known already, too")
+    validate.add_argument("--graders", type=_count, default=2, help="tests at once (default 2)")
+    validate.set_defaults(run=commands_of.check, **_UNUSED)
     speed = commands.add_parser("speed", help="measure glovebox against the bare thing")
     speed.add_argument("--repeat", type=_count, default=15, help="runs of each (default 15)")
     speed.set_defaults(run=_speed)
@@ -82,32 +96,23 @@ def _count(text: str) -> int:
     return number
 
 
-def _run(options: argparse.Namespace) -> int:
-    settings = config.load(Path(), {})
-    jobs = jobs_of(load_tasks(options.path), options.trials, settings, options.model)
-    folder = new_folder(options.out or env.state_dir() / "benchmarks")
-    results, done = Results(options.json or folder / "results.jsonl"), list[Result]()
+def _choosing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("suite", choices=suites.names(), help="the kind of tasks")
+    parser.add_argument("path", type=Path, help="where they are")
+    parser.add_argument("--only", default="", help="ids to take, such as `polyglot/python/*`")
+    parser.add_argument("--limit", type=_count, default=0, help="the first so many, at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the order (default 0)")
+    parser.add_argument("--test-seconds", type=float, default=0.0, help="for one run of the tests")
+    parser.add_argument("--expected", type=Path, help="the file of what a validation found")
+    parser.add_argument("--out", type=Path, help="where runs are kept")
 
-    def on_result(result: Result) -> None:
-        done.append(result)
-        print(f"[{len(done)}/{len(jobs)}] {row_text(result)}", file=sys.stderr, flush=True)
 
-    place = Place(folder.resolve(), keep=options.keep)
-
-    def run(job: Job) -> Coroutine[Any, Any, Result]:
-        task, trial, chosen = job
-        return run_trial(task, trial, chosen, place)
-
-    try:
-        asyncio.run(run_jobs(jobs, run, results, at_once=options.jobs, on_result=on_result))
-        code = DONE if all(r.outcome != "error" for r in done) else NO_VERDICT
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    finally:
-        results.close()
-    print(table(done))
-    print(f"\nresults: {results.path}\nrepositories and journals: {folder}")
-    return code
+def _spending(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=_count, default=2, help="trials at once (default 2)")
+    parser.add_argument("--graders", type=_count, default=2, help="tests at once (default 2)")
+    parser.add_argument("--max-cost", type=float, help="dollars the whole run may spend")
+    parser.add_argument("--max-tokens", type=_count, help="tokens the whole run may take")
+    parser.add_argument("--keep", action="store_true", help="keep the sandboxes of agents too")
 
 
 def _speed(options: argparse.Namespace) -> int:

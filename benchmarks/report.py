@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from agent.core.messages import Usage
 from agent.core.text import one_line
-from benchmarks.results import Result
+from benchmarks.results import Result, judged
+from benchmarks.stats import wilson
 
 _HEAD = ("task", "result", "time", "steps", "tokens", "cost", "branch")
 _RIGHT = {"time", "steps", "tokens", "cost"}
+_WORDS = {"invalid": "without a verdict", "ungraded": "not graded"}
 
 
 def table(results: Sequence[Result]) -> str:
@@ -24,38 +27,45 @@ def table(results: Sequence[Result]) -> str:
 
 def row_text(result: Result) -> str:
     """One result on a line of its own, while others still run."""
-    text = f"{result.outcome:<6}  {result.task}#{result.trial}  {result.seconds:.1f} s"
-    return f"{text}  {_why(result)}" if result.reason else text
+    text = f"{result.outcome:<7}  {result.task}#{result.trial}  {result.seconds:.1f} s"
+    return f"{text}  {why(result)}" if result.reason else text
 
 
 def totals(results: Sequence[Result]) -> str:
     """Counts, the pass rate over those with a verdict, and what it took."""
-    counts = {
-        name: sum(r.outcome == name for r in results) for name in ("passed", "failed", "error")
-    }
-    judged = counts["passed"] + counts["failed"]
-    rate = f"{100 * counts['passed'] / judged:.1f} % of {judged}" if judged else "no verdict"
+    counts = Counter(result.outcome for result in results)
+    shown = ["passed", "failed", "invalid", *(["ungraded"] if counts["ungraded"] else [])]
+    said = ", ".join(f"{counts[name]} {_WORDS.get(name, name)}" for name in shown)
     usage = sum((r.usage for r in results), Usage())
-    return (
-        f"{counts['passed']} passed, {counts['failed']} failed, {counts['error']} without a verdict"
-        f" · pass rate {rate} · {_tokens(usage)} tokens · cost {_cost(usage)}"
-    )
+    return f"{said} · pass rate {rate(results)} · {tokens(usage)} tokens · cost {cost(usage)}"
+
+
+def rate(results: Sequence[Result]) -> str:
+    """The pass rate over those with a verdict, and how far it may be off."""
+    valid = judged(results)
+    if not valid:
+        return "no verdict"
+    passed = sum(result.outcome == "passed" for result in valid)
+    low, high = wilson(passed, len(valid))
+    share = 100 * passed / len(valid)
+    return f"{share:.1f} % of {len(valid)} (95 %: {100 * low:.1f} to {100 * high:.1f})"
 
 
 def _row(result: Result, *, several: bool) -> tuple[str, ...]:
     return (
         f"{result.task}#{result.trial}" if several else result.task,
-        f"{result.outcome}: {_why(result)}" if result.reason else result.outcome,
+        f"{result.outcome}: {why(result)}" if result.reason else result.outcome,
         f"{result.seconds:.1f} s",
         str(result.steps),
-        _tokens(result.usage),
-        _cost(result.usage),
+        tokens(result.usage),
+        cost(result.usage),
         result.branch or "-",
     )
 
 
-def _why(result: Result) -> str:
-    if result.outcome == "error" and result.problem is not None:
+def why(result: Result) -> str:
+    """The reason on one line, with the cause where there is no verdict."""
+    if result.outcome == "invalid" and result.problem is not None:
         return one_line(f"{result.reason}: {result.problem.message}", 60)
     return result.reason
 
@@ -64,9 +74,9 @@ def _cell(text: str, at: int, width: int) -> str:
     return text.rjust(width) if _HEAD[at] in _RIGHT else text.ljust(width)
 
 
-def _tokens(usage: Usage) -> str:
+def tokens(usage: Usage) -> str:
     return f"{usage.prompt + usage.completion:,}"
 
 
-def _cost(usage: Usage) -> str:
+def cost(usage: Usage) -> str:
     return "unknown" if usage.cost is None else f"${usage.cost:.4f}"

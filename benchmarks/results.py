@@ -2,50 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from agent.core.errors import UserError
 from agent.core.events import Problem
 from agent.core.messages import Usage
+from agent.host import files
 from agent.host.files import AppendFile
 
-VERSION = 1
+VERSION = 2
 
-Outcome = Literal["passed", "failed", "error"]
-"""`error` is no verdict: model, sandbox or harness were at fault. It stays out of the pass rate."""
+Outcome = Literal["passed", "failed", "invalid", "ungraded"]
+"""`invalid` is no verdict: model, sandbox or harness were at fault. It stays out of the pass rate,
+as does `ungraded`, where this suite has no tests that could be run here."""
+
+
+class Tests(msgspec.Struct, frozen=True):
+    """How many tests did what; `missing` are those that were expected and are in no report."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    missing: int = 0
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """One run of the tests. `reason` is "" when they passed; `problem` is set for no verdict.
+
+    `names` are those of tests that passed, `output` what was printed, for people and a second try.
+    """
+
+    passed: bool = False
+    reason: str = ""
+    tests: Tests = Tests()
+    names: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    output: str = ""
+    exit_code: int | None = None
+    seconds: float = 0.0
+    problem: Problem | None = None
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of a trial: a message, and what the tests said of the work after it."""
+
+    passed: bool
+    reason: str
+    tests: Tests = Tests()
+    exit_code: int | None = None
+    agent_seconds: float = 0.0
+    test_seconds: float = 0.0
+    failed: tuple[str, ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One trial of one task.
 
-    `seconds` is the time of the turn, the sandbox's start and the check not counted.
-    `reason` says why it did not pass: check, check_timeout, timeout, limit, or an error's kind.
+    `seconds` is the agent's time, the sandbox's start and the tests not counted. `reason` says
+    why it did not pass. `outside` are files that the agent changed or added and that were left
+    behind, `tampered` says whether what decides the verdict was among them.
     """
 
     v: int = VERSION
     task: str
+    version: str = ""
+    language: str = ""
     trial: int
     model: str
+    protocol: str = ""
     outcome: Outcome
     reason: str = ""
+    tries: tuple[Try, ...] = ()
     seconds: float = 0.0
-    check_seconds: float = 0.0
     steps: int = 0
     calls: int = 0
     usage: Usage = Usage()
+    tampered: bool = False
+    outside: tuple[str, ...] = ()
     session: str = ""
     branch: str = ""
     commit: str = ""
-    check_exit: int | None = None
-    check_output: str = ""
     problem: Problem | None = None
-    repository: str = ""
+    folder: str = ""
 
     @property
-    def problem_kind(self) -> str:
-        return self.problem.kind if self.problem else ""
+    def key(self) -> tuple[str, int]:
+        return self.task, self.trial
+
+    @property
+    def test_seconds(self) -> float:
+        return sum(each.test_seconds for each in self.tries)
 
 
 class Results:
@@ -53,7 +103,10 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        torn = files.read_from(path, 0)
         self._file = AppendFile(path)
+        if torn and not torn.endswith(b"\n"):
+            self._file.truncate(torn.rfind(b"\n") + 1)
 
     def add(self, result: Result) -> None:
         """Return when the result is on the disk."""
@@ -62,3 +115,18 @@ class Results:
 
     def close(self) -> None:
         self._file.close()
+
+
+def read_results(path: Path) -> list[Result]:
+    """The newest result of each trial. What a kill left of a last line is no result."""
+    whole = files.read_from(path, 0).rpartition(b"\n")[0]
+    try:
+        found = [msgspec.json.decode(line, type=Result) for line in whole.splitlines()]
+    except msgspec.MsgspecError as error:
+        raise UserError(f"`{path}` is not a file of results: {error}") from error
+    return list({result.key: result for result in found}.values())
+
+
+def judged(results: Sequence[Result]) -> list[Result]:
+    """Those with a verdict."""
+    return [result for result in results if result.outcome in ("passed", "failed")]

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec.structs import replace
-
-from agent.config import Settings, require_model
 from agent.core.errors import UserError
 from agent.host import files
 from benchmarks.results import Result, Results
 from benchmarks.tasks import Task
+from benchmarks.trial import RUN_BUDGET
 
-Job = tuple[Task, int, Settings]
+Job = tuple[Task, int]
 
 
-def jobs_of(tasks: Sequence[Task], trials: int, settings: Settings, model: str) -> list[Job]:
-    """What is to be run: each task once, then each a second time, and so on.
+class Stop:
+    """Asked once, no more trials are started; asked again, those that run are ended."""
 
-    `model` wins over the task's own, which wins over the configured one. Raises `UserError` when a
-    task is left without.
-    """
-    named = [
-        (task, replace(settings, model=model or task.settings.model or settings.model))
-        for task in tasks
-    ]
-    for _, chosen in named:
-        require_model(chosen)
-    return [(task, trial, chosen) for trial in range(1, trials + 1) for task, chosen in named]
+    def __init__(self) -> None:
+        self.asked = False
+        self._tell: Callable[[str], None] = lambda _: None
+        self._running: asyncio.Task[object] | None = None
+
+    @contextmanager
+    def on_interrupt(self, tell: Callable[[str], None]) -> Generator[None]:
+        """Have Ctrl-C ask, while the block runs."""
+        loop = asyncio.get_running_loop()
+        self._tell, self._running = tell, asyncio.current_task()
+        loop.add_signal_handler(signal.SIGINT, self.ask)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    def ask(self) -> None:
+        if self.asked and self._running is not None:
+            self._running.cancel()
+        elif not self.asked:
+            self._tell("no more trials are started; press Ctrl-C again to end those that run")
+        self.asked = True
+
+
+def jobs_of(tasks: Sequence[Task], trials: int) -> list[Job]:
+    """What is to be run: each task once, then each a second time, and so on."""
+    return [(task, trial) for trial in range(1, trials + 1) for task in tasks]
 
 
 async def run_jobs(
@@ -40,15 +57,22 @@ async def run_jobs(
     *,
     at_once: int,
     on_result: Callable[[Result], None],
+    stop: Stop,
 ) -> None:
-    """Run `jobs`, `at_once` of them side by side; `on_result` gets each result once it is kept."""
+    """Run `jobs`, `at_once` of them side by side; `on_result` gets each result once it is kept.
+
+    No more are started when `stop` was asked or when the money of the run is spent.
+    """
     waiting = iter(jobs)
 
     async def work() -> None:
         for job in waiting:
+            if stop.asked:
+                return
             result = await run(job)
             results.add(result)
             on_result(result)
+            stop.asked = stop.asked or result.reason == RUN_BUDGET
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(at_once, len(jobs))):

@@ -1,92 +1,127 @@
-"""What a task is, and how a folder of them is read. The format is described in `README.md`."""
+"""What a task is, whatever suite it comes from. Adapters in `suites` make these records."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import fnmatch
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from agent.core.errors import UserError
-from agent.host import files
+from agent.host import disk, files
 
-INSTRUCTION = "instruction.md"
-CHECK = "check.sh"
-SETTINGS = "task.toml"
-FILES = "files"
-HIDDEN = "check"
+Protocol = Literal["aider", "blind", "agentic"]
+PROTOCOLS: tuple[Protocol, ...] = ("aider", "blind", "agentic")
+"""`aider`: tests hidden, a second try in the same conversation gets what the tests printed;
+`blind`: tests hidden, one try; `agentic`: tests visible, one try."""
+
+Content = Path | bytes
+FILE_MAX_BYTES = 50_000_000
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `task.toml` may hold; all of it is optional. Times are in seconds."""
+class Work(msgspec.Struct, frozen=True):
+    """What an agent made of a task: whole files, or a patch of the whole tree."""
 
-    seconds: float = 600.0
-    check_seconds: float = 120.0
-    model: str = ""
+    files: dict[str, bytes] = msgspec.field(default_factory=dict[str, bytes])
+    patch: bytes = b""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Seconds: of one try of the agent, and of one run of the tests."""
+
+    agent: float = 600.0
+    tests: float = 180.0
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One task. `check` is a shell script; `hidden` are files that only the check may see."""
+class Tree:
+    """A work tree: `files`, over those of a directory or of a commit where one is named."""
 
-    name: str
-    folder: Path
-    instruction: str
-    check: str
-    files: Path
-    hidden: tuple[tuple[str, Path], ...]
-    settings: Settings
+    files: Mapping[str, Content] = field(default_factory=dict[str, Content])
+    folder: Path | None = None
+    repository: Path | None = None
+    commit: str = ""
 
 
-def load_tasks(folder: Path) -> list[Task]:
-    """The tasks in a folder, by name; or the one task that the folder is.
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """How tests are run: a shell script in the work directory, and what reads its report.
 
-    Raises `UserError` naming the file that is missing or wrong: a task that is silently left out
-    would be a better score.
+    The script leaves report files in the directory `$REPORT`; `report` names their reader in
+    `reports`. It finds the task's `hidden` files in the directory `$CHECK`. `needs` are programs or
+    commands that must succeed in a sandbox before anything is run, with what to install.
+    With `exact` what the report says beyond the expected tests does not count, nor does the exit
+    code.
     """
-    if files.exists(folder / INSTRUCTION):
-        return [_load(folder)]
-    found = [_load(child) for child in files.children(folder) if files.children(child)]
-    if not found:
-        raise UserError(
-            f"there are no tasks in `{folder}`",
-            f"a task is a folder with `{INSTRUCTION}`, `{CHECK}` and `{FILES}/`",
+
+    script: str
+    report: str
+    needs: tuple[tuple[str, str], ...] = ()
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One task. `id` is `suite/…/name` and unique; `version` is a hash of all that counts.
+
+    The agent has `start`, and `shown` besides where tests are visible. Tests run in `pristine`
+    with nothing of the agent's in it but files that fit `solution`, or where that is empty the
+    patch of its whole tree. `expected` are tests that the data set itself names. `reference` is
+    for the oracle alone; without a `grader` there is no verdict. Scripts that answer as a
+    model lie in `folder`.
+    """
+
+    id: str
+    suite: str
+    version: str
+    instruction: str
+    start: Tree
+    pristine: Tree
+    grader: Grader | None
+    language: str = ""
+    shown: Mapping[str, Content] = field(default_factory=dict[str, Content])
+    hidden: Mapping[str, Content] = field(default_factory=dict[str, Content])
+    solution: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
+    reference: Work | None = None
+    limits: Limits = field(default_factory=Limits)
+    model: str = ""
+    folder: Path = Path()
+
+    def takes(self, path: str) -> bool:
+        """Whether a file of the agent's comes into the grading sandbox."""
+        return any(
+            fnmatch.fnmatchcase(path, pattern) and path.count("/") == pattern.count("/")
+            for pattern in self.solution
         )
-    return found
 
 
-def _load(folder: Path) -> Task:
-    for name in (INSTRUCTION, CHECK, FILES):
-        if not files.exists(folder / name):
-            raise UserError(
-                f"the task `{folder}` has no `{name}`",
-                f"a task is a folder with `{INSTRUCTION}`, `{CHECK}` and `{FILES}/`",
-            )
-    return Task(
-        name=folder.resolve().name,
-        folder=folder,
-        instruction=files.read_text(folder / INSTRUCTION).strip(),
-        check=files.read_text(folder / CHECK),
-        files=folder / FILES,
-        hidden=tuple(_below(folder / HIDDEN, "")),
-        settings=_settings(folder / SETTINGS),
-    )
+def data_of(content: Content) -> bytes:
+    """The bytes of a file of a task."""
+    if isinstance(content, bytes):
+        return content
+    return files.read_bytes(content, limit=FILE_MAX_BYTES)
 
 
-def _settings(path: Path) -> Settings:
-    if not files.exists(path):
-        return Settings()
-    try:
-        return msgspec.toml.decode(files.read_bytes(path), type=Settings)
-    except msgspec.MsgspecError as error:
-        known = ", ".join(Settings.__struct_fields__)
-        raise UserError(f"`{path}` does not fit: {error}", f"known keys: {known}") from error
-
-
-def _below(folder: Path, prefix: str) -> list[tuple[str, Path]]:
-    """The files below `folder` with their relative names."""
-    found: list[tuple[str, Path]] = []
+def below(folder: Path, prefix: str = "") -> dict[str, Path]:
+    """The files below `folder` by their relative names, sorted."""
+    found: dict[str, Path] = {}
     for child in files.children(folder):
-        inner = _below(child, f"{prefix}{child.name}/")
-        found += inner or [(prefix + child.name, child)]
+        inner = below(child, f"{prefix}{child.name}/")
+        found |= inner or ({} if disk.is_dir(child) else {prefix + child.name: child})
     return found
+
+
+def hash_of(*parts: object) -> str:
+    """A short hash of texts, bytes, and files by name."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Mapping):
+            for name in sorted(part):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+                digest.update(f"{name}\0".encode() + data_of(part[name]) + b"\0")  # pyright: ignore
+        else:
+            digest.update((part if isinstance(part, bytes) else str(part).encode()) + b"\0")
+    return digest.hexdigest()[:16]

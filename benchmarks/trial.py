@@ -1,211 +1,188 @@
-"""One task, once: a fresh repository, a session in its own sandbox, then the check in there."""
+"""One task, once: solved in a sandbox of its own, then judged in fresh ones."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-import time
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as with_fields
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from agent.app import REPLAY_PREFIX, Options, open_session
+from agent.app import Options, open_session
 from agent.config import Settings
-from agent.core.errors import GloveboxError, UserError
-from agent.core.events import (
-    AnyEvent,
-    CallFinished,
-    Problem,
-    SyncFinished,
-    TurnFinished,
-    problem_of,
-)
-from agent.core.messages import Usage
-from agent.core.text import terminal_safe
-from agent.host import env, files, process
-from agent.llm.protocol import Llm
+from agent.core.errors import GloveboxError, SandboxError
+from agent.core.events import Problem, problem_of
+from agent.host import files
+from agent.loop.brakes import Budget
 from agent.session.session import Session
-from benchmarks.results import Result
-from benchmarks.script import PREFIX as SCRIPT_PREFIX
-from benchmarks.script import script
-from benchmarks.tasks import Task
+from benchmarks.agents import Given, answering, keep_work, trial_folder
+from benchmarks.collect import collect, left_behind
+from benchmarks.conversation import Seen, turn
+from benchmarks.grading import Place, grade
+from benchmarks.repository import lay
+from benchmarks.results import Outcome, Result, Try, Verdict
+from benchmarks.tasks import Content, Protocol, Task, Work
+from benchmarks.texts import text
 
-_OUTPUT_CHARS = 4_000
-_FILE_MAX_BYTES = 50_000_000
-_VERDICT_KINDS = (
-    "BudgetError",
-)  # A limit the agent ran into is its own doing: judged all the same.
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run keeps what it makes, and whether sandboxes outlive their trial."""
-
-    folder: Path
-    keep: bool
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the events of a turn said."""
-
-    usage: Usage = field(default_factory=Usage)
-    seconds: float = 0.0
-    steps: int = 0
-    calls: int = 0
-    problem: Problem | None = None
-    branch: str = ""
-    commit: str = ""
-    unsynced: Problem | None = None
-
-    def apply(self, event: AnyEvent) -> None:
-        match event:
-            case CallFinished():
-                self.calls += 1
-            case TurnFinished(usage=usage, steps=steps, problem=problem):
-                self.usage, self.steps, self.problem = usage, steps, problem
-            case SyncFinished(branch=branch, commit=commit, problem=problem):
-                self.branch, self.commit, self.unsynced = branch, commit, problem
-            case _:
-                pass
+_AGAIN_CHARS = 12_000
+_FAILED_MAX = 50
+# What differs from one run to the next and says nothing about the work.
+_PASSING = re.compile(r"\b(in )?\d+(\.\d+)? ?(s|ms|sec|seconds)\b|/tmp/(report|check)-[0-9a-f]+")
+RUN_BUDGET = "run_budget"
+_OF_THE_RUN = "of this tree"  # how a limit that trials share calls itself
 
 
 @dataclass(frozen=True, slots=True)
-class _Check:
-    exit_code: int | None
-    output: str
-    seconds: float
+class How:
+    """How tasks are solved: by whom, by which protocol, with what settings and money.
+
+    `given` gives the work where no model does. `expected` are the names of each task's tests.
+    `budget` is what all trials of the run may spend together.
+    """
+
+    settings: Settings
+    agent: str = "glovebox"
+    protocol: Protocol = "blind"
+    tries: int = 1
+    given: Given | None = None
+    expected: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    budget: Budget | None = None
 
 
-async def run_trial(task: Task, trial: int, settings: Settings, place: Place) -> Result:
+async def run_trial(task: Task, trial: int, how: How, place: Place) -> Result:
     """Solve and judge. What of ours prevented a verdict is in the result, not raised."""
-    repository = place.folder / "work" / f"{task.name}-{trial}" / task.name
+    folder = trial_folder(place.folder, task.id, trial)
     blank = Result(
-        task=task.name,
+        task=task.id,
+        version=task.version,
+        language=task.language,
         trial=trial,
-        model=settings.model,
-        outcome="error",
-        repository=str(repository),
+        model=task.model if how.given is None else how.agent,
+        protocol=how.protocol,
+        outcome="invalid",
+        folder=str(folder.relative_to(place.folder)),
     )
     try:
-        await make_repository(task.files, repository)
-        settings, llm = _answers(task, settings)
-        options = Options(repository, settings, state=place.folder / "state")
-        session = await open_session(options, llm=llm)
+        files.make_private_dir(folder)
+        if how.given is not None:
+            return await _given(task, how.given(task, trial), how, place, blank)
+        return await _solved(task, how, place, blank)
+    except SandboxError as error:
+        return _invalid(blank, "sandbox_error", problem_of(error))
     except GloveboxError as error:
-        return _failed(blank, problem_of(error))
+        return _invalid(blank, "setup_error", problem_of(error))
+
+
+async def _given(task: Task, work: Work, how: How, place: Place, blank: Result) -> Result:
+    folder = place.folder / blank.folder
+    keep_work(folder, work)
+    verdict = await _verdict(task, work, how, place, folder, 1)
+    return _judged(blank, verdict, [_try(verdict, 0.0, "")], "")
+
+
+async def _solved(task: Task, how: How, place: Place, blank: Result) -> Result:
+    repository = place.folder / blank.folder / "work" / task.id.rpartition("/")[2]
+    shown = task.shown if how.protocol == "agentic" else dict[str, Content]()
+    await lay(with_fields(task.start, files={**task.start.files, **shown}), repository)
+    settings, llm = answering(task, replace(how.settings, model=task.model))
+    options = Options(repository, settings, state=place.state, tree=how.budget)
+    session = await open_session(options, llm=llm)
     try:
-        return await _judged(task, session, blank)
-    except GloveboxError as error:
-        return _failed(blank, problem_of(error))
+        return await _conversed(task, session, how, place, blank)
     finally:
         await (session.close() if place.keep else session.discard())
 
 
-async def _judged(task: Task, session: Session, blank: Result) -> Result:
-    await session.enter()
-    seen, late = await _turn(task, session)
-    known = replace(
+async def _conversed(task: Task, session: Session, how: How, place: Place, blank: Result) -> Result:
+    """The tries of one conversation, each judged before the next."""
+    folder, seen, tries = place.folder / blank.folder, Seen(), list[Try]()
+    words, verdict = task.instruction, Verdict()
+    sandbox = (await session.enter()).sandbox
+    assert session.state.seeded is not None
+    base = session.state.seeded.tip
+    for number in range(1, how.tries + 1):
+        took = await turn(session, words, task.limits.agent, seen)
+        known = _known(blank, session, seen, tries)
+        if seen.problem is not None and _OF_THE_RUN in seen.problem.message:
+            return _invalid(known, RUN_BUDGET, seen.problem)
+        if seen.fault:
+            return _invalid(known, seen.fault, seen.problem)
+        work = await collect(task, sandbox, base)
+        outside, tampered = await left_behind(task, sandbox, base)
+        known = replace(known, outside=outside, tampered=tampered)
+        keep_work(folder, work)
+        verdict = await _verdict(task, work, how, place, folder, number)
+        tries.append(_try(verdict, took, seen.limit))
+        if verdict.passed or verdict.problem or seen.limit or number == how.tries:
+            return _judged(known, verdict, tries, seen.limit)
+        words = _again(task, verdict)
+    raise AssertionError("a trial has at least one try")
+
+
+def _known(blank: Result, session: Session, seen: Seen, tries: Sequence[Try]) -> Result:
+    return replace(
         blank,
+        tries=tuple(tries),
         seconds=round(seen.seconds, 3),
         steps=seen.steps,
         calls=seen.calls,
-        usage=seen.usage,
+        usage=session.state.usage,
         session=session.id,
-        branch=seen.branch if seen.commit else "",
+        branch=seen.branch,
         commit=seen.commit,
-        problem=seen.problem or seen.unsynced,
-    )
-    if seen.problem is not None and seen.problem.kind not in _VERDICT_KINDS:
-        return _failed(known, seen.problem)
-    return await _checked(task, session, known, "timeout" if late else "")
-
-
-async def _turn(task: Task, session: Session) -> tuple[_Seen, bool]:
-    """Run the turn; True when it was ended because its time was over."""
-    seen, late = _Seen(), asyncio.Event()
-
-    def end() -> None:
-        late.set()
-        session.interrupt()
-
-    begun = time.monotonic()
-    clock = asyncio.get_running_loop().call_later(task.settings.seconds, end)
-    try:
-        async for record in session.send(task.instruction):
-            seen.apply(record.event)
-            if isinstance(record.event, TurnFinished):
-                seen.seconds = time.monotonic() - begun
-                clock.cancel()
-    finally:
-        clock.cancel()
-    return seen, late.is_set()
-
-
-async def _checked(task: Task, session: Session, known: Result, reason: str) -> Result:
-    """Judge where the agent worked. The check comes in only now, at a place nobody can guess."""
-    sandbox = (await session.enter()).sandbox
-    hidden = f"/tmp/check-{secrets.token_hex(8)}"
-    for name, path in task.hidden:
-        await sandbox.put(f"{hidden}/{name}", files.read_bytes(path, limit=_FILE_MAX_BYTES))
-    ended = await sandbox.exec(
-        ["sh", "-c", task.check],
-        cwd=sandbox.workdir,
-        env={"CHECK": hidden},
-        seconds=task.settings.check_seconds,
-    )
-    passed = ended.exit_code == 0
-    why = reason or ("check_timeout" if ended.timed_out else known.problem_kind or "check")
-    return replace(
-        known,
-        outcome="passed" if passed else "failed",
-        reason="" if passed else why,
-        check_exit=ended.exit_code,
-        check_output=terminal_safe(ended.output.decode("utf-8", "replace"))[-_OUTPUT_CHARS:],
-        check_seconds=round(ended.seconds, 3),
+        problem=seen.problem,
     )
 
 
-def _failed(known: Result, problem: Problem) -> Result:
-    return replace(known, outcome="error", reason=problem.kind, problem=problem)
+async def _verdict(
+    task: Task, work: Work, how: How, place: Place, folder: Path, number: int
+) -> Verdict:
+    """What the tests say; what they printed is kept, so that it can be looked at later."""
+    if task.grader is None:
+        return Verdict(reason="no_tests_here")
+    name = task.id.rpartition("/")[2]
+    expected = how.expected.get(task.id, task.expected or None)
+    verdict = await grade(task, work, expected, place, folder / f"graded-{number}" / name)
+    files.remove_tree(folder / f"graded-{number}")
+    files.write_whole(folder / f"tests-{number}.txt", verdict.output.encode())
+    return verdict
 
 
-def _answers(task: Task, settings: Settings) -> tuple[Settings, Llm | None]:
-    """The model of this task; a script or a recording is looked for beside the task."""
-    model = settings.model
-    if model.startswith(SCRIPT_PREFIX):
-        return settings, script(task.folder / model.removeprefix(SCRIPT_PREFIX))
-    if model.startswith(REPLAY_PREFIX):
-        file = task.folder / model.removeprefix(REPLAY_PREFIX)
-        return replace(settings, model=f"{REPLAY_PREFIX}{file}"), None
-    return settings, None
+def _judged(known: Result, verdict: Verdict, tries: Sequence[Try], limit: str) -> Result:
+    if verdict.problem is not None:
+        return _invalid(known, verdict.reason, verdict.problem)
+    outcome: Outcome = "passed" if verdict.passed else "failed"
+    if verdict.reason == "no_tests_here":
+        outcome = "ungraded"
+    reason = "" if verdict.passed else limit or verdict.reason
+    return replace(known, outcome=outcome, reason=reason, tries=tuple(tries))
 
 
-async def make_repository(source: Path, repository: Path) -> None:
-    """A git repository with the files of `source` and one commit; nobody's configuration in it."""
-    files.make_private_dir(repository)
-    await _run(["cp", "-R", "--", f"{source}/.", str(repository)], None)
-    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Task"]):
-        await git(arguments, repository)
+def _try(verdict: Verdict, seconds: float, limit: str) -> Try:
+    return Try(
+        passed=verdict.passed,
+        reason="" if verdict.passed else limit or verdict.reason,
+        tests=verdict.tests,
+        exit_code=verdict.exit_code,
+        agent_seconds=seconds,
+        test_seconds=verdict.seconds,
+        failed=verdict.failed[:_FAILED_MAX],
+    )
 
 
-async def git(arguments: list[str], folder: Path) -> None:
-    """Run git in `folder` with nobody's configuration. Raises `UserError` when it fails."""
-    await _run(["git", *arguments], folder)
+def _invalid(known: Result, reason: str, problem: Problem | None) -> Result:
+    return replace(known, outcome="invalid", reason=reason, problem=problem)
 
 
-async def _run(argv: list[str], cwd: Path | None) -> None:
-    done = await process.run(argv, env=_environment(), cwd=cwd)
-    if done.exit_code != 0:
-        raise UserError(f"`{argv[0]}` failed: {done.problem}", "look at the task's files")
-
-
-def _environment() -> dict[str, str]:
-    identity = {
-        f"GIT_{who}_{what}": value
-        for who in ("AUTHOR", "COMMITTER")
-        for what, value in (("NAME", "benchmark"), ("EMAIL", "benchmark@localhost"))
-    }
-    quiet = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
-    return {"PATH": env.variable("PATH"), "LC_ALL": "C.UTF-8", **identity, **quiet}
+def _again(task: Task, verdict: Verdict) -> str:
+    """What is said before the second try; a compiler may print hundreds of kilobytes."""
+    output = _PASSING.sub("…", verdict.output).strip()
+    if verdict.reason == "test_timeout":
+        output = f"{output}\n\nThe tests did not end in time."
+    if len(output) > _AGAIN_CHARS:
+        half, cut = _AGAIN_CHARS // 2, len(output) - _AGAIN_CHARS
+        output = f"{output[:half]}\n\n[{cut} characters left out]\n\n{output[-half:]}"
+    names = " ".join(f"`{name}`" for name in task.solution if "*" not in name)
+    return text("again.md").format(files=names or "the code", output=output)

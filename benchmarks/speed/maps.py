@@ -22,7 +22,7 @@ from agent.core.errors import UserError
 from agent.host import env, files, process
 from agent.sandbox import grammars
 from agent.sandbox.toolbox import LIMITS, bundle
-from benchmarks.trial import git
+from benchmarks.repository import git
 
 AIDER = "aider-chat==0.86.2"
 CHARS_PER_TOKEN = 3.6

@@ -18,7 +18,7 @@ from agent.core.messages import AssistantMessage, ToolCall
 from agent.host import env, files, process
 from agent.session.session import Session
 from agent.testing.model import Scripted
-from benchmarks.trial import git, make_repository
+from benchmarks.repository import git, make_repository
 
 REPOSITORY_FILES = 10_000
 _CHANGE = {"command": "date +%N >> f0/0.txt"}

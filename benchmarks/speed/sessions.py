@@ -29,8 +29,8 @@ from agent.host.remains import memory_here
 from agent.session.session import Session
 from agent.testing.memory.backend import MemoryBackend
 from agent.testing.memory.files import WORKDIR
+from benchmarks.repository import make_repository
 from benchmarks.speed.aside import Aside
-from benchmarks.trial import make_repository
 
 TURNS = 3
 STEPS = 4  # of each turn

@@ -20,7 +20,7 @@ from agent.git.sync import Sync
 from agent.host import env, files, process
 from agent.sandbox.protocol import ExecResult, Sandbox, SandboxSpec, Sink
 from agent.sandbox.registry import open_backend
-from benchmarks.trial import git
+from benchmarks.repository import git
 
 COUNTS = (1_000, 10_000)
 HISTORY = 30

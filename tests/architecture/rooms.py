@@ -203,6 +203,8 @@ ROOMS = (
             "agent.testing",
             "agent.host",
             "agent.llm.protocol",
+            "agent.loop",
+            "agent.sandbox.protocol",
             "benchmarks.speed",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
@@ -303,6 +305,8 @@ CALLS = {"open", "resolve", "absolute", "rename", "replace", "stat"}
 EXCEPTIONS = {
     ("agent.tools.builtin", "pkgutil"): "finds the tool files beside it",
     ("agent.sandbox.registry", "importlib"): "imports the chosen backend on demand",
+    ("benchmarks.suites", "pkgutil"): "finds the suite files beside it",
+    ("benchmarks.reports", "xml.etree"): "reads the text of a report, never a file",
     ("agent.llm.failure", "socket"): "names an exception type",
     ("agent.llm.failure", "ssl"): "names an exception type",
     ("agent.llm.failure", "vars"): "looks at an exception of the provider library",

@@ -10,26 +10,26 @@ PASSED = Result(
     usage=Usage(1000, 10, 234, 0.5), branch="glovebox/1", commit="c" * 40,
 )  # fmt: skip
 FAILED = Result(
-    task="a", trial=1, model="m", outcome="failed", reason="check", seconds=12.0, steps=12,
+    task="a", trial=1, model="m", outcome="failed", reason="tests_failed", seconds=12.0, steps=12,
     usage=Usage(10, 0, 1, None),
 )  # fmt: skip
 BROKEN = Result(
-    task="long-name", trial=1, model="m", outcome="error", reason="LlmAuthError",
+    task="long-name", trial=1, model="m", outcome="invalid", reason="auth_error",
     problem=Problem("LlmAuthError", "the key was refused"),
 )  # fmt: skip
 
 
 def test_the_table_is_in_columns_and_knows_what_it_does_not_know() -> None:
-    error = "error: LlmAuthError: the key was refused"
+    error = "invalid: auth_error: the key was refused"
     result = len(error)
     assert table([PASSED, FAILED, BROKEN]).splitlines() == [
         f"task       {'result':{result}}    time  steps  tokens     cost  branch",
-        f"a          {'failed: check':{result}}  12.0 s     12      11  unknown  -",
+        f"a          {'failed: tests_failed':{result}}  12.0 s     12      11  unknown  -",
         f"b          {'passed':{result}}   1.3 s      3   1,234  $0.5000  glovebox/1",
         f"long-name  {error}   0.0 s      0       0  $0.0000  -",
         "",
-        "1 passed, 1 failed, 1 without a verdict · pass rate 50.0 % of 2 · 1,245 tokens"
-        " · cost unknown",
+        "1 passed, 1 failed, 1 without a verdict · pass rate 50.0 % of 2 (95 %: 9.5 to 90.5)"
+        " · 1,245 tokens · cost unknown",
     ]
 
 

@@ -5,37 +5,39 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from agent.config import Settings
-from agent.core.errors import UserError
-from benchmarks.results import Result, Results
-from benchmarks.run import Job, jobs_of, new_folder, run_jobs
-from benchmarks.tasks import Settings as TaskSettings
-from benchmarks.tasks import Task
-
-
-def task(name: str, model: str = "") -> Task:
-    return Task(name, Path(name), "do", "true", Path(name), (), TaskSettings(model=model))
+from benchmarks.manifest import in_order
+from benchmarks.results import Result, Results, read_results
+from benchmarks.run import Job, Stop, jobs_of, new_folder, run_jobs
+from benchmarks.tasks import Task, Tree
+from benchmarks.trial import RUN_BUDGET
 
 
-def test_the_flag_wins_over_the_task_and_the_task_over_the_configuration() -> None:
-    tasks = [task("a", "task/model"), task("b")]
-
-    configured = jobs_of(tasks, 1, Settings(model="config/model"), "")
-    flagged = jobs_of(tasks, 1, Settings(model="config/model"), "flag/model")
-
-    assert [job[2].model for job in configured] == ["task/model", "config/model"]
-    assert [job[2].model for job in flagged] == ["flag/model", "flag/model"]
+def task(name: str) -> Task:
+    tree = Tree()
+    return Task(
+        id=name, suite="s", version="1", instruction="do", start=tree, pristine=tree, grader=None
+    )
 
 
-def test_a_task_without_a_model_is_refused_before_anything_runs() -> None:
-    with pytest.raises(UserError, match="no model"):
-        jobs_of([task("a", "x/y"), task("b")], 1, Settings(), "")
+def passed(job: Job) -> Result:
+    return Result(task=job[0].id, trial=job[1], model="m", outcome="passed")
 
 
 def test_every_task_is_tried_before_one_is_tried_again() -> None:
-    jobs = jobs_of([task("a", "m"), task("b", "m")], 2, Settings(), "")
-    assert [(job[0].name, job[1]) for job in jobs] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    jobs = jobs_of([task("a"), task("b")], 2)
+    assert [(job[0].id, job[1]) for job in jobs] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+
+
+def test_the_order_hangs_on_the_seed_alone_and_not_on_which_other_tasks_there_are() -> None:
+    tasks = [task(str(number)) for number in range(50)]
+
+    one, again = in_order(tasks, 1), in_order(tasks[::-1], 1)
+    fewer = in_order(tasks[:25], 1)
+
+    assert one == again != in_order(tasks, 2)
+    assert fewer == [each for each in one if each in tasks[:25]]
 
 
 async def test_so_many_run_at_once_and_no_more(tmp_path: Path) -> None:
@@ -45,22 +47,62 @@ async def test_so_many_run_at_once_and_no_more(tmp_path: Path) -> None:
 
     async def run(job: Job) -> Result:
         nonlocal most
-        running.add(job[0].name)
+        running.add(job[0].id)
         most = max(most, len(running))
         async with asyncio.timeout(30):
             await both.wait()
-        running.remove(job[0].name)
-        return Result(task=job[0].name, trial=job[1], model="m", outcome="passed")
+        running.remove(job[0].id)
+        return passed(job)
 
-    jobs = jobs_of([task(name, "m") for name in "abcd"], 1, Settings(), "")
+    jobs = jobs_of([task(name) for name in "abcd"], 1)
     results, heard = Results(tmp_path / "results.jsonl"), list[str]()
-    await run_jobs(jobs, run, results, at_once=2, on_result=lambda r: heard.append(r.task))
+    await run_jobs(
+        jobs, run, results, at_once=2, on_result=lambda r: heard.append(r.task), stop=Stop()
+    )
     results.close()
 
     assert most == 2
     lines = (tmp_path / "results.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=Result).task for line in lines] == heard
     assert sorted(heard) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("why", ["asked", "money"])
+async def test_no_more_are_started_when_it_was_asked_or_the_money_is_gone(
+    tmp_path: Path, why: str
+) -> None:
+    stop, results, heard = Stop(), Results(tmp_path / "results.jsonl"), list[str]()
+
+    async def run(job: Job) -> Result:
+        if job[0].id == "b" and why == "asked":
+            stop.ask()
+        spent = job[0].id == "b" and why == "money"
+        return replace(passed(job), reason=RUN_BUDGET if spent else "")
+
+    jobs = jobs_of([task(name) for name in "abcd"], 1)
+    await run_jobs(
+        jobs, run, results, at_once=1, on_result=lambda r: heard.append(r.task), stop=stop
+    )
+    results.close()
+
+    assert heard == ["a", "b"]
+
+
+def test_a_last_line_that_a_kill_left_half_written_is_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    results = Results(path)
+    results.add(passed((task("a"), 1)))
+    results.close()
+    with path.open("ab") as file:
+        file.write(b'{"v":2,"task":"b","tri')
+
+    assert [result.task for result in read_results(path)] == ["a"]
+    again = Results(path)
+    again.add(replace(passed((task("a"), 1)), outcome="failed"))
+    again.close()
+
+    assert [(r.task, r.outcome) for r in read_results(path)] == [("a", "failed")]
+    assert path.read_bytes().count(b"\n") == 2
 
 
 def test_each_run_has_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 from agent.core.errors import LlmDownError, UserError
 from agent.llm.protocol import Request
 from benchmarks.script import script
-from benchmarks.tasks import Settings, Task, load_tasks
+from benchmarks.suites import load_suite, names
+from benchmarks.suites.local import load
+from benchmarks.tasks import Grader, Limits, Tree, Work, data_of
 
 
 def make(folder: Path, **others: str) -> Path:
@@ -26,27 +28,44 @@ def test_a_folder_of_tasks_is_read_by_name(tmp_path: Path) -> None:
         **{"task.toml": 'seconds = 5\nmodel = "x/y"\n', "check/deep/hidden.py": "1", "check/b": ""},
     )
 
-    first, second = load_tasks(tmp_path)
+    (tmp_path / "a/solution").mkdir()
+    (tmp_path / "a/solution/a.txt").write_text("b\n")
+    first, second = load(tmp_path)
 
-    folder = tmp_path / "a"
-    assert first == Task(
-        name="a",
-        folder=folder,
-        instruction="Do it.",
-        check="true\n",
-        files=folder / "files",
-        hidden=(
-            ("b", folder / "check/b"),
-            ("deep/hidden.py", folder / "check/deep/hidden.py"),
-        ),
-        settings=Settings(seconds=5, model="x/y"),
-    )
-    assert second.name == "b"
-    assert second.settings == Settings()
+    assert (first.id, first.instruction, first.model) == ("local/a", "Do it.", "x/y")
+    assert first.start == first.pristine == Tree(folder=tmp_path / "a/files")
+    assert {name: data_of(it) for name, it in first.hidden.items()} == {
+        "b": b"",
+        "deep/hidden.py": b"1",
+    }
+    assert first.grader == Grader("true\n", "exit")
+    assert first.reference == Work({"a.txt": b"b\n"})
+    assert first.limits == Limits(5, 120)
+    assert (second.id, second.limits, second.reference) == ("local/b", Limits(600, 120), None)
+
+
+def test_a_task_has_another_version_when_anything_of_it_that_counts_is_another(
+    tmp_path: Path,
+) -> None:
+    versions = [load(make(tmp_path / "a"))[0].version]
+    for name in ("files/a.txt", "instruction.md", "check.sh", "check/new.py"):
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).write_text("another\n")
+        versions.append(load(tmp_path / "a")[0].version)
+
+    assert len(set(versions)) == len(versions)
+
+
+def test_suites_are_found_by_the_names_of_their_files(tmp_path: Path) -> None:
+    assert {"local", "polyglot"} <= set(names())
+    assert [task.id for task in load_suite("local", make(tmp_path / "one"))] == ["local/one"]
+    with pytest.raises(UserError, match="no suite `other`") as caught:
+        load_suite("other", tmp_path)
+    assert "local" in caught.value.hint
 
 
 def test_one_task_may_be_named_alone(tmp_path: Path) -> None:
-    assert [task.name for task in load_tasks(make(tmp_path / "one"))] == ["one"]
+    assert [task.id for task in load(make(tmp_path / "one"))] == ["local/one"]
 
 
 @pytest.mark.parametrize("missing", ["instruction.md", "check.sh"])
@@ -57,20 +76,20 @@ def test_a_task_that_is_not_whole_is_an_error_and_not_left_out(
     (make(tmp_path / "bad") / missing).unlink()
 
     with pytest.raises(UserError, match=rf"bad` has no `{missing}`"):
-        load_tasks(tmp_path)
+        load(tmp_path)
 
 
 def test_a_setting_that_is_not_known_is_an_error(tmp_path: Path) -> None:
     make(tmp_path / "a", **{"task.toml": "second = 5\n"})
 
     with pytest.raises(UserError, match="second") as caught:
-        load_tasks(tmp_path)
+        load(tmp_path)
     assert caught.value.hint == "known keys: seconds, check_seconds, model"
 
 
 def test_a_folder_without_tasks_says_what_one_is(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no tasks") as caught:
-        load_tasks(tmp_path)
+        load(tmp_path)
     assert "instruction.md" in caught.value.hint
 
 

@@ -1,0 +1,167 @@
+"""Grading: the tests run in a fresh sandbox, made of the pristine task and the agent's files.
+
+Whatever else the agent did to its own sandbox stays there. The verdict is the report of the test
+runner, compared with the tests that are expected; an exit code alone passes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from agent.app import Options, open_session
+from agent.config import Settings
+from agent.core.errors import GloveboxError, SandboxError
+from agent.core.events import problem_of
+from agent.core.text import terminal_safe
+from agent.host import files
+from agent.sandbox.protocol import ExecResult, Sandbox
+from benchmarks.reports import Run, Status, read_report, words_of
+from benchmarks.repository import lay
+from benchmarks.results import Tests, Verdict
+from benchmarks.tasks import FILE_MAX_BYTES, Grader, Task, Work, data_of
+
+ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+_REPORT_FILES_MAX = 200
+_FAILED_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run keeps what it makes, and how its sandboxes are made.
+
+    `grading` bounds how many run tests at once: compilers want cores, models do not.
+    """
+
+    folder: Path
+    settings: Settings
+    grading: asyncio.Semaphore
+    keep: bool = False
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+
+async def grade(
+    task: Task, work: Work, expected: Sequence[str] | None, place: Place, folder: Path
+) -> Verdict:
+    """Run the tests of `task` on `work`; `folder` is for this alone. Without `expected` tests all
+    that the report names must have passed. What of ours went wrong is in the verdict, not raised.
+    """
+    assert task.grader is not None
+    async with place.grading:
+        try:
+            return await _graded(task, task.grader, work, expected, place, folder)
+        except GloveboxError as error:
+            ours = isinstance(error, SandboxError)
+            reason = "sandbox_error" if ours else "grader_error"
+            return Verdict(reason=reason, problem=problem_of(error))
+
+
+async def _graded(
+    task: Task,
+    grader: Grader,
+    work: Work,
+    expected: Sequence[str] | None,
+    place: Place,
+    folder: Path,
+) -> Verdict:
+    files.remove_tree(folder)
+    await lay(task.pristine, folder)
+    session = await open_session(options_of(place, folder))
+    try:
+        sandbox = (await session.enter()).sandbox
+        if not await put_work(sandbox, work):
+            return Verdict(reason="patch_failed", tests=Tests(missing=len(expected or ())))
+        ended, reports = await _run(sandbox, task, grader)
+    finally:
+        await session.discard()
+        files.remove_tree(folder)
+    run = Run(reports, ended.output.decode("utf-8", "replace"), ended.exit_code)
+    found = read_report(grader.report, run)
+    verdict = judge(found, expected, run.exit_code, exact=grader.exact)
+    return replace(
+        verdict,
+        reason="test_timeout" if ended.timed_out else verdict.reason,
+        passed=verdict.passed and not ended.timed_out,
+        output=terminal_safe(words_of(grader.report, run)),
+        exit_code=ended.exit_code,
+        seconds=round(ended.seconds, 3),
+    )
+
+
+def options_of(place: Place, folder: Path) -> Options:
+    """How a sandbox is opened in which nobody but the tests runs: without network and model."""
+    settings = replace(place.settings, network="none", allow_hosts=(), map_tokens=0, notes=False)
+    return Options(folder, settings, state=place.state, needs_model=False)
+
+
+async def put_work(sandbox: Sandbox, work: Work) -> bool:
+    """Lay an agent's work over a pristine task; False when its patch does not fit."""
+    for name, data in work.files.items():
+        await sandbox.put(f"{sandbox.workdir}/{name}", data)
+    if not work.patch:
+        return True
+    place = f"/tmp/work-{secrets.token_hex(8)}.patch"
+    await sandbox.put(place, work.patch)
+    argv = ["git", "apply", "--whitespace=nowarn", place]
+    return (await sandbox.exec(argv, cwd=sandbox.workdir)).exit_code == 0
+
+
+async def _run(sandbox: Sandbox, task: Task, grader: Grader) -> tuple[ExecResult, dict[str, bytes]]:
+    """Tests, and what they need, come to places that nobody could guess before."""
+    check, report = (f"/tmp/{word}-{secrets.token_hex(8)}" for word in ("check", "report"))
+    for name, content in task.hidden.items():
+        await sandbox.put(f"{check}/{name}", data_of(content))
+    await sandbox.put(f"{report}/.here", b"")
+    ended = await sandbox.exec(
+        ["sh", "-c", grader.script],
+        cwd=sandbox.workdir,
+        env=ENVIRONMENT | {"CHECK": check, "REPORT": report},
+        seconds=task.limits.tests,
+    )
+    listed = await sandbox.exec(["find", report, "-type", "f", "!", "-name", ".here"])
+    names = listed.output.decode("utf-8", "replace").splitlines()[:_REPORT_FILES_MAX]
+    return ended, {
+        name.removeprefix(f"{report}/"): await sandbox.get(name, limit=FILE_MAX_BYTES)
+        for name in names
+    }
+
+
+def judge(
+    found: Mapping[str, Status],
+    expected: Sequence[str] | None,
+    exit_code: int | None,
+    *,
+    exact: bool = False,
+) -> Verdict:
+    """What a report is worth. With `exact` only the expected tests count."""
+    names = list(found if expected is None else expected)
+    counted = {name: found[name] for name in names if name in found} if exact else found
+    tests = Tests(
+        passed=sum(status == "passed" for status in counted.values()),
+        failed=sum(status == "failed" for status in counted.values()),
+        skipped=sum(status == "skipped" for status in counted.values()),
+        missing=sum(name not in found for name in names),
+    )
+    complete = bool(names) and all(found.get(name) == "passed" for name in names)
+    reason = ""
+    if tests.failed:
+        reason = "tests_failed"
+    elif not complete:
+        reason = "tests_missing"
+    elif exit_code != 0 and not exact:
+        reason = "exit_code"
+    return Verdict(
+        passed=not reason,
+        reason=reason,
+        tests=tests,
+        names=tuple(name for name, status in counted.items() if status == "passed"),
+        failed=tuple(n for n, status in counted.items() if status == "failed")[:_FAILED_MAX],
+    )

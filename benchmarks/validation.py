@@ -1,0 +1,87 @@
+"""Whether tasks can be believed: the reference must pass every time, and nothing at all must not.
+
+What comes of it is the list of tests that are expected of each task, and why some are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from agent.core.errors import UserError
+from agent.host import files
+from benchmarks.expectations import Expectation, Expectations
+from benchmarks.grading import Place, grade
+from benchmarks.results import Verdict
+from benchmarks.tasks import Task, Work
+
+Tell = Callable[[Task, Expectation, Verdict], None]
+
+
+async def validate(
+    tasks: Sequence[Task],
+    known: Expectations,
+    place: Place,
+    *,
+    repeat: int,
+    at_once: int,
+    tell: Tell,
+) -> list[str]:
+    """Find out what to expect of `tasks`, and note it in `known`; `tell` hears of each.
+
+    Returns those about which nothing could be found out, with the reason.
+    """
+    unclear: list[str] = []
+
+    waiting = iter(tasks)
+
+    async def work() -> None:
+        for task in waiting:
+            found, verdict = await _examined(task, place, repeat)
+            if verdict.problem is not None:
+                unclear.append(f"{task.id}: {verdict.problem.message}")
+                continue
+            known.add(task.id, found)
+            tell(task, found, verdict)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(work())
+    return unclear
+
+
+async def _examined(task: Task, place: Place, repeat: int) -> tuple[Expectation, Verdict]:
+    """What is expected, and the verdict that says so; its problem when there is none."""
+    blank = Expectation(version=task.version)
+    if task.reference is None:
+        raise UserError(f"`{task.id}` has no reference", "only such tasks can be validated")
+    oracle = await _verdict(task, task.reference, None, place, "oracle")
+    names, reason = oracle.names, ""
+    for number in range(2, repeat + 1):
+        again = await _verdict(task, task.reference, None, place, f"oracle-{number}")
+        if (again.passed, set(again.names)) != (oracle.passed, set(names)):
+            reason = "its reference passes at times"
+    if oracle.problem is not None:
+        return blank, oracle
+    if not oracle.passed:
+        reason = reason or f"its reference does not pass: {oracle.reason}"
+        return Expectation(version=task.version, quarantine=reason), oracle
+    nothing = await _verdict(task, Work(), names, place, "nothing")
+    if nothing.problem is not None:
+        return blank, nothing
+    if nothing.passed:
+        reason = reason or "it passes untouched"
+    return (
+        Expectation(version=task.version, tests=names, quarantine=reason, seconds=oracle.seconds),
+        oracle,
+    )
+
+
+async def _verdict(
+    task: Task, work: Work, expected: Sequence[str] | None, place: Place, name: str
+) -> Verdict:
+    folder = place.folder / "validation" / task.id.replace("/", "+") / name
+    verdict = await grade(task, work, expected, place, folder / task.id.rpartition("/")[2])
+    files.remove_tree(folder)
+    files.write_whole(folder.with_suffix(".txt"), verdict.output.encode())
+    return verdict

@@ -1,0 +1,74 @@
+"""Verdicts: of reports alone, and of made-up exercises in real sandboxes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.grading import grade, judge
+from benchmarks.results import Tests
+from benchmarks.tasks import Work
+from tests.benchmarks.exercises import EXERCISES
+from tests.benchmarks.places import a_place, a_task, require, toolchains
+
+TWO = ("a", "b")
+
+
+def test_all_that_is_expected_must_have_passed() -> None:
+    verdict = judge({"a": "passed", "b": "passed"}, TWO, 0)
+    assert (verdict.passed, verdict.reason, verdict.tests) == (True, "", Tests(2))
+    assert verdict.names == TWO
+
+
+def test_fewer_tests_than_expected_are_no_pass_whatever_the_exit_code_says() -> None:
+    none = judge({}, TWO, 0)
+    fewer = judge({"a": "passed"}, TWO, 0)
+    skipped = judge({"a": "passed", "b": "skipped"}, TWO, 0)
+    assert (none.passed, none.reason, none.tests.missing) == (False, "tests_missing", 2)
+    assert (fewer.passed, fewer.reason, fewer.tests.missing) == (False, "tests_missing", 1)
+    assert (skipped.passed, skipped.reason) == (False, "tests_missing")
+
+
+def test_a_failed_test_or_another_exit_code_is_no_pass() -> None:
+    assert judge({"a": "passed", "b": "failed"}, TWO, 1).reason == "tests_failed"
+    assert judge({"a": "passed", "b": "passed", "c": "failed"}, TWO, 0).reason == "tests_failed"
+    assert judge({"a": "passed", "b": "passed"}, TWO, 1).reason == "exit_code"
+
+
+def test_an_empty_report_passes_nothing_where_nothing_is_expected() -> None:
+    assert judge({}, None, 0).reason == "tests_missing"
+    assert judge({}, (), 0).reason == "tests_missing"
+    assert judge({"a": "passed"}, None, 0).passed
+
+
+def test_what_else_there_is_does_not_count_where_only_the_expected_does() -> None:
+    found = judge({"a": "passed", "b": "passed", "c": "failed"}, TWO, 1, exact=True)
+    assert (found.passed, found.tests) == (True, Tests(2))
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+@pytest.mark.parametrize("language", sorted(EXERCISES))
+async def test_the_reference_passes_and_neither_nothing_nor_a_way_out_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    toolchains(monkeypatch)
+    task, made = a_task(tmp_path, language), EXERCISES[language]
+    prefix = "leap-year/" if language == "cpp" else ""
+    left = {prefix + name: text.encode() for name, text in made.leaves.items()}
+    assert task.reference is not None
+
+    with a_place() as place:
+        await require(task, place)
+        oracle, nothing, leaving = [
+            await grade(task, work, made.names, place, place.folder / name / "leap-year")
+            for name, work in (("a", task.reference), ("b", Work()), ("c", Work(left)))
+        ]
+
+    assert oracle.problem is None
+    assert (oracle.passed, oracle.tests) == (True, Tests(len(made.names))), oracle.output
+    assert sorted(oracle.names) == sorted(made.names)
+    assert not nothing.passed
+    assert nothing.reason in ("tests_failed", "tests_missing")
+    assert (leaving.passed, leaving.reason) == (False, "tests_missing"), leaving.output
