@@ -13,7 +13,7 @@ from agent.core.messages import ToolResult
 from agent.tools import changewords, wording
 from agent.tools.answers import Refusal
 from agent.tools.base import NO_PLACE, ToolContext
-from agent.tools.say import listed, numbered, sentence
+from agent.tools.say import listed, numbered, sentence, short
 
 FAILURES_ALLOWED = 2
 
@@ -109,7 +109,7 @@ def seen_of(ctx: ToolContext, text: str) -> dict[str, str]:
 def done(ctx: ToolContext, changes: Changes, *, path: str = "") -> ToolResult:
     """The result of a change that was made. `path` is the name by which the model knows it."""
     files = changes.files
-    text = "\n".join(_said(ctx, file, path or _name(ctx, file.path)) for file in files)
+    text = "\n".join(_said(ctx, file, path or short(ctx, file.path)) for file in files)
     if len(files) == 1:
         return ToolResult(ctx.call_id, ok=True, text=text, details=_details(files[0]))
     diffs = [f"--- {file.origin or file.path}\n+++ {file.path}\n{file.diff}" for file in files]
@@ -140,7 +140,7 @@ def _said(ctx: ToolContext, file: FileChange, path: str) -> str:
     }.get(file.change, changewords.EDITED if file.windows or file.more else changewords.SAME_AGAIN)
     head = template.format(
         path=path,
-        origin=_name(ctx, file.origin),
+        origin=short(ctx, file.origin),
         count=file.replaced,
         lines=file.lines,
         size=file.bytes,
@@ -167,11 +167,11 @@ def not_done(ctx: ToolContext, failure: Failure, *, path: str = "") -> ToolResul
         said = template.format(line=failure.line, text=failure.text)
         return _refused(ctx, torn + said, {"reason": failure.reason})
     if not failure.failures:
-        said = _sentence(ctx, failure, path or _name(ctx, failure.path))
+        said = _sentence(ctx, failure, path or short(ctx, failure.path))
         details = {"path": failure.path or path, "reason": failure.reason}
         return _refused(ctx, torn + said, details)
     parts = [
-        _part(ctx, one, failure.total) + _sentence(ctx, one, _name(ctx, one.path))
+        _part(ctx, one, failure.total) + _sentence(ctx, one, short(ctx, one.path))
         for one in failure.failures
     ]
     left = failure.count - len(parts)
@@ -186,7 +186,7 @@ def _refused(ctx: ToolContext, text: str, details: dict[str, Any]) -> ToolResult
 
 def _part(ctx: ToolContext, one: Failure, total: int) -> str:
     """Which edit, or which place of the patch."""
-    name = _name(ctx, one.path)
+    name = short(ctx, one.path)
     if one.line and one.number:
         return changewords.HUNK_NUMBER.format(line=one.line, number=one.number, path=name)
     if one.line:
@@ -199,9 +199,9 @@ def _sentence(ctx: ToolContext, failure: Failure, path: str) -> str:
     refusals = changewords.HUNK_REFUSALS if of_hunk else changewords.REFUSALS
     template = refusals.get(failure.reason)
     if failure.reason == "torn":
-        return changewords.TORN.format(entries=", ".join(_name(ctx, e) for e in failure.entries))
+        return changewords.TORN.format(entries=", ".join(short(ctx, e) for e in failure.entries))
     if template is None:
-        names = [_name(ctx, name) for name in failure.nearest if isinstance(name, str)]
+        names = [short(ctx, name) for name in failure.nearest if isinstance(name, str)]
         plain = Refusal(
             failure.reason, path, names, kind=failure.kind, size=failure.size, why=failure.why
         )
@@ -236,9 +236,3 @@ def _shown(place: Near) -> str:
     template = changewords.NEAR if place.last > place.first else changewords.NEAR_LINE
     head = template.format(first=place.first, last=place.last, why=place.why)
     return f"{head}\n{numbered(place.text, place.first)}"
-
-
-def _name(ctx: ToolContext, path: str) -> str:
-    """A path as short as the model may write it."""
-    inside = ctx.sandbox.workdir.rstrip("/") + "/"
-    return path[len(inside) :] if path.startswith(inside) else path

@@ -24,6 +24,7 @@ IGNORED = "{name} (ignored)"
 SIZED = "{name} {size}"
 LINKED = "{name} -> {target}"
 MORE_IN = "… {count} more"
+NOT_COUNTED = "[too many files below to count them and to tell which are ignored]"
 ENTRIES_CUT = "[{total} entries, the first {shown}; `glob` finds the others]"
 
 # grep

@@ -147,8 +147,15 @@ async def _list(ctx: ToolContext) -> ToolResult:
     return ToolResult(ctx.call_id, ok=True, text=text, details=details)
 
 
+def _state(state: str, code: int | None) -> str:
+    """How a job stands. What was ended by a signal has a negative exit code."""
+    signalled = state == "ended" and code is not None and code < 0
+    template = wording.JOB_STATES["killed" if signalled else state]
+    return template.format(code=code, signal=-code if signalled else 0)
+
+
 def _row(job: Known) -> str:
-    state = wording.JOB_STATES[job.state].format(code=job.exit_code)
+    state = _state(job.state, job.exit_code)
     return wording.JOB.format(
         name=job.name,
         state=state,
@@ -206,15 +213,16 @@ async def _kill(arguments: Jobs, ctx: ToolContext) -> ToolResult:
     ended = await operate(ctx, Ended, "job_kill", name=arguments.name)
     if isinstance(ended, No):
         return _refused(ctx, arguments.name, ended)
-    said = wording.JOB_STATES[ended.state].format(code=ended.exit_code)
+    said = _state(ended.state, ended.exit_code)
     text = wording.KILLED.format(name=arguments.name, state=said)
     details = {"name": arguments.name, "state": ended.state}
     return ToolResult(ctx.call_id, ok=ended.state != "running", text=text, details=details)
 
 
 def _shown(ctx: ToolContext, seen: Look, note: str, *, ok: bool) -> ToolResult:
-    state = wording.JOB_STATES[seen.state].format(code=seen.exit_code)
+    state = _state(seen.state, seen.exit_code)
     place = wording.JOB_LINES if seen.text or seen.first else wording.JOB_SILENT
+    place = place if seen.total else wording.JOB_MUTE
     parts = [
         wording.JOB_CUT if seen.cut else "",
         seen.text,
@@ -232,7 +240,7 @@ def _refused(ctx: ToolContext, name: str, no: No) -> ToolResult:
     template = wording.JOB_REFUSALS.get(no.reason, wording.JOB_UNKNOWN)
     if no.reason == "absent" and not no.names:
         template = wording.JOB_NONE
-    state = wording.JOB_STATES.get(no.state, "").format(code=no.exit_code)
+    state = _state(no.state, no.exit_code) if no.state else ""
     text = template.format(
         name=one_line(name),
         names=", ".join(no.names),

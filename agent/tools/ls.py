@@ -19,7 +19,10 @@ class Ls(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One name: a folder's ends in a slash. `more` of what is in it are left out."""
+    """One name: a folder's ends in a slash. `more` of what is in it are left out.
+
+    `files` is -1 where they were not counted.
+    """
 
     name: str
     size: int = 0
@@ -77,7 +80,7 @@ def _lines(path: str, answer: Entries) -> list[str]:
     if answer.total > top:
         lines.append(finding.ENTRIES_CUT.format(total=answer.total, shown=top))
     if not answer.complete:
-        lines.append(finding.TOO_MANY_FILES)
+        lines.append(finding.NOT_COUNTED)
     return lines
 
 
@@ -94,6 +97,8 @@ def _shown(entry: Entry) -> str:
         return finding.IGNORED.format(name=name)
     if not folder:
         return finding.SIZED.format(name=name, size=_size(entry.size))
+    if entry.files < 0:
+        return name
     template = finding.ONE_FILE_IN if entry.files == 1 else finding.FILES_IN
     return (template if entry.files else finding.NO_FILE_IN).format(name=name, files=entry.files)
 

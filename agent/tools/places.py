@@ -13,6 +13,7 @@ from agent.core.messages import ToolResult
 from agent.core.text import terminal_safe
 from agent.tools import finding
 from agent.tools.base import ToolContext
+from agent.tools.say import short
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ def lost(ctx: ToolContext, path: str, answer: Lost) -> ToolResult:
         path=path,
         reason=answer.reason,
         why=answer.why,
-        nearest=", ".join(map(line, answer.nearest)),
+        nearest=", ".join(line(short(ctx, name)) for name in answer.nearest),
     )
     return ToolResult(ctx.call_id, ok=False, text=text, details={"reason": answer.reason})
 

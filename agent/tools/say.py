@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from agent.core.messages import ToolResult
 from agent.tools import wording
 from agent.tools.answers import Refusal
@@ -26,9 +28,17 @@ def listed(numbers: Sequence[int]) -> str:
     return shown + (", …" if len(numbers) > LINES_SHOWN else "")
 
 
+def short(ctx: ToolContext, path: str) -> str:
+    """A path as short as the model may write it."""
+    inside = ctx.sandbox.workdir.rstrip("/") + "/"
+    return path[len(inside) :] if path.startswith(inside) else path
+
+
 def refused(ctx: ToolContext, path: str, refusal: Refusal) -> ToolResult:
     """The result of a call that was not done."""
     details = {"path": refusal.path or path, "reason": refusal.reason}
+    nearest = [short(ctx, name) for name in refusal.nearest]
+    refusal = msgspec.structs.replace(refusal, nearest=nearest)
     return ToolResult(ctx.call_id, ok=False, text=sentence(path, refusal), details=details)
 
 

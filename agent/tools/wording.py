@@ -46,11 +46,13 @@ JOB_STARTED = "It goes on in the background: `jobs` shows more of it, waits for 
 JOB_STATES = {
     "running": "running",
     "ended": "ended with exit code {code}",
+    "killed": "ended by signal {signal}",
     "lost": "lost: the sandbox was stopped while it ran",
 }
 JOB = "{name}: {state}, {seconds:.0f} s, {lines} lines, `{command}`. {last}"
 JOB_LINES = "[job {name}: {state}; lines {first}-{last} of {total}]"
 JOB_SILENT = "[job {name}: {state}; no such lines, {total} in all]"
+JOB_MUTE = "[job {name}: {state}; it has printed nothing]"
 JOB_CUT = "[older lines left out: ask for fewer]"
 NO_JOBS = "There are no jobs. `bash` with `background` starts one."
 CAME = "`{text}` has come."

@@ -31,4 +31,4 @@ async def test_a_job_is_started_talked_to_and_ended(
         listed = await call("jobs", context(box), action="list")
         assert listed.text.startswith("a: running"), listed
         killed = await call("jobs", context(box), action="kill", name="a")
-        assert killed.text == "Job a: ended with exit code -15."
+        assert killed.text == "Job a: ended by signal 15."

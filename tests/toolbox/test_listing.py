@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.toolbox.search import listing
 from agent.toolbox.search.glob import BadPattern, Glob, expand
 from tests.toolbox.conftest import Use
 from tests.toolbox.test_tree import git, grow
@@ -128,3 +129,13 @@ def test_a_listing_is_bounded(use: Use, tmp_path: Path) -> None:
     whole, below = use("ls", path="many"), use("ls", depth=2)
     assert (len(whole["entries"]), whole["total"]) == (300, 400)
     assert (len(below["entries"]), below["entries"][0]["more"]) == (61, 340)
+
+
+def test_where_files_are_not_counted_none_is_called_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow(tmp_path, {"a/b": "x", "c": "xy"})
+    monkeypatch.setattr(listing, "COUNT_SECONDS", -1.0)
+    answer = listing.ls({"path": "."}, {"workdir": str(tmp_path)})
+    told = [(e["name"], e["files"], e["size"], e["ignored"]) for e in answer["entries"]]
+    assert (answer["complete"], told) == (False, [("a/", -1, 0, False), ("c", 0, 2, False)])

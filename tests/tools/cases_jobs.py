@@ -161,6 +161,7 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "jobs: the end": jobs("wait", ENDED),
         "jobs: sent": jobs("send", {"ok": True, "lines": 8}, text="yes"),
         "jobs: not read": jobs("send", no("deaf"), text="yes"),
+        "jobs: nothing after it": jobs("tail", {**LOOK, "text": "", "first": 0, "last": 0}),
         "jobs: killed": jobs("kill", {"ok": True, "state": "ended", "exit_code": -15}),
         "jobs: over": jobs("kill", no("over", state="ended", exit_code=0)),
         "jobs: no name": said("jobs", {}, action="tail"),

@@ -127,6 +127,11 @@ async def test_text_is_not_taken_for_binary(text: str) -> None:
     assert "binary" not in (await shown(ExecResult(0, text.encode()))).text
 
 
+async def test_of_what_is_written_over_the_last_is_shown() -> None:
+    output = b"one\r\n 10%\r 50%\r100%\ndone\r\nlast\r"
+    assert (await shown(ExecResult(0, output))).text == "one\n100%\ndone\nlast\nExit code 0."
+
+
 @pytest.mark.parametrize("data", [b"\x7fELF\x02\x01\x01" + b"\0" * 60, bytes(range(256))])
 async def test_binary_is_told_by_its_size_alone(data: bytes) -> None:
     result = await shown(ExecResult(0, data))

@@ -101,7 +101,10 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "glob: a pattern that is none": glob(no("bad_pattern", why="a brace is not closed")),
         "ls: two levels": ls(ENTRIES),
         "ls: nothing": ls({"ok": True, "entries": [], "total": 0}),
-        "ls: very many": ls({**ENTRIES, "total": 900, "complete": False}),
+        "ls: very many": ls({**ENTRIES, "total": 900}),
+        "ls: not counted": ls(
+            {**ENTRIES, "entries": [{"name": "src/", "files": -1}], "total": 1, "complete": False}
+        ),
         "ls: denied": ls(no("denied", why="Permission denied")),
         "ls: not to be listed": ls(no("directory")),
         "grep: few": grep(HITS),

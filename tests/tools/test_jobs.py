@@ -41,9 +41,7 @@ async def test_a_job_is_started_talked_to_and_ended(inside: Inside) -> None:
         assert seen.text == "got it\n[job a: running; lines 2-2 of 2]\n`got` has come."
         listed = await u("jobs", action="list")
         assert listed.text.startswith("a: running, ")
-        assert (await u("jobs", action="kill", name="a")).text == (
-            "Job a: ended with exit code -15."
-        )
+        assert (await u("jobs", action="kill", name="a")).text == ("Job a: ended by signal 15.")
 
 
 async def test_what_fails_at_once_says_so_at_once(inside: Inside) -> None:

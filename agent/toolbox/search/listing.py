@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from agent.toolbox.changes.nearest import similar_paths
 from agent.toolbox.files import paths
@@ -14,6 +14,7 @@ from agent.toolbox.search.glob import BadPattern
 
 FOLDERS_SHOWN = 20
 ENTRIES_MAX = 300
+COUNT_SECONDS = 3.0
 INNER_MAX = 60
 """Of one folder below the one that is listed."""
 
@@ -110,7 +111,10 @@ def _folders(target: str, patterns: Sequence[str], workdir: str) -> List[str]:
 
 
 class _Entry(NamedTuple):
-    """`name` is the path from the folder listed; a folder's ends in a slash, `files` are in it."""
+    """`name` is the path from the folder listed; a folder's ends in a slash, `files` are in it.
+
+    `files` is -1 where they were not counted.
+    """
 
     name: str
     size: int = 0
@@ -129,7 +133,8 @@ def everything(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
 def ls(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """What is in a folder, `depth` levels deep: folders first, each with its number of files.
 
-    What is ignored is named and not looked into.
+    What is ignored is named and not looked into. Where there are too many files to count them, what
+    is ignored is not known either.
     """
     workdir = limits["workdir"]
     target = paths.absolute(arguments.get("path") or ".", workdir)
@@ -142,9 +147,9 @@ def ls(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         os.scandir(target).close()
     except OSError as error:
         return missing(target, error, workdir)
-    found = tree.scan(target)
+    found = tree.scan(target, seconds=COUNT_SECONDS)
     counts = _counts(found.paths)
-    known = frozenset(found.paths)
+    known = frozenset(found.paths) if found.complete else None
     entries, total = _level(target, "", depth, counts, known)
     return _listing(target, entries, total, found.complete)
 
@@ -173,7 +178,7 @@ def _counts(found: Sequence[str]) -> Dict[str, int]:
 
 
 def _level(
-    root: str, below: str, depth: int, counts: Dict[str, int], known: FrozenSet[str]
+    root: str, below: str, depth: int, counts: Dict[str, int], known: Optional[FrozenSet[str]]
 ) -> Tuple[List[_Entry], int]:
     """The entries of one folder with those below them, and how many the folder itself has."""
     try:
@@ -194,19 +199,25 @@ def _level(
 
 
 def _entry(
-    each: os.DirEntry[str], below: str, counts: Dict[str, int], known: FrozenSet[str]
+    each: os.DirEntry[str], below: str, counts: Dict[str, int], known: Optional[FrozenSet[str]]
 ) -> _Entry:
     name = below + each.name
     try:
         if each.is_symlink():
-            return _Entry(name, target=os.readlink(each.path), ignored=name not in known)
+            return _Entry(name, target=os.readlink(each.path), ignored=_out(name, known))
         if each.is_dir(follow_symlinks=False):
+            if known is None:
+                return _Entry(name + "/", files=-1)
             files = counts.get(name + "/", 0)
             return _Entry(name + "/", files=files, ignored=not files and _has_some(each.path))
         size = each.stat(follow_symlinks=False).st_size
     except OSError:
         return _Entry(name)
-    return _Entry(name, size, ignored=name not in known)
+    return _Entry(name, size, ignored=_out(name, known))
+
+
+def _out(name: str, known: Optional[FrozenSet[str]]) -> bool:
+    return known is not None and name not in known
 
 
 def _has_some(path: str) -> bool:
