@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from agent.core.errors import GloveboxError, SandboxError, ToolboxError
+from agent.core.errors import GloveboxError, SandboxError, ToolboxError, UserError
 from agent.core.events import (
     AnyEvent,
     Notice,
@@ -21,6 +21,7 @@ from agent.core.events import (
 )
 from agent.core.limits import PATHS_MAX
 from agent.core.messages import ToolCall
+from agent.core.text import one_line
 from agent.git.seed import Origin
 from agent.git.sync import Sync
 from agent.sandbox.protocol import Backend, Forks, Sandbox, SandboxSpec
@@ -168,6 +169,14 @@ class Workplace:
     def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
         gate = self._spec.gate
         return gate is not None and gate.answer(identity, allow=allow, remember=remember)
+
+    def allow_host(self, entry: str) -> None:
+        if self._spec.gate is None:
+            raise UserError(
+                "this session has no network",
+                f"begin another with `--network list --allow-host {one_line(entry)}`",
+            )
+        self._spec.gate.allow(entry)
 
     async def lost(self) -> None:
         await self.close()

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from agent.app.means import allowed, checks_of
 from agent.app.models import open_model, window_of
 from agent.app.options import Options
 from agent.app.seeding import sync_of, trailer_of
-from agent.app.walls import environment_of, gated, labels_of, limits_of
+from agent.app.walls import AUDIT_FILE, environment_of, gated, labels_of, limits_of
 from agent.config import Settings
 from agent.core.events import AnyEvent
 from agent.git.packing import Packing
@@ -39,7 +41,6 @@ from agent.tools.builtin import builtin
 from agent.workplace import Workplace
 
 SYSTEM_FILE = "system.md"
-AUDIT_FILE = "network.jsonl"
 MakePlace = Callable[[State, Callable[[AnyEvent], None]], Place]
 
 
@@ -49,6 +50,7 @@ class Made:
 
     llm: Llm
     models: Callable[[str], Llm]
+    tuned: Callable[[str, Mapping[str, str]], Made]
     model: str
     template: str
     tools: Toolset
@@ -76,9 +78,15 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
     tools = builtin(_below(texts, "tools/"))
     tools = tools.without(*NOT_FOR_CHILDREN) if options.child else tools
     on_ask = "person" if options.asks else options.on_ask
+
+    def tuned(model: str, chosen: Mapping[str, str]) -> Made:
+        settings = msgspec.structs.replace(options.settings, **chosen)
+        return parts_of(dataclasses.replace(options, settings=settings), model, llm, forking)
+
     return Made(
         models(model),
         models,
+        tuned,
         model,
         texts["system.md"],
         tools,
@@ -151,26 +159,30 @@ def assemble(
     branch, head = ("", started.base) if started.base else (repository.branch, repository.head)
     git = GitFacts(branch, head, mirror=f"glovebox/{started.number}")
     prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)
-    parts = Parts(
-        llm=made.llm,
-        model=made.model,
-        models=made.models,
-        system=lambda: prompt,
-        schemas=_schemas(made.tools),
-        tools=made.tools,
-        steps_max=made.settings.steps,
-        on_ask=made.on_ask,
-        map_tokens=made.settings.map_tokens,
-        notes=made.settings.notes,
-        fitting=made.fitting,
-        allowed=made.allowed,
-        checks=checks_of(made.settings, always=not made.asks),
-        run_task=made.forking
-        and partial(run_task, model=made.settings.editor_model, fork=made.forking),
-        namer=made.namer
-        and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
-    )
-    session.equip(parts, make(state, session.emit) if make else own)
+
+    def parts(made: Made) -> Parts:
+        return Parts(
+            llm=made.llm,
+            model=made.model,
+            models=made.models,
+            tuned=lambda model, chosen: parts(made.tuned(model, chosen)),
+            system=lambda: prompt,
+            schemas=_schemas(made.tools),
+            tools=made.tools,
+            steps_max=made.settings.steps,
+            on_ask=made.on_ask,
+            map_tokens=made.settings.map_tokens,
+            notes=made.settings.notes,
+            fitting=made.fitting,
+            allowed=made.allowed,
+            checks=checks_of(made.settings, always=not made.asks),
+            run_task=made.forking
+            and partial(run_task, model=made.settings.editor_model, fork=made.forking),
+            namer=made.namer
+            and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
+        )
+
+    session.equip(parts(made), make(state, session.emit) if make else own)
     if make is None:
         own.start()
     return session

@@ -93,6 +93,13 @@ async def check_model(model: str) -> None:
         await client.check(model)
 
 
+async def known_models() -> list[str]:
+    """Names that models can be chosen by, as far as they are known."""
+    from agent.llm import client
+
+    return await client.names()
+
+
 def _rates(settings: Settings) -> dict[str, Rate]:
     return {
         model: Rate(rates.prompt, rates.completion, rates.cached)

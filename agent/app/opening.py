@@ -82,7 +82,9 @@ async def open_session(
         model = options.model or state.model
         if options.needs_model and not model:
             model = require_model(options.settings)
-        parts = parts_of(options, model or options.settings.model, llm, _forking(options, llm))
+        made = parts_of(options, model or options.settings.model, llm, _forking(options, llm))
+        chosen: dict[str, str] = {**state.chosen}
+        parts = made.tuned(made.model, chosen) if chosen else made
         backend = open_backend(started.sandbox, env.sandbox_dir(options.state))
         owner = owner_id(catalog.root)
         session = assemble(parts, backend, repository, journal, state, owner, place)

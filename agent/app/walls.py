@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from agent.app.options import Options
 from agent.config import DEFAULT_NETWORK, Settings, narrower, servers_of, size_of
 from agent.core.errors import UserError
 from agent.core.events import Notice, SessionStarted
-from agent.host import env
+from agent.core.limits import EGRESS_AUDIT_MAX_BYTES
+from agent.host import env, files
 from agent.host.owner import owner_id
 from agent.sandbox.auto import AUTO, choose
 from agent.sandbox.egress import registries
@@ -22,6 +24,7 @@ from agent.sandbox.egress.upstream import upstreams_of
 from agent.sandbox.protocol import Backend, Limits, SandboxSpec
 from agent.session.session import Session
 
+AUDIT_FILE = "network.jsonl"
 OWNER = "glovebox.owner"
 SERVERS = "GLOVEBOX_SERVERS"
 """The variable with the commands of language servers, read by the toolbox."""
@@ -114,6 +117,33 @@ def gated(
     for problem in problems:
         session.emit(Notice("warning", f"your proxy is not used: {problem}"))
     return dataclasses.replace(spec, network=network, hosts=hosts, gate=gate)
+
+
+@dataclasses.dataclass(slots=True)
+class Reached:
+    """What came of a sandbox's wish to reach a host: how often what, and why not the last time."""
+
+    host: str
+    counts: Counter[str] = dataclasses.field(default_factory=Counter[str])
+    why: str = ""
+
+
+def reached(folder: Path) -> list[Reached]:
+    """What programs in the sandbox of the session in `folder` wanted to reach, the newest last."""
+    place = folder / AUDIT_FILE
+    text = files.read_text(place, limit=2 * EGRESS_AUDIT_MAX_BYTES) if files.exists(place) else ""
+    found: dict[str, Reached] = {}
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+            host, verdict = f"{entry['host']}:{entry['port']}", str(entry["verdict"])
+        except (ValueError, KeyError, TypeError):
+            continue  # it is full, or was being written
+        known = found.pop(host, Reached(host))
+        known.counts[verdict] += 1
+        known.why = "" if verdict == "allowed" else str(entry.get("why", ""))
+        found[host] = known
+    return list(found.values())
 
 
 def explain_network(settings: Settings) -> tuple[str, ...]:

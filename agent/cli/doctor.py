@@ -19,14 +19,23 @@ _WIDTH = 100
 
 async def run(settings: Settings, *, as_json: bool) -> Exit:
     """Examine the machine and print the findings. The code says whether a session can be had."""
-    report = await examination(settings)
-    report = msgspec.structs.replace(report, sections=(*report.sections, await _leftovers()))
+    report = await _whole(settings)
     if as_json:
         whole = {"ok": report.ok, "backends": report.backends} | msgspec.to_builtins(report)
         print(msgspec.json.format(msgspec.json.encode(whole)).decode())
     else:
         print(terminal_safe(report_text(report)))
     return Exit.DONE if report.ok else Exit.SANDBOX
+
+
+async def examined(settings: Settings) -> str:
+    """The same as text."""
+    return terminal_safe(report_text(await _whole(settings)))
+
+
+async def _whole(settings: Settings) -> Report:
+    report = await examination(settings)
+    return msgspec.structs.replace(report, sections=(*report.sections, await _leftovers()))
 
 
 async def _leftovers() -> Section:

@@ -26,6 +26,7 @@ RECORD_VERSION = 1
 
 Level = Literal["info", "warning", "error"]
 Outcome = Literal["done", "interrupted", "failed", "limit"]
+Setting = Literal["effort", "weak_model", "editor_model"]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -298,6 +299,19 @@ class ModelChanged(Event, frozen=True, tag=True):
     model: str
 
 
+class Chosen(Event, frozen=True, tag=True):
+    """From the next turn on a setting has this value in the session; "" is for none."""
+
+    setting: Setting
+    value: str
+
+
+class HostAllowed(Event, frozen=True, tag=True):
+    """A person allowed `entry`, as it would stand in `allow_hosts`, for the whole session."""
+
+    entry: str
+
+
 class Told(Event, frozen=True, tag=True):
     """Glovebox itself said something to the model, where the user would speak, and goes on.
 
@@ -485,6 +499,8 @@ AnyEvent = (
     | Pruned
     | Compacted
     | ModelChanged
+    | Chosen
+    | HostAllowed
     | Told
     | Pulled
     | Worded

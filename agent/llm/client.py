@@ -23,6 +23,7 @@ from agent.llm.known import (
     calls_tools_of,
     cost_of,
     effort_of,
+    names_of,
     price_of,
     provider_of,
     question_facts,
@@ -88,6 +89,11 @@ def warm() -> None:
 async def window(model: str) -> int:
     """How many tokens a question to `model` may have; 0 when that is not known."""
     return window_of(await asyncio.to_thread(_library), model)
+
+
+async def names() -> list[str]:
+    """The names that models can be chosen by, as far as they are known."""
+    return await asyncio.to_thread(lambda: names_of(_library()))
 
 
 async def calls_tools(model: str) -> bool:

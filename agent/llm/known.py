@@ -110,6 +110,16 @@ def _near(library: Any, asked: str) -> list[str]:
     return difflib.get_close_matches(asked, sorted(models - {asked}), n=3, cutoff=0.7)
 
 
+def names_of(library: Any) -> list[str]:
+    """The models of litellm's own table that one can talk with, with their provider in front."""
+    found: set[str] = set()
+    for model, facts in library.model_cost.items():
+        if facts.get("mode") in ("chat", "responses"):
+            provider = str(facts.get("litellm_provider", ""))
+            found.add(model if model.startswith(f"{provider}/") else f"{provider}/{model}")
+    return sorted(found)
+
+
 def calls_tools_of(library: Any, model: str) -> bool:
     """Whether the model calls tools by itself. One of which nothing is known is taken to.
 

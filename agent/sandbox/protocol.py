@@ -82,6 +82,10 @@ class Gate(Protocol):
         """A person's answer to `EgressAsked`; False when that question is over."""
         ...
 
+    def allow(self, entry: str) -> None:
+        """A person's word that a host may be reached from now on. Raises `UserError`."""
+        ...
+
     async def open(self, socket: str, owner: int | None = None) -> None:
         """Answer at a unix socket, which `owner` alone may use. Raises `SandboxUnavailable`."""
         ...

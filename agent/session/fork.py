@@ -19,6 +19,7 @@ from agent.core.events import (
     EgressAsked,
     Entered,
     Forked,
+    HostAllowed,
     Pulled,
     Record,
     Redone,
@@ -33,7 +34,10 @@ from agent.core.events import (
 from agent.session.mend import mending
 from agent.session.state import State
 
-_LEFT = (SessionStarted, Adopted, Renamed, SandboxState, EgressAsked, EgressAnswered)
+_LEFT = (
+    *(SessionStarted, Adopted, Renamed, SandboxState),
+    *(EgressAsked, EgressAnswered, HostAllowed),
+)
 _AFTERWARDS = (TurnStarted, Undone, Redone, Pulled, Entered)
 
 

@@ -98,6 +98,10 @@ class Workplace(Protocol):
         """A person's answer to `EgressAsked`; False when that question is over."""
         ...
 
+    def allow_host(self, entry: str) -> None:
+        """Have a host be reachable from now on. Raises `UserError` where that cannot be."""
+        ...
+
     async def lost(self) -> None:
         """Forget a sandbox that is gone; the next use starts it again with the files it kept."""
         ...

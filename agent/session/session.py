@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,15 @@ from agent.core.errors import BudgetError, GloveboxError, SandboxLost, SyncError
 from agent.core.events import (
     PASSING,
     AnyEvent,
+    Chosen,
     Entered,
+    HostAllowed,
     ModelChanged,
     Notice,
     Outcome,
     Problem,
     Record,
+    Setting,
     SyncStarted,
     TurnFinished,
     TurnStarted,
@@ -68,7 +71,8 @@ class Parts:
     of the repository may be that the model is given; 0 is none. `notes` are those that the
     repository keeps; `fitting` is how a conversation is kept within what the model takes.
     `allowed` is what may be spent, `checks` what is to succeed after a turn; `models` gives who
-    answers when another model is chosen; `run_task` has a child do a piece of the work.
+    answers when another model is chosen, `tuned` the parts for a model with settings that were
+    chosen in the session; `run_task` has a child do a piece of the work.
     """
 
     llm: Llm
@@ -85,6 +89,7 @@ class Parts:
     allowed: Allowed = field(default_factory=Allowed)
     checks: Commands = field(default_factory=Commands)
     models: Callable[[str], Llm] | None = None
+    tuned: Callable[[str, Mapping[str, str]], Parts] | None = None
     run_task: Callable[[Session, Task], Awaitable[Done]] | None = None
 
 
@@ -128,16 +133,20 @@ class Session:
 
     def equip(self, parts: Parts, place: Workplace) -> None:
         """Put in what turns need; the workplace reports through `emit`, so it comes second."""
-        self._parts, self._place = parts, place
+        self._place = place
         self._questions.on_ask = parts.on_ask
         for event in mending(self.state):
             self.emit(event)
         self.purse = Purse(parts.allowed, self.state.ledger, self._questions, self.emit)
-        namer = parts.namer and replace(parts.namer, llm=self.purse.metered(parts.namer.llm))
-        self._home = Home(self.state, place, self.emit, namer)
+        self._take(parts)
         self._additions = Additions(self.state, place, self.emit, parts)
         self._checks = Checks(parts.checks, place, self.emit, self._held)
         self._used = self.state.behind
+
+    def _take(self, parts: Parts) -> None:
+        self._parts = parts
+        namer = parts.namer and replace(parts.namer, llm=self.purse.metered(parts.namer.llm))
+        self._home = Home(self.state, self._equipped[1], self.emit, namer)
 
     def emit(self, event: AnyEvent) -> None:
         """Record an event, then show it."""
@@ -273,6 +282,14 @@ class Session:
         """Answer an `EgressAsked`, for this once or for the session; False when it is over."""
         return self._equipped[1].answer_egress(identity, allow=allow, remember=remember)
 
+    def allow_host(self, entry: str) -> None:
+        """Have a host be reachable in this session: a person's word, never a model's.
+
+        Raises `UserError` where that cannot be.
+        """
+        self._equipped[1].allow_host(entry)
+        self.emit(HostAllowed(entry.strip()))
+
     def answer_user(self, identity: str, *, chosen: Sequence[str] = (), text: str = "") -> bool:
         """Answer a `UserAsked`; without options and words it is declined. False when it is over."""
         return self._questions.answer(identity, chosen, text)
@@ -330,12 +347,27 @@ class Session:
 
     def change_model(self, model: str) -> None:
         """Have `model` answer from the next turn on. Raises `UserError` while one is running."""
-        parts, _ = self._equipped
-        if self.busy:
-            raise UserError("the agent is still busy", "wait, or interrupt it first")
+        parts = self._idle()
         llm = parts.models(model) if parts.models else parts.llm
         self._parts = replace(parts, model=model, llm=llm)
         self.emit(ModelChanged(model))
+
+    def choose(self, setting: Setting, value: str) -> None:
+        """Have a setting of the models be another from the next turn on, in this session.
+
+        Raises `UserError` while one is running.
+        """
+        parts = self._idle()
+        chosen: dict[str, str] = {**self.state.chosen, setting: value}
+        tuned = parts.tuned(parts.model, chosen) if parts.tuned else parts
+        fitting = replace(tuned.fitting, learned=parts.fitting.learned)
+        self._take(replace(tuned, allowed=parts.allowed, fitting=fitting))
+        self.emit(Chosen(setting, value))
+
+    def _idle(self) -> Parts:
+        if self.busy:
+            raise UserError("the agent is still busy", "wait, or interrupt it first")
+        return self._equipped[0]
 
     def interrupt(self, why: GloveboxError | None = None) -> None:
         """End the running turn; what it did is kept and its history completed.

@@ -14,11 +14,13 @@ from agent.core.events import (
     CallFinished,
     CallStarted,
     Charged,
+    Chosen,
     Compacted,
     EgressAnswered,
     EgressAsked,
     Entered,
     Forked,
+    HostAllowed,
     MessageFinished,
     ModelChanged,
     Pulled,
@@ -28,6 +30,7 @@ from agent.core.events import (
     SandboxState,
     Seeded,
     SessionStarted,
+    Setting,
     StepFinished,
     StepStarted,
     SyncFinished,
@@ -64,6 +67,7 @@ class State:
         self.started: SessionStarted | None = None
         self.name = ""
         self.model = ""
+        self.chosen: dict[Setting, str] = {}
         self.forked: Forked | None = None
         self.history = History()
         self.seen = Seen()
@@ -108,6 +112,10 @@ class State:
                 self.model = model
             case ModelChanged(model=model):
                 self.model = model
+            case Chosen(setting=setting, value=value):
+                self.chosen[setting] = value
+            case HostAllowed(entry=entry):
+                self.allowed_hosts.append(entry)
             case TurnStarted():
                 self.undone.clear()
                 self.open = True

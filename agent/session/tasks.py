@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.core.errors import GloveboxError
+from agent.core.errors import GloveboxError, UserError
 from agent.core.events import (
     CallStarted,
     Charged,
@@ -198,6 +198,9 @@ class _Shared(Workplace):
 
     def answer_egress(self, identity: str, *, allow: bool, remember: bool) -> bool:
         return False
+
+    def allow_host(self, entry: str) -> None:
+        raise UserError("a child allows nothing")
 
     async def lost(self) -> None:
         await self._place.lost()

@@ -87,6 +87,9 @@ class Bench:
         self.calls.append(f"answer {identity} {allow} {remember}")
         return True
 
+    def allow_host(self, entry: str) -> None:
+        self.calls.append(f"allow {entry}")
+
     async def lost(self) -> None:
         self._up = False
 

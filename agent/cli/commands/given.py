@@ -6,14 +6,29 @@ import copy
 import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, cast
 
 import click
+import msgspec
 
+from agent.app import Options
 from agent.cli.commands.command import Talk
 from agent.cli.styled import diff_lines, marked
+from agent.config import Settings
 from agent.core.errors import UserError
 from agent.core.text import terminal_safe
+
+
+def settings_now(talk: Talk) -> Settings:
+    """The settings as they hold in this session, with what was chosen in it."""
+    now, state = talk.session.status(), talk.session.state
+    return msgspec.structs.replace(talk.options.settings, model=now.model, **state.chosen)
+
+
+def alike(talk: Talk) -> Options:
+    """What opens a new session with the models that this one has now, for itself."""
+    return replace(talk.options, settings=settings_now(talk), asks=False)
 
 
 def given(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import msgspec
+
+from agent.app import Reached, explain_network, reached, session_folder
 from agent.cli.commands.command import Command, Talk
+from agent.cli.commands.given import settings_now
 from agent.cli.ports import port_lines, shown_text
 from agent.cli.styled import marked, plain
+from agent.config import Network
 from agent.core.errors import UserError
-from agent.core.text import one_line
+from agent.core.text import one_line, terminal_safe
 from agent.session import ports
 from agent.session.checks import linting
+
+_HOSTS_SHOWN = 30
 
 
 async def run(command: str, talk: Talk) -> None:
@@ -68,6 +77,35 @@ async def listening(talk: Talk) -> None:
     talk.show(plain("\n".join(rows)) if rows else marked("· no program in the sandbox listens"))
 
 
+async def net(words: str, talk: Talk) -> None:
+    """The policy, where each host of it is from, and what programs in the sandbox have asked for.
+
+    `/net allow HOST` lets them reach one more for as long as the session lives; docs/network.md
+    says how HOST can be written.
+    """
+    verb, _, host = words.partition(" ")
+    if verb and (verb != "allow" or not host.strip()):
+        raise UserError(f"`{one_line(words)}` is not understood", "type `/net allow HOST`")
+    if verb:
+        talk.session.allow_host(host)
+        talk.show(marked(one_line(f"✓ {host.strip()} may be reached in this session")))
+        return
+    policy = cast("Network", talk.session.status().network)
+    rows = list(explain_network(msgspec.structs.replace(settings_now(talk), network=policy)))
+    rows += [f"  {host:<32} allowed in this session" for host in talk.session.state.allowed_hosts]
+    talk.show(plain(terminal_safe("\n".join(rows))))
+    folder = await session_folder(talk.directory, talk.session.id)
+    asked = [_asked(one) for one in reached(folder)[-_HOSTS_SHOWN:]]
+    talk.show(marked("· what was asked for:" if asked else "· nothing was asked for yet"))
+    talk.show([line for row in asked for line in marked(row)])
+
+
+def _asked(one: Reached) -> str:
+    counts = ", ".join(f"{verdict} {count}" for verdict, count in one.counts.items())
+    why = f" ({one.why})" if one.why else ""
+    return one_line(f"{'✗' if one.why else '✓'} {one.host} {counts}{why}", 160)
+
+
 async def preview(port: str, talk: Talk) -> None:
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
         raise UserError(f"`{port}` is no port", "type `/preview PORT`; `/ports` shows them")
@@ -82,5 +120,6 @@ COMMANDS = (
     Command("jobs", "programs in the background of the sandbox", jobs, "[kill NAME]"),
     Command("kill", "end one of them", kill, "NAME"),
     Command("ports", "ports that programs in the sandbox listen on", listening),
+    Command("net", "what may be reached, and what was asked for", net, "[allow HOST]"),
     Command("preview", "a link to one of them", preview, "PORT"),
 )

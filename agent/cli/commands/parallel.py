@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from agent.cli import background
 from agent.cli.commands.command import Command, Talk
-from agent.cli.commands.given import InTalk, given
+from agent.cli.commands.given import InTalk, alike, given, settings_now
 from agent.cli.verbs import parallel
 from agent.core.errors import UserError
 from agent.outcome import Outcomes
@@ -14,7 +14,7 @@ from agent.outcome import Outcomes
 
 async def spawn(task: str, talk: Talk) -> None:
     """It begins with what you have now, on a branch of its own, and needs no terminal."""
-    await background.spawn(replace(talk.options, asks=False), [task.strip()], "", InTalk(talk))
+    await background.spawn(alike(talk), [task.strip()], "", InTalk(talk))
 
 
 async def ps(words: str, talk: Talk) -> None:
@@ -54,11 +54,11 @@ async def race(words: str, talk: Talk) -> None:
 
     without, free = ("sandbox", "network", "steps", "yes"), ("task", "check")
     wanted = given(parallel.race, words, without=without, free=free)
-    settings = talk.options.settings
+    settings = settings_now(talk)
     check = wanted["check"] or settings.test_cmd
     if not check:
         raise UserError("there is no check", "say `--check COMMAND`: the best has to pass it")
-    options = replace(talk.options, asks=False, base=wanted["base"])
+    options = replace(alike(talk), base=wanted["base"])
     models = entrants(wanted["count"], wanted["models"], settings)
     await race(options, wanted["task"], models, check, InTalk(talk), keep=wanted["keep"])
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent.app import Options, fork_session, open_session
 from agent.cli import outcome, reap
 from agent.cli.commands.command import Command, Talk
-from agent.cli.commands.given import InTalk, given
+from agent.cli.commands.given import InTalk, given, settings_now
 from agent.cli.sessions import forked, row
 from agent.cli.styled import marked, plain
 from agent.cli.verbs import work
@@ -38,9 +38,19 @@ async def fork(turn: str, talk: Talk) -> None:
 
 
 async def new(ref: str, talk: Talk) -> None:
-    """It begins with what you have, or at REF, and knows nothing of this one, which is kept."""
-    base = ref.strip()
-    await talk.change(lambda options: open_session(replace(options, base=base)))
+    """It begins with what you have, or at REF, and has the models of this one and no word of it.
+
+    This one is kept.
+    """
+    settings, chosen = settings_now(talk), dict(talk.session.state.chosen)
+
+    async def begin(options: Options) -> Session:
+        session = await open_session(replace(options, settings=settings, base=ref.strip()))
+        for setting, value in chosen.items():
+            session.choose(setting, value)
+        return session
+
+    await talk.change(begin)
 
 
 async def resume(wanted: str, talk: Talk) -> None:

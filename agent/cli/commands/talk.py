@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent import config
+from agent.app import session_folder
 from agent.cli.commands.command import Command, Subjects, Talk, find
+from agent.cli.commands.given import settings_now
 from agent.cli.lines import cost_text
 from agent.cli.styled import Line, marked, plain
+from agent.cli.verbs.machine import places
+from agent.core.errors import UserError
 from agent.core.messages import Usage
-from agent.core.text import terminal_safe
+from agent.core.text import one_line, terminal_safe
 from agent.session.session import Session
 
 KEYS = (
     ("Enter", "send; while the agent works, send when it is done"),
-    ("Alt-Enter, Ctrl-J", "a new line; pasting never sends"),
+    ("Alt-Enter, Ctrl-J", "a new line, as is Shift-Enter in many terminals; pasting never sends"),
     ("Ctrl-C", "interrupt the agent; else clear the line; twice on an empty one: leave"),
+    ("Esc Esc", "clear the line"),
+    ("Up, Down, Ctrl-R", "what was typed before; search it"),
+    ("Ctrl-G, Ctrl-X Ctrl-E", "write in your $EDITOR"),
+    ("Ctrl-L", "an empty screen; what was there is in the scrollback"),
     ("Ctrl-D", "leave"),
 )
 
@@ -67,11 +76,39 @@ def _named(session: Session) -> str:
     return f"{session.number}{name} ({session.id}){fork}"
 
 
+async def settings(key: str, talk: Talk) -> None:
+    """As they hold in this session; with KEY that one alone, as `glovebox config explain KEY`."""
+    now = settings_now(talk)
+    if key and key not in config.KEYS:
+        raise UserError(f"there is no key `{one_line(key)}`", f"known: {', '.join(config.KEYS)}")
+    rows = [(name, config.shown(now, name)) for name in ([key] if key else config.KEYS)]
+    width = max(len(name) for name, _ in rows)
+    talk.show(
+        [(("dim", f"  {name:<{width}}  "), ("", terminal_safe(text or "-"))) for name, text in rows]
+    )
+
+
+async def doctor(talk: Talk) -> None:
+    """Every part of this machine that a session needs is tried, which takes some seconds."""
+    from agent.cli import doctor
+
+    report = await doctor.examined(settings_now(talk))
+    talk.show([line for row in report.splitlines() for line in marked(row)])
+
+
+async def paths(talk: Talk) -> None:
+    rows = [*places(), ("session", str(await session_folder(talk.directory, talk.session.id)))]
+    talk.show([(("dim", f"  {name:<10}"), ("", terminal_safe(place))) for name, place in rows])
+
+
 async def quit_(talk: Talk) -> None:
     talk.leave()
 
 
 COMMANDS = (
     Command("status", "sandbox, branch, model and what was spent", status),
+    Command("settings", "what is set, and to what", settings, "[KEY]"),
+    Command("doctor", "what works on this machine, and how to mend what does not", doctor),
+    Command("paths", "where files are kept", paths),
     Command("quit", "leave; the session is kept", quit_, aliases=("exit",)),
 )

@@ -27,10 +27,18 @@ def demo(model: str | None, keep: bool) -> Any:
 @click.command()
 def paths() -> Any:
     """Print where glovebox keeps its files."""
-    click.echo(f"config    {env.config_dir() / config.USER_FILE}")
-    click.echo(f"state     {env.state_dir()}")
-    click.echo(f"sandboxes {env.sandbox_dir()}")
+    for name, place in places():
+        click.echo(f"{name:<9} {place}")
     return Exit.DONE
+
+
+def places() -> tuple[tuple[str, str], ...]:
+    """What lies where."""
+    return (
+        ("config", str(env.config_dir() / config.USER_FILE)),
+        ("state", str(env.state_dir())),
+        ("sandboxes", str(env.sandbox_dir())),
+    )
 
 
 @click.command()

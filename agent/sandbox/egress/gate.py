@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.core import limits
-from agent.core.errors import SandboxUnavailable
+from agent.core.errors import SandboxUnavailable, UserError
 from agent.core.events import EgressAnswered, EgressAsked, Notice
 from agent.host import files, network
 from agent.sandbox.egress.asks import Answer, Asks
-from agent.sandbox.egress.names import Rule
+from agent.sandbox.egress.names import LOCALHOST, Rule, rule_of
 from agent.sandbox.egress.policy import Policy, Target, forwarded
 from agent.sandbox.egress.proxy import Allowed, Bounds, Denied, Proxy
 from agent.sandbox.egress.resolve import NOT_PUBLIC
@@ -97,6 +97,15 @@ class Gate:
         """A person's answer to `EgressAsked`; False when that question is over."""
         given = Answer(allow, remember=allow and remember)
         return self._asks is not None and self._asks.answer(identity, given)
+
+    def allow(self, entry: str) -> None:
+        rule = rule_of(entry)
+        if rule.name == LOCALHOST:
+            raise UserError(
+                "a port of your own machine can only be allowed from the start",
+                f"begin a session with `--allow-host {entry.strip()}`",
+            )
+        self._policy = self._policy.having(rule)
 
     async def _decide(self, host: str, port: int) -> Allowed:
         target = self._policy.target(host, port)

@@ -66,8 +66,11 @@ class Policy:
 
     def allowing(self, target: Target) -> Policy:
         """This policy, and `target` as well."""
-        added = Rule(target.name, (target.port,))
-        return self if added in self.rules else replace(self, rules=(*self.rules, added))
+        return self.having(Rule(target.name, (target.port,)))
+
+    def having(self, rule: Rule) -> Policy:
+        """This policy with one more rule."""
+        return self if rule in self.rules else replace(self, rules=(*self.rules, rule))
 
 
 def policy_of(kind: str, entries: Sequence[str]) -> Policy:
