@@ -75,6 +75,7 @@ class Answer(msgspec.Struct, frozen=True):
     text: str = ""
     new_name: str = ""
     applied: bool = False
+    macros: bool = False
     groups: list[Group] = msgspec.field(default_factory=list[Group])
     body: list[tuple[int, str]] = msgspec.field(default_factory=list[tuple[int, str]])
     defined: list[Place] = msgspec.field(default_factory=list[Place])
@@ -241,7 +242,10 @@ def _hover(answer: Answer) -> list[str]:
 def _outline(answer: Answer) -> list[str]:
     if not answer.outline:
         return [wording.NO_OUTLINE.format(path=answer.name)]
-    rows = [f"{' ' * depth}{line}-{end}:{text}" for depth, line, end, text in answer.outline]
+    rows = [
+        f"{' ' * depth}{line}{f'-{end}' if end > line else ''}:{text}"
+        for depth, line, end, text in answer.outline
+    ]
     return [*rows, wording.CUT.format(count=answer.cut)] if answer.cut else rows
 
 
@@ -257,7 +261,8 @@ def _diagnostics(answer: Answer) -> list[str]:
         said = wording.SYNTAX_FINE if answer.by == "syntax" else wording.FINE
         return [said.format(path=answer.name, by=answer.by)]
     head = wording.PROBLEMS.format(path=answer.name, count=len(answer.problems), by=answer.by)
-    return [head, *(f"{line}:{kind}: {text}" for line, kind, text in answer.problems)]
+    macros = [wording.MACROS] if answer.macros else []
+    return [head, *macros, *(f"{line}:{kind}: {text}" for line, kind, text in answer.problems)]
 
 
 def _rename(answer: Answer) -> list[str]:

@@ -38,6 +38,7 @@ NO_SYMBOLS = "Nothing that is defined here has `{name}` in its name."
 FINE = "{path} has no problems, says {by}."
 SYNTAX_FINE = "{path} has no syntax errors; there is no language server here that could say more."
 PROBLEMS = "Problems of {path}, by {by}: {count}"
+MACROS = "[read without a preprocessor: where macros are used, what is right can look wrong]"
 
 WOULD = "Places that would change: {total}, files: {files}; nothing was changed."
 APPLY = " Set `apply` to do it."
@@ -56,7 +57,12 @@ REFUSALS = {
     "no_name": "`{target}` is no name. Give `Name`, `Owner.name`, `path:line` or `path:line:name`.",
     "not_code": "{target} is not in a file of code that is indexed. Search it as text.",
     "outside": "{target} is outside the repository.",
-    "absent": "{target} does not exist.",
+    "absent": "{target} does not exist. Give the path of a file.",
+    "directory": "{target} is a directory. Give the path of a file; `symbols` finds names"
+    " anywhere.",
+    "is_file": "{target} is a file. `outline` shows what is in it; or give a name, or"
+    " `path:line:name`.",
+    "which_line": "`{name}` is defined {count} times in that file. Give `path:line:name`.",
     "bad_new_name": "`new_name` must be an identifier. Nothing was changed.",
     "same": "`new_name` is the name it has. Nothing was changed.",
     "ambiguous_rename": "Nothing was changed: there are {count} definitions of `{name}` and no"

@@ -120,3 +120,13 @@ def test_a_method_belongs_to_a_type_that_stands_after_it_or_elsewhere():
     outline = grammar.outline((HERE / "samples" / "sample.go").read_bytes())
     names = [outline.qualified(one) for one in outline.definitions if one.kind == "method"]
     assert names == ["Shape.Area", "Drawer.Draw", "Other.Far"]
+
+
+def test_what_follows_a_broken_macro_is_no_function_called_if():
+    grammar = TREES.grammar("c")
+    assert grammar is not None
+    code = "int f(int a) {\n  BEGIN\n  switch (a)\n    {\n    case 1: break;\n    }\n}\n}\n"
+    broken = "#ifdef A\nvoid g(void) {\n#else\nelse if (a) {\n  g();\n}\n#endif\n}\nif (b) {\n}\n"
+    for text in (code, broken, code + broken):
+        names = [one.name for one in grammar.outline(text.encode()).definitions]
+        assert not set(names) & {"if", "switch", "else"}, names

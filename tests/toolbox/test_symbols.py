@@ -48,6 +48,9 @@ DEFINITIONS = [
     ("other.check", "shop/other.py:5", "exact"),
     ("shop/bills.py:7", "shop/bills.py:7", "exact"),
     ("run()", "use.py:7", "exact"),
+    ("def run", "use.py:7", "exact"),
+    ("class Bill.save", "shop/bills.py:2", "exact"),
+    ("shop/other.py:check", "shop/other.py:5", "exact"),
     ("check", "", "by_name"),
 ]
 
@@ -225,6 +228,10 @@ REFUSED = [
     ("definition", "use.py:99999", "no_names"),
     ("definition", "", "no_name"),
     ("definition", "a b c", "no_name"),
+    ("definition", "shop/bills.py", "is_file"),
+    ("definition", "use.py:check", "which_line"),
+    ("outline", "shop", "directory"),
+    ("diagnostics", "check", "absent"),
     ("outline", "nope.py", "absent"),
     ("diagnostics", "/etc/passwd", "outside"),
     ("sing", "use.py", "unknown_operation"),
@@ -298,6 +305,19 @@ def test_other_languages(tmp_path: Path) -> None:
     assert places(ask(root, "definition", "go/main.go:5:Draw"))[0] == "go/pen/pen.go:3"
     assert places(ask(root, "definition", "draw_it"))[0] == "c/pen.c:2"
     assert places(ask(root, "definition", "clean"))[0] == "run:2"
+
+
+def test_a_symbol_of_ruby_is_no_call(tmp_path: Path) -> None:
+    (tmp_path / "a.rb").write_text(
+        "def halt\n  throw :halt\nend\n\ndef go\n  halt\n  App::halt\nend\n"
+    )
+    (told,) = ask(tmp_path, "callers", "halt")["groups"]
+    assert [(row[1], row[0], row[3]) for row in told["rows"]] == [("go", 6, 2)]
+
+
+def test_what_is_said_of_many_is_said_of_their_name(root: Path) -> None:
+    answer = ask(root, "hover", "save")
+    assert (answer["sure"], answer["name"]) == ("by_name", "save")
 
 
 BY_ANOTHER_NAME = {

@@ -57,7 +57,7 @@ CALLEES = {
 }  # fmt: skip
 OUTLINE = {
     "ok": True, "name": "a.py", "total": 2, "cut": 3,
-    "outline": [[0, 3, 9, "class Bill"], [1, 5, 9, "def share(self)"]],
+    "outline": [[0, 3, 9, "class Bill"], [1, 4, 4, "cents = 0"], [1, 5, 9, "def share(self)"]],
 }  # fmt: skip
 PROBLEMS = {
     "ok": True, "name": "a.py", "by": "ty",
@@ -110,6 +110,9 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "diagnostics": ask("diagnostics", PROBLEMS),
         "diagnostics: none": ask("diagnostics", {**PROBLEMS, "problems": []}),
         "diagnostics: syntax": ask("diagnostics", {**PROBLEMS, "by": "syntax", "problems": []}),
+        "diagnostics: without a preprocessor": ask(
+            "diagnostics", {**PROBLEMS, "by": "syntax", "macros": True}
+        ),
         "rename: shown": ask("rename", RENAME, new_name="share"),
         "rename: shown, and unsure": ask("rename", UNSURE, new_name="share"),
         "rename: shown, of many": ask("rename", {**RENAME, "definitions": 4, "sure": "by_name"}),
@@ -125,6 +128,9 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "not code": no("not_code"),
         "outside": no("outside"),
         "absent": no("absent"),
+        "directory": no("directory"),
+        "a file": no("is_file"),
+        "which line": no("which_line", name="split", count=2),
         "bad new name": no("bad_new_name"),
         "same": no("same"),
         "ambiguous": no("ambiguous_rename", count=4, name="split"),

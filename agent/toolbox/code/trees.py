@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 from bisect import insort
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
 
 from agent.toolbox.code.broken import errors_of, words
 from agent.toolbox.code.languages import LANGUAGES, Language
@@ -33,6 +33,8 @@ _RECEIVER = re.compile(rb"([^\W\d]\w*)\s*(?:\[[^)]*)?\)\s*$")
 _ID = re.compile(rb"\bid\s*=\s*[\"']?([^\"'\s>]+)")
 _PREFIX = re.compile(rb"[\w\s<>\[\].?*&:@]*\Z")
 _CALLED = re.compile(rb"[^\W\d]|[:@#$\x80-\xff]")
+# What a parser that does not see through macros may take for a function.
+_STATEMENTS = frozenset(("if", "else", "for", "while", "do", "switch", "return", "sizeof"))
 _STRING = re.compile(rb"[\"']([^\W\d]\w*)[\"']")
 
 
@@ -114,7 +116,7 @@ class Grammar:
         for kind in sorted(captures, key=_strength):
             for node in captures[kind]:
                 found[node.start_byte, -node.end_byte] = kind, node
-        made = _Making(source)
+        made = _Making(source, _STATEMENTS if self._language.name in ("c", "cpp") else frozenset())
         for (start, end), (kind, node) in sorted(found.items(), key=lambda item: item[0]):
             made.add(kind, node, start, -end, self._fields.get(node.type))
             if len(made.definitions) >= DEFINITIONS_MAX:
@@ -125,15 +127,16 @@ class Grammar:
 class _Making:
     """Definitions in the order of the text, each finding what it is in."""
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, no_names: FrozenSet[str]) -> None:
         self.definitions: List[Definition] = []
         self._source = source
+        self._no_names = no_names
         self._around: List[Tuple[int, int]] = []
         self._seen: Dict[Tuple[int, str], int] = {}
 
     def add(self, kind: str, node: Any, start: int, end: int, field: Optional[str]) -> None:
         name, owner, place = self._name(kind, node, field)
-        if not name:
+        if not name or name in self._no_names:
             return
         around = self._around
         while around and around[-1][1] < end:
@@ -150,6 +153,8 @@ class _Making:
         if last_column == 0 and last_row > row:
             last_row -= 1  # the end of the line before
         text = self._signature(kind, node, start)
+        if kind == "type" and name not in text:
+            text = "%s … %s" % (text, name)
         one = Definition(kind, name, row + 1, max(row, last_row) + 1, column, parent, text, owner)
         self.definitions.append(one)
         around.append((len(self.definitions) - 1, end))

@@ -179,7 +179,8 @@ def _hover(q: Question) -> Answer:
                 best = next((one for one in found if (one.path, one.line) in where), best)
     uses = q.lookup.references(target.name)
     return {
-        "name": best.qualified, "by": by, "sure": sure, "definitions": len(found),
+        "name": target.name if sure == "by_name" else best.qualified,
+        "by": by, "sure": sure, "definitions": len(found),
         "groups": shown.definitions(q.lookup, [best]),
         "text": "\n".join(more.split("\n")[:HOVER_LINES]) if more else shown.about(q.lookup, best),
         "total": sum(map(len, uses.values())), "files": len(uses),
@@ -197,8 +198,7 @@ def _outline(q: Question) -> Answer:
     definitions = file.definitions if file is not None else ()
     if not definitions:
         data = q.lookup.text(path).encode("utf-8", "surrogatepass")
-        if not data and not os.path.exists(os.path.join(q.lookup.index.root, path)):
-            raise q.refuse("absent", nearest=[])
+        q.must_be_file(path)
         outline = parsing.outlines({path: data}, 3.0).get(path)
         definitions = outline.definitions if outline is not None else ()
     listed, left = shown.outline(definitions, OUTLINE_ROWS)
@@ -231,8 +231,7 @@ def _symbols(q: Question) -> Answer:
 
 def _diagnostics(q: Question) -> Answer:
     path = q.relative(q.text)
-    if not os.path.isfile(os.path.join(q.lookup.index.root, path)):
-        raise q.refuse("absent", nearest=[])
+    q.must_be_file(path)
     language = shown.language(q.lookup, path)
     said = consult.diagnostics(q.lookup, path, language)
     if said is not None:
@@ -243,6 +242,7 @@ def _diagnostics(q: Question) -> Answer:
         "name": path,
         "by": "syntax",
         "problems": [[line, "error", what] for line, what in found],
+        "macros": language in ("c", "cpp"),
     }
 
 
@@ -384,4 +384,6 @@ def _calls(lookup: Lookup, path: str, line: int, name: str) -> bool:
         return True
     if re.search(r"@" + r"(?:[\w.]*\.)?" + re.escape(name) + r"(?![\w$])", text):
         return True
-    return path.endswith((".rb", ".rake", ".sh", ".bash")) and bool(re.search(word(name), text))
+    if path.endswith((".rb", ".rake")):  # a name with one colon before it is a symbol
+        return bool(re.search(r"(?<!(?<!:):)" + word(name), text))
+    return path.endswith((".sh", ".bash")) and bool(re.search(word(name), text))

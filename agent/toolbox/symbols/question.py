@@ -17,6 +17,14 @@ NAMES_SHOWN = 8
 
 PLACE = re.compile(r"(.+?):(\d+)(?::(\d+))?(?::(?!\d+$)([^\s:]+))?$")
 NAME = re.compile(r"[^\W\d][\w$!?]*$")
+_KINDS = frozenset(
+    (
+        *("class", "struct", "enum", "union", "interface", "trait", "impl", "type", "typedef"),
+        *("def", "func", "fn", "fun", "function", "method", "module", "namespace", "package"),
+        *("async", "export", "default", "const", "let", "var", "static", "public", "pub"),
+    )
+)
+"""Words before a name that say what it is."""
 _SPLIT = re.compile(r"::|\.|#|->")
 
 
@@ -62,6 +70,12 @@ class Question:
     def refuse(self, reason: str, **more: Any) -> Refused:
         return Refused(refusal(self.text, reason, **more))
 
+    def must_be_file(self, path: str) -> None:
+        """Raises `Refused` for what is none."""
+        whole = os.path.join(self.lookup.index.root, path)
+        if not os.path.isfile(whole):
+            raise self.refuse("directory" if os.path.isdir(whole) else "absent", nearest=[])
+
     # What was asked about.
 
     def relative(self, path: str) -> str:
@@ -80,12 +94,31 @@ class Question:
             self.lookup.settle_path(path)
             target = self._at(path, int(place.group(2)), place.group(4) or "")
         else:
-            parts = [part for part in _SPLIT.split(self.text.rstrip("()")) if part]
-            if not parts or not NAME.match(parts[-1]):
-                raise self.refuse("no_name")
-            target = Target(parts[-1], ".".join(parts[:-1]))
+            target = self._named()
         self.left = self.lookup.settle(target.name)
         return target
+
+    def _named(self) -> Target:
+        """A name, perhaps after words for its kind, what it belongs to, or a file and a colon."""
+        words = self.text.split()
+        while len(words) > 1 and words[0].lower() in _KINDS:
+            del words[0]
+        head, _, name = words[0].rpartition(":") if len(words) == 1 else ("", "", "")
+        if NAME.match(name) and os.path.isfile(paths.absolute(head, self.limits["workdir"])):
+            return self._in_file(self.relative(head), name)
+        parts = [part for part in _SPLIT.split(" ".join(words).rstrip("()")) if part]
+        if not parts or not NAME.match(parts[-1]):
+            raise self.refuse("no_name")
+        return Target(parts[-1], ".".join(parts[:-1]))
+
+    def _in_file(self, path: str, name: str) -> Target:
+        self.lookup.settle_path(path)
+        file = self.lookup.file(path)
+        found = [d for d in file.definitions if d.name == name] if file is not None else []
+        found = [d for d in found if d.kind not in rows.SCOPES] or found
+        if file is None or len(found) != 1:
+            raise self.refuse("which_line", name=name, count=len(found))
+        return Target(name, "", None, file.found(found[0]))
 
     def _at(self, path: str, line: int, name: str) -> Target:
         lookup, file = self.lookup, self.lookup.file(path)
@@ -127,6 +160,8 @@ class Question:
     def one(self, target: Target) -> Tuple[Found, List[Found]]:
         """The likeliest definition and all of that name. Raises `Refused` when there is none."""
         found = self.candidates(target)
+        if not found and os.path.isfile(paths.absolute(self.text, self.limits["workdir"])):
+            raise self.refuse("is_file")
         if not found:
             raise self.refuse("unknown_name", name=target.name, near=self.near(target.name))
         return found[0], found

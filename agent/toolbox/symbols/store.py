@@ -20,7 +20,7 @@ from typing import Any, Generator, Iterable, List, Optional, Sequence, Tuple
 
 from agent.toolbox.code import parsing
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of the rows in them: raise it with any. Grammars have an edition of theirs."""
 BUSY_SECONDS = 10.0
 MAX_BYTES = 1_500_000_000
