@@ -6,6 +6,8 @@ which is the result. docs/headless.md says what scripts may rely on.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 import time
 import traceback
@@ -39,7 +41,7 @@ from agent.session.journal import encode
 from agent.session.session import Session
 
 _GRACE_SECONDS = 30.0
-_TELL_SECONDS = 10.0  # until what nobody reads is given up
+_TELL_SECONDS = 10.0  # until somebody who reads nothing is given up
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -55,8 +57,9 @@ class Once:
         self._checked: Checked | None = None
         self._last = Record(RECORD_VERSION, 0, 0.0, 0, TurnFinished("failed", Usage(), 0))
         self._spent = Usage()
-        self._stopped = self._deaf = False
-        self._out, self._err = Printer(sys.stdout), Printer(sys.stderr)
+        self._stopped = False
+        self._loop: asyncio.AbstractEventLoop
+        self._out, self._err = Printer(sys.stdout, self._unheard), Printer(sys.stderr)
         self._result: dict[str, tuple[Exit, str, str]] = {}
         self._ticks = not (json or quiet) and terminal.can_redraw(terminal.STDERR)
         self._ticking = False
@@ -65,6 +68,7 @@ class Once:
 
     async def run(self, text: str, options: Callable[[], Options]) -> Exit:
         """Run the turn and print how it ended, in every case: also when `options` cannot be had."""
+        self._loop = asyncio.get_running_loop()
         with stopping(self._stop, self._leave):
             try:
                 code, problem = await self._turn(text, options())
@@ -82,7 +86,7 @@ class Once:
             if self._stopped and code is not Exit.OURS:
                 code = Exit.INTERRUPTED
             self._watchdog.call_off()
-            return self._print_result(code, problem)
+            return await self._tell_result(code, problem)
 
     async def _turn(self, text: str, options: Options) -> tuple[Exit, Problem | None]:
         session = await open_session(options)
@@ -131,7 +135,10 @@ class Once:
         hint = f"`glovebox sync {session.number}` brings it home" if session and behind else ""
         code = Exit.INTERRUPTED if self._stopped or not behind else Exit.SYNC
         problem = Problem("Interrupted", f"{why}{safe}", hint)
-        ending.leave(self._print_result(code, problem, _TELL_SECONDS))
+        code, out, err = self._result_of(code, problem)
+        self._out.end(out, _TELL_SECONDS)
+        self._err.end(out if self._json and self._out.gone else err, _TELL_SECONDS)
+        ending.leave(code)
 
     def _show(self, record: Record) -> None:
         self._last = record
@@ -161,44 +168,58 @@ class Once:
             self._countdown.apply(record.event)
 
     def _print_record(self, record: Record) -> None:
-        self._write(encode(record).decode())
-
-    def _write(self, text: str) -> None:
-        """To stdout, as long as somebody reads it; a run that nobody hears is ended."""
-        if self._deaf:
-            return
-        self._out.write(text)
-        if self._out.gone:
-            self._deaf = True
-            ending.drop_stdout()
-            self._stop()
+        self._out.write(encode(record).decode())
 
     def _say(self, line: str) -> None:
         """To stderr; the work goes on when nobody reads that."""
-        self._put(f"{_CLEAR_LINE if self._ticking else ''}{line}\n")
+        self._err.write(f"{_CLEAR_LINE if self._ticking else ''}{line}\n")
         self._ticking = False
 
     def _tick(self, seconds: int) -> None:
         """A line that the next one replaces."""
         if seconds or self._ticking:
-            self._put(_CLEAR_LINE + (waiting(seconds) if seconds else ""))
+            self._err.write(_CLEAR_LINE + (waiting(seconds) if seconds else ""))
         self._ticking = seconds > 0
 
-    def _put(self, text: str) -> None:
-        self._err.write(text)
-        if self._err.gone:
-            self._quiet, self._ticks = True, False
+    def _unheard(self) -> None:
+        """Nobody reads stdout any more: a run that nobody hears is ended."""
 
-    def _print_result(self, code: Exit, problem: Problem | None, seconds: float = -1) -> Exit:
-        """Print how it ended, the first time; the code that was told.
+        def stop() -> None:
+            ending.drop_stdout()
+            self._stop()
 
-        A signal or the watchdog may come in the middle of this, and end the process here as well:
-        then all of them print what the first one said.
-        """
-        code, out, err = self._result.setdefault("", (code, *self._worded(code, problem)))
-        self._out.end(out, seconds)
-        self._err.end(out if self._json and self._out.gone else err, seconds)
+        with contextlib.suppress(RuntimeError):  # it is over
+            self._loop.call_soon_threadsafe(stop)
+
+    async def _tell_result(self, code: Exit, problem: Problem | None) -> Exit:
+        """Print how it ended, and wait until it is read; the code that was told."""
+        code, out, err = self._result_of(code, problem)
+        if not self._json:  # the answer comes after the progress, where both go to one place
+            await self._read(self._err)
+        self._out.write(out, last=True)
+        await self._read(self._out)
+        self._err.write(out if self._json and self._out.gone else err, last=True)
+        await self._read(self._err)
         return code
+
+    async def _read(self, printer: Printer) -> None:
+        """Wait until all of it is read, but not for who reads nothing while we are to end."""
+        waiting = asyncio.create_task(printer.written())
+        before = -1
+        while not waiting.done():
+            if self._stopped and printer.count == before:
+                waiting.cancel()
+                return
+            before = printer.count
+            await asyncio.wait({waiting}, timeout=_TELL_SECONDS)
+
+    def _result_of(self, code: Exit, problem: Problem | None) -> tuple[Exit, str, str]:
+        """What is told of how it ended, the first time.
+
+        A signal or the watchdog may come while it is told, and end the process here as well: then
+        all of them tell what the first one said.
+        """
+        return self._result.setdefault("", (code, *self._worded(code, problem)))
 
     def _worded(self, code: Exit, problem: Problem | None) -> tuple[str, str]:
         """The result, and what a person is told beside it."""

@@ -21,6 +21,9 @@ def stopping(first: Callable[[], object], again: Callable[[], object]) -> Genera
     loop = asyncio.get_running_loop()
     asked = itertools.count()  # one signal may come while another is being heard
 
+    def woken() -> None:
+        """A signal that comes just before the loop waits would be heard when that wait is over."""
+
     def hear(number: int, frame: Any) -> None:
         if next(asked):
             again()
@@ -29,9 +32,13 @@ def stopping(first: Callable[[], object], again: Callable[[], object]) -> Genera
 
     # What was ignored when we were started, as `nohup` does, stays ignored.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = [(number, signal.signal(number, hear)) for number in heard]
+    before = [(number, signal.getsignal(number)) for number in heard]
+    for number in heard:
+        loop.add_signal_handler(number, woken)
+        signal.signal(number, hear)
     try:
         yield
     finally:
         for number, handler in before:
+            loop.remove_signal_handler(number)
             signal.signal(number, handler)

@@ -10,14 +10,17 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import pytest
 
-from tests.e2e.rig import MODEL, Ran, User
+from agent.session.journal import read
+from tests.e2e.rig import MODEL, Ran, User, traces
 from tests.e2e.schema import assert_valid
 from tests.nesting import assert_nested
+from tests.servers.answers import Answer
 from tests.servers.openai import OpenAIServer, call, reply, say
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
@@ -262,6 +265,36 @@ class TestSignals:
         checked(ran)
         (said,) = ran.of("TextDelta")
         assert said["text"] == long
+
+    def test_nobody_ever_reads_and_one_signal_is_enough(self, person: User):
+        brief = "import agent.cli.once as o; o._TELL_SECONDS = 0.5"
+        flood = "echo kept > kept; yes 'a line of it' | head -c 300000"
+        asked, over = threading.Event(), threading.Event()
+
+        def model(request: dict[str, Any]) -> Answer:
+            if request["messages"][-1]["role"] == "tool":
+                asked.set()  # The run goes on, though the pipe has taken all it can.
+                over.wait()
+            return reply("", call("bash", {"command": flood}))
+
+        with contextlib.ExitStack() as each:
+            server = each.enter_context(OpenAIServer(model))
+            each.callback(over.set)
+            process = each.enter_context(begin(person, server, first=brief))
+            assert process.stdout is not None and process.stderr is not None
+            assert asked.wait(120)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 130
+            assert process.stderr.read() == b""
+            assert b"Result" not in process.stdout.read()
+        assert person.git("show", "glovebox/1:kept") == "kept"
+        (journal,) = person.journals()
+        records, end = read(journal)
+        assert end == journal.stat().st_size
+        assert_nested(records)
+        last = [type(record.event).__name__ for record in records[-3:]]
+        assert last == ["SyncStarted", "SyncFinished", "SandboxState"]
+        assert traces(person) == []
 
     def test_a_signal_before_there_is_a_session(self, person: User):
         slow = (
