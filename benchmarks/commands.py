@@ -1,65 +1,50 @@
-"""The commands of the harness: run, resume, validate."""
+"""The commands of the harness: run, resume, validate, report, compare."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import fnmatch
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace as with_fields
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from agent import config
-from agent.app import tree_of
-from agent.config import Brake, Settings, require_model
 from agent.core.errors import UserError
-from agent.host import env
+from agent.host import env, files
 from agent.host.files import FileLock
 from benchmarks import manifest
-from benchmarks.agents import given_by, trial_folder
+from benchmarks.agents import trial_folder
 from benchmarks.cleaning import clear
-from benchmarks.expectations import Expectation, Expectations, default_place, hashed, require
+from benchmarks.compare import Run, compare, worded
+from benchmarks.expectations import Expectation, Expectations, default_place
 from benchmarks.grading import Place
-from benchmarks.manifest import Manifest, Wanted
+from benchmarks.manifest import Wanted
 from benchmarks.needs import check_needs
+from benchmarks.planning import Plan, chosen, how_of, prepare
+from benchmarks.publish import publish
 from benchmarks.report import row_text, table
 from benchmarks.repository import git
 from benchmarks.results import Result, Results, Verdict, read_results
 from benchmarks.run import Job, Stop, jobs_of, new_folder, run_jobs
 from benchmarks.suites import load_suite
-from benchmarks.tasks import Limits, Task
-from benchmarks.trial import RUN_BUDGET, How, run_trial
+from benchmarks.tasks import Task
+from benchmarks.trial import RUN_BUDGET, run_trial
 from benchmarks.validation import validate
 
 DONE, NO_VERDICT, USAGE, INTERRUPTED = 0, 1, 2, 130
 RESULTS = "results.jsonl"
-EXPECTED = "expected.json"
 _TRIES = {"aider": 2, "blind": 1, "agentic": 1}
-_CHECKED_BY_NATURE = ("oracle", "nop")
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run that can start: what it is, what it does, and what is known already."""
-
-    manifest: Manifest
-    tasks: list[Task]
-    settings: Settings
-    known: Expectations
 
 
 def run(options: argparse.Namespace) -> int:
     """A new run."""
     wanted = wanted_of(options)
-    prepared = prepare(wanted, options.max_cost, options.max_tokens)
+    plan = prepare(wanted, options.max_cost, options.max_tokens)
     folder = new_folder(options.out or env.state_dir() / "benchmarks").resolve()
-    manifest.keep(folder, replace(prepared.manifest, commit=asyncio.run(_commit())))
-    return carry_out(folder, prepared, [], options)
+    manifest.keep(folder, replace(plan.manifest, commit=asyncio.run(_commit())))
+    return carry_out(folder, plan, [], options)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -69,17 +54,17 @@ def resume(options: argparse.Namespace) -> int:
     wanted = replace(old.wanted, limit=options.limit or old.wanted.limit)
     money = old.max_cost if options.max_cost is None else options.max_cost
     tokens = old.max_tokens if options.max_tokens is None else options.max_tokens
-    prepared = prepare(wanted, money, tokens)
-    if different := manifest.differing(old, prepared.manifest):
+    plan = prepare(wanted, money, tokens)
+    if different := manifest.differing(old, plan.manifest):
         raise UserError(
             f"`{folder}` cannot go on as what it was: {'; '.join(different)}",
             "put that back as it was, or begin a new run",
         )
-    manifest.keep(folder, replace(prepared.manifest, started=old.started, commit=old.commit))
+    manifest.keep(folder, replace(plan.manifest, started=old.started, commit=old.commit))
     results = read_results(folder / RESULTS)
     done = [r for r in results if r.outcome != "invalid" or options.retry != "invalid"]
     done = [r for r in done if r.reason != RUN_BUDGET]
-    return carry_out(folder, prepared, done, options)
+    return carry_out(folder, plan, done, options)
 
 
 async def _commit() -> str:
@@ -111,69 +96,7 @@ def wanted_of(options: argparse.Namespace) -> Wanted:
     )
 
 
-def prepare(wanted: Wanted, money: float | None, tokens: int | None) -> Prepared:
-    """Read tasks and settings, and refuse what could not be believed. Raises `UserError`."""
-    settings = config.load(Path(), {})
-    if wanted.task_cost is not None:
-        settings = replace(settings, max_cost=wanted.task_cost)
-    tasks = chosen(load_suite(wanted.suite, Path(wanted.path)), wanted)
-    known = Expectations(Path(wanted.expected) if wanted.expected else default_place(wanted.suite))
-    if wanted.agent not in _CHECKED_BY_NATURE:
-        require(tasks, known, wanted.suite)
-    if wanted.agent == "glovebox":
-        tasks = [_answered(task, wanted, settings) for task in tasks]
-    quarantine = {
-        task.id: found.quarantine
-        for task in tasks
-        if (found := known.of(task)) is not None and found.quarantine
-    }
-    tasks = [task for task in tasks if task.id not in quarantine]
-    tasks = tasks[: wanted.limit] if wanted.limit else tasks
-    return Prepared(
-        Manifest(
-            wanted=wanted,
-            tasks={task.id: task.version for task in tasks},
-            quarantine=quarantine,
-            expected=hashed(tasks, known),
-            settings=manifest.settled(settings),
-            code=manifest.hash_of_code(),
-            started=time.strftime("%Y-%m-%d %H:%M:%S"),
-            max_cost=money,
-            max_tokens=tokens,
-        ),
-        tasks,
-        settings,
-        known,
-    )
-
-
-def _answered(task: Task, wanted: Wanted, settings: Settings) -> Task:
-    """The task with its model: `--model`, else the task's own, else the configured one."""
-    model = wanted.model or task.model or settings.model
-    return with_fields(task, model=require_model(replace(settings, model=model)))
-
-
-def chosen(tasks: Sequence[Task], wanted: Wanted) -> list[Task]:
-    """The tasks that were asked for, in the order of the run, with the limits of the run."""
-    patterns = wanted.only.split(",") if wanted.only else ["*"]
-    found = [
-        with_fields(
-            task,
-            limits=Limits(
-                wanted.seconds or task.limits.agent, wanted.test_seconds or task.limits.tests
-            ),
-        )
-        for task in tasks
-        if any(fnmatch.fnmatchcase(task.id, pattern) for pattern in patterns)
-    ]
-    if not found:
-        raise UserError(f"no task is named like `{wanted.only}`", f"there is `{tasks[0].id}`")
-    return manifest.in_order(found, wanted.seed)
-
-
-def carry_out(
-    folder: Path, prepared: Prepared, done: list[Result], options: argparse.Namespace
-) -> int:
+def carry_out(folder: Path, plan: Plan, done: list[Result], options: argparse.Namespace) -> int:
     """Run what is not done yet; the exit code."""
     lock = FileLock(folder / ".lock")
     if not lock.acquire():
@@ -181,14 +104,15 @@ def carry_out(
     try:
         results = Results(folder / RESULTS)
         try:
-            stopped = asyncio.run(_carried(folder, prepared, done, results, options))
+            stopped = asyncio.run(_carried(folder, plan, done, results, options))
         finally:
             results.close()
     finally:
         lock.release()
     ended = read_results(folder / RESULTS)
+    names = publish(folder, manifest.read(folder), ended)
     print(table(ended))
-    print(f"\nrun: {folder}")
+    print(f"\n{', '.join((RESULTS, *names))}: {folder}")
     if stopped:
         return INTERRUPTED
     return NO_VERDICT if any(r.outcome == "invalid" for r in ended) else DONE
@@ -196,20 +120,20 @@ def carry_out(
 
 async def _carried(
     folder: Path,
-    prepared: Prepared,
+    plan: Plan,
     done: list[Result],
     results: Results,
     options: argparse.Namespace,
 ) -> bool:
-    wanted, stop = prepared.manifest.wanted, Stop()
-    place = Place(folder, prepared.settings, asyncio.Semaphore(options.graders), options.keep)
+    wanted, stop = plan.manifest.wanted, Stop()
+    place = Place(folder, plan.settings, asyncio.Semaphore(options.graders), options.keep)
     finished = {result.key for result in done}
-    jobs = [job for job in jobs_of(prepared.tasks, wanted.trials)
+    jobs = [job for job in jobs_of(plan.tasks, wanted.trials)
             if (job[0].id, job[1]) not in finished]  # fmt: skip
     for task, trial in jobs:
         await clear(trial_folder(folder, task.id, trial), place)
     await check_needs([task for task, _ in jobs], place)
-    how = how_of(prepared, done)
+    how = how_of(plan, done)
     count, total = len(done), len(done) + len(jobs)
 
     def on_result(result: Result) -> None:
@@ -224,7 +148,7 @@ async def _carried(
     try:
         with stop.on_interrupt(_say):
             _say(f"run: {folder}")
-            if left_out := len(prepared.manifest.quarantine):
+            if left_out := len(plan.manifest.quarantine):
                 _say(f"left out, as their verdict says nothing: {left_out}")
             await run_jobs(jobs, one, results, at_once=options.jobs, on_result=on_result, stop=stop)
     except asyncio.CancelledError:
@@ -232,29 +156,23 @@ async def _carried(
     return stop.asked and not any(r.reason == RUN_BUDGET for r in read_results(results.path))
 
 
-def how_of(prepared: Prepared, done: Sequence[Result]) -> How:
-    """How tasks are solved in this run; what was spent before counts."""
-    wanted, whole = prepared.manifest.wanted, prepared.manifest
-    spent = [result.usage for result in done]
-    money, tokens = whole.max_cost, whole.max_tokens
-    cap = Brake(
-        cost=None if money is None else max(0.0, money - sum(u.cost or 0.0 for u in spent)),
-        tokens=None
-        if tokens is None
-        else max(0, tokens - sum(u.prompt + u.completion for u in spent)),
-    )
-    settings = prepared.settings
-    settings = replace(settings, budgets=replace(settings.budgets, tree=cap))
-    found = {task.id: prepared.known.of(task) for task in prepared.tasks}
-    return How(
-        settings=prepared.settings,
-        agent=wanted.agent,
-        protocol=wanted.protocol,
-        tries=wanted.tries,
-        given=given_by(wanted.agent, Path(wanted.source) if wanted.source else None),
-        expected={name: each.tests for name, each in found.items() if each is not None},
-        budget=tree_of(settings) if (money, tokens) != (None, None) else None,
-    )
+def report(options: argparse.Namespace) -> int:
+    """Write the summary of a run again, as far as it got."""
+    run = _read(options.run_folder)
+    names = publish(run.folder, run.manifest, run.results)
+    print(files.read_text(run.folder / names[0]))
+    return DONE
+
+
+def compare_runs(options: argparse.Namespace) -> int:
+    """Say whether the second run is better than the first."""
+    one, other = (_read(folder) for folder in (options.one, options.other))
+    print(worded(compare(one, other, seed=options.seed), one, other))
+    return DONE
+
+
+def _read(folder: Path) -> Run:
+    return Run(manifest.read(folder), read_results(folder / RESULTS), folder.resolve())
 
 
 def check(options: argparse.Namespace) -> int:
@@ -263,7 +181,7 @@ def check(options: argparse.Namespace) -> int:
     tasks = chosen(load_suite(wanted.suite, Path(wanted.path)), wanted)
     known = Expectations(Path(wanted.expected) if wanted.expected else default_place(wanted.suite))
     if not options.again:
-        tasks = [task for task in tasks if known.of(task) is None]
+        tasks = [task for task in tasks if known.found(task) is None]
     tasks = tasks[: wanted.limit] if wanted.limit else tasks
     folder = new_folder(options.out or env.state_dir() / "benchmarks").resolve()
     unclear = asyncio.run(_validated(tasks, known, folder, options))

@@ -40,12 +40,16 @@ class Expectations:
                 hint = "remove it and validate again"
                 raise UserError(f"`{path}` does not fit: {error}", hint) from error
 
-    def of(self, task: Task) -> Expectation | None:
-        """What is expected of a task; None when this version of it was never validated."""
-        if task.expected:
-            return Expectation(version=task.version, tests=task.expected)
+    def found(self, task: Task) -> Expectation | None:
+        """What a validation of this very version found out; None when there was none."""
         found = self.tasks.get(task.id)
         return found if found and found.version == task.version else None
+
+    def of(self, task: Task) -> Expectation | None:
+        """What is expected of a task: what was found out, else what the data set says itself."""
+        if found := self.found(task):
+            return found
+        return Expectation(version=task.version, tests=task.expected) if task.expected else None
 
     def add(self, task: str, expectation: Expectation) -> None:
         self.tasks[task] = expectation

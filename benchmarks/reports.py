@@ -87,8 +87,8 @@ _SUMMARY = re.compile(r"^(PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS) (?:\[\d+\] )?
 
 
 def _pytest(run: Run) -> Pairs:
-    """The short summary that pytest prints with `-rA`."""
-    for line in run.output.splitlines():
+    """The short summary that pytest prints with `-rA`, in a log."""
+    for line in b"\n".join(_named(run, ".txt")).decode("utf-8", "replace").splitlines():
         if found := _SUMMARY.match(line):
             word = found[1]
             status: Status = "skipped" if word == "SKIPPED" else "failed"

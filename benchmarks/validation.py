@@ -55,10 +55,11 @@ async def _examined(task: Task, place: Place, repeat: int) -> tuple[Expectation,
     blank = Expectation(version=task.version)
     if task.reference is None:
         raise UserError(f"`{task.id}` has no reference", "only such tasks can be validated")
-    oracle = await _verdict(task, task.reference, None, place, "oracle")
+    wanted = task.expected or None
+    oracle = await _verdict(task, task.reference, wanted, place, "oracle")
     names, reason = oracle.names, ""
     for number in range(2, repeat + 1):
-        again = await _verdict(task, task.reference, None, place, f"oracle-{number}")
+        again = await _verdict(task, task.reference, wanted, place, f"oracle-{number}")
         if (again.passed, set(again.names)) != (oracle.passed, set(names)):
             reason = "its reference passes at times"
     if oracle.problem is not None:
