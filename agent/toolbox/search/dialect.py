@@ -1,7 +1,8 @@
 """Patterns as models write them, made into one that Python's `re` runs over a whole text.
 
 The dialect is what `rg`, `git grep -P` and Python have in common, with look-around and
-back-references. Where they differ: POSIX classes, `(?<name>…)`, `\\x{41}`, `\\z`, `\\h`, `\\<` and
+back-references. Of several lines it is where it says so, by `\\n`, `(?s)` or `[\\s\\S]`. Where
+they differ: POSIX classes, `(?<name>…)`, `\\x{41}`, `\\z`, `\\h`, `\\<` and
 `\\>` mean what they do elsewhere; `\\w`, `\\d` and letter case are Unicode's; the end of a line,
 CRLF too, is not part of it. A pattern that is none is searched as the text it is.
 """
@@ -33,7 +34,12 @@ _PROPERTIES = {
     **dict.fromkeys(("N", "Nd", "Number"), r"\d"),
 }
 _TAKES_NEWLINES = re.compile(r"\\[sWDS]|\\n")
-_LINES_ALONE = re.compile(r"\\[AZz]|\(\?[a-zA-Z]*[sx]")
+# What is only written to mean line ends as well.
+_SPANS = re.compile(
+    r"(?<!\\)(?:\\\\)*(?:\\n|\(\?[a-zA-Z]*s[a-zA-Z]*[:)-])"
+    r"|\[(?:\\s\\S|\\S\\s|\\w\\W|\\W\\w|\\d\\D|\\D\\d)\]"
+)
+_LINES_ALONE = re.compile(r"\\[AZz]|\(\?[a-zA-Z]*x")
 
 
 class Wanted(NamedTuple):
@@ -56,7 +62,7 @@ def wanted(pattern: str, *, fixed: bool, ignore_case: bool) -> Wanted:
     flags = re.MULTILINE | (re.IGNORECASE if ignore_case else 0)
     if fixed:
         return _as_text(pattern, flags, "")
-    spans = "\n" in pattern or bool(re.search(r"(?<!\\)(?:\\\\)*\\n", pattern))
+    spans = "\n" in pattern or bool(_SPANS.search(pattern))
     alone = not spans and bool(_LINES_ALONE.search(pattern))
     try:
         with warnings.catch_warnings():
