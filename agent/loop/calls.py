@@ -7,10 +7,11 @@ Results are emitted as they come and belong to their call by id.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -150,4 +151,21 @@ def _parsed(tool: Tool, call: ToolCall) -> tuple[Any, str | None]:
         # Not strict: models write "10" for 10 and "true" for true, and mean it.
         return msgspec.convert(call.arguments, tool.arguments, strict=False), None
     except msgspec.ValidationError as error:
+        for lists in (False, True):
+            with contextlib.suppress(msgspec.ValidationError):
+                plain = _plain(call.arguments, lists)
+                return msgspec.convert(plain, tool.arguments, strict=False), None
         return None, wording.bad_arguments(tool.name, str(error), schema)
+
+
+def _plain(value: Any, lists: bool) -> Any:
+    """Arguments without nulls, which mean the default; with `lists` no list is in a string."""
+    if isinstance(value, dict):
+        given = cast("dict[str, Any]", value).items()
+        return {key: _plain(item, lists) for key, item in given if item is not None}
+    if isinstance(value, list):
+        return [_plain(item, lists) for item in cast("list[Any]", value)]
+    if lists and isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(msgspec.DecodeError):
+            return _plain(msgspec.json.decode(value), lists)
+    return value

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from agent.core.errors import BudgetError, LlmDownError, SandboxUnavailable
@@ -14,9 +15,10 @@ from agent.core.events import (
     StepStarted,
     TextDelta,
 )
-from agent.core.messages import ToolCall, ToolMessage, UserMessage
+from agent.core.messages import ToolCall, ToolMessage, ToolResult, UserMessage
 from agent.loop.history import last_text
 from agent.loop.turn import run_turn
+from agent.tools.base import Tool, ToolContext
 from tests.loop.rig import (
     BROKEN,
     ECHO,
@@ -25,6 +27,7 @@ from tests.loop.rig import (
     Meeting,
     Rig,
     Stalling,
+    Words,
     call,
     reply,
     tool,
@@ -84,6 +87,37 @@ async def test_every_kind_of_bad_call_gets_one_result_and_the_turn_goes_on():
     assert not got["d"][0] and "colour" in got["d"][1] and '"properties"' in got["d"][1]
     assert got["e"] == (True, "xxx")
     assert not got["f"][0] and "text" in got["f"][1]
+
+
+class Many(msgspec.Struct, forbid_unknown_fields=True):
+    texts: list[Words]
+    upper: bool = False
+
+
+async def test_nulls_and_lists_in_a_string_are_taken_for_what_they_mean():
+    async def gather(arguments: Many, context: ToolContext) -> ToolResult:
+        text = "".join(each.text * each.times for each in arguments.texts)
+        return ToolResult(context.call_id, ok=True, text=text.upper() if arguments.upper else text)
+
+    many = Tool("many", "", Many, gather, True, lambda _: "many")
+    rig = Rig(
+        [
+            reply(
+                "",
+                call("many", "a", texts=[{"text": "[1]", "times": None}], upper=None),
+                call("many", "b", texts='[{"text": "x", "times": "2"}]', upper="true"),
+                call("many", "c", texts="[not a list"),
+                call("many", "d", texts=None),
+            ),
+            reply("done"),
+        ],
+        many,
+    )
+    await run_turn(rig.turn)
+    got = results(rig)
+    assert (got["a"], got["b"]) == ((True, "[1]"), (True, "XX"))
+    assert "Expected `array`, got `str` - at `$.texts`" in got["c"][1]
+    assert not got["d"][0]
 
 
 async def test_neighbouring_reads_run_together_and_writes_alone():
