@@ -31,6 +31,15 @@ def _shown(char: str) -> str:
     return "\ufffd"
 
 
+def without_controls(text: str) -> str:
+    """`text` for somewhere else than a screen: what `terminal_safe` makes visible is left out."""
+    return "".join(
+        c
+        for c in text.replace("\r\n", "\n").replace("\r", "\n")
+        if c in "\n\t" or c == _KEPT_FORMAT or unicodedata.category(c) not in _INVISIBLE
+    )
+
+
 def model_safe(text: str) -> str:
     """`text` without characters that a model would read and a person could not see.
 

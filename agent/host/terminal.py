@@ -50,6 +50,12 @@ def has_colours() -> bool:
         return True
 
 
+def tell(sequence: bytes) -> None:
+    """Send our terminal something that it does not show."""
+    while sequence:
+        sequence = sequence[os.write(STDOUT, sequence) :]
+
+
 def size(descriptor: int = STDOUT) -> tuple[int, int]:
     """Rows and columns of a terminal; 24 and 80 where it does not say."""
     try:

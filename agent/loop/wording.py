@@ -37,6 +37,13 @@ def call_cut(name: str) -> str:
     )
 
 
+def looks_only(name: str) -> str:
+    return (
+        f"Not run: the user only asks, so in this turn nothing may be changed, and `{name}` may"
+        " change something. Look with other tools, and answer from what you find."
+    )
+
+
 def reply_cut() -> str:
     return (
         "[Your reply was cut: it had reached the limit of its length. Go on exactly where it ended,"

@@ -43,6 +43,7 @@ from agent.loop.context import Context
 from agent.loop.history import last_text
 from agent.loop.naming import Namer
 from agent.loop.turn import Turn, run_turn
+from agent.loop.wording import looks_only
 from agent.session.additions import Additions
 from agent.session.bounds import bounded
 from agent.session.byhand import run_by_hand
@@ -56,7 +57,7 @@ from agent.session.place import Chart, Workplace
 from agent.session.purse import Allowed, Limit, Purse
 from agent.session.questions import OnAsk, Questions
 from agent.session.running import Running
-from agent.session.search import Hit, passages
+from agent.session.search import Hit, Mask, passages
 from agent.session.state import State
 from agent.session.unasked import answered
 from agent.tools.base import Done, Task, ToolContext, Toolset, run_nowhere
@@ -203,17 +204,18 @@ class Session:
         """Where the work is: `synced`, `ahead N`, `failed (why)`; asks inside when it is up."""
         return await self._equipped[1].standing() if self.state.seeded else "nothing to sync"
 
-    def send(self, text: str) -> AsyncGenerator[Record]:
+    def send(self, text: str, *, looks: bool = False) -> AsyncGenerator[Record]:
         """Run one turn and yield its records, the sync that follows it included.
 
-        Checks that fail after it add turns. Leaving the iteration early interrupts the turn. Raises
-        `UserError` while one is running, and `BudgetError` when there may be no more of them.
+        Checks that fail after it add turns. One that only `looks` changes nothing and has none.
+        Leaving the iteration early interrupts the turn. Raises `UserError` while one is running,
+        and `BudgetError` when there may be no more of them.
         """
         if self._turns_left() <= 0:
             raise BudgetError(
                 f"the session has had its {self.state.turn} turns", "give more with `--max-turns`"
             )
-        return self._run(lambda: self._rounds(text))
+        return self._run(lambda: self._looked(text) if looks else self._rounds(text))
 
     def sync(self, about: str = "Work of an interrupted turn") -> AsyncGenerator[Record]:
         """Bring home what is only inside, and yield the records of it."""
@@ -330,11 +332,14 @@ class Session:
         """What the model is sent next, part by part."""
         return await weight_of(self._fitted())
 
-    def search(self, words: str) -> list[Hit]:
-        """Where all the words are in the transcript: all of it, what was undone included."""
+    def search(self, words: str, mask: Mask) -> list[Hit]:
+        """Where all the words are in the transcript: all of it, what was undone included.
+
+        What is shown of them went through `mask`.
+        """
         records = read(self._journal.path)[0]
         children = conversations(self._journal.path, records)
-        return passages(records, words.split(), children)
+        return passages(records, words.split(), children, mask)
 
     async def paths(self) -> Sequence[str]:
         """The files inside. Raises `SandboxError`, `ToolboxError`."""
@@ -451,6 +456,13 @@ class Session:
         with self.purse.opened("run"):
             await self._checks.rounds(text, self._take_turn, sync, turns, lambda: self.state.last)
 
+    async def _looked(self, text: str) -> None:
+        """A turn in which only calls that change nothing are carried out."""
+        with self.purse.opened("run"):
+            await self._take_turn(text, "person", looks=True)
+            if self._used:
+                await self._sync(text)
+
     def _turns_left(self) -> int:
         most = self._equipped[0].allowed.turns
         return sys.maxsize if most is None else most - self.state.turn
@@ -459,7 +471,7 @@ class Session:
         """Run a check so that it can be interrupted, and as long as there is time."""
         return await self._running.check(self.purse.within(work))
 
-    async def _take_turn(self, text: str, by: By) -> bool:
+    async def _take_turn(self, text: str, by: By, *, looks: bool = False) -> bool:
         self.state.turn += 1
         self.emit(TurnStarted(UserMessage(text, at=round(time.time(), 3)), by))
         self._additions.begin(text if by == "person" else "")
@@ -467,7 +479,7 @@ class Session:
         problem: Problem | None = None
         try:
             with self.purse.opened("turn"):
-                turn, (_, place) = self._as_turn(), self._equipped
+                turn, (_, place) = self._as_turn(looks=looks), self._equipped
                 loop = self.purse.within(lambda: run_turn(turn))
                 outcome, problem = await self._running.answer(loop, place)
         finally:
@@ -475,14 +487,14 @@ class Session:
             self.emit(TurnFinished(outcome, spent, steps, problem, *self.purse.times()))
         return outcome == "done"
 
-    def _as_turn(self) -> Turn:
+    def _as_turn(self, *, looks: bool) -> Turn:
         parts, context = self._equipped[0], self._fitted()
         return Turn(
             llm=context,
             model=parts.model,
             system=context.head.system,
-            schemas=parts.schemas,
-            tools=parts.tools,
+            schemas=parts.schemas,  # the same: a prompt that begins alike is in the cache
+            tools=parts.tools.looking(looks_only) if looks else parts.tools,
             context=self._context,
             history=lambda: self._history(context),
             emit=self.emit,

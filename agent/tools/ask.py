@@ -11,7 +11,7 @@ from agent.core.limits import ASK_OPTIONS_MAX, ASK_SECONDS, CALL_GRACE_SECONDS
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import wording
-from agent.tools.base import Tool, ToolContext
+from agent.tools.base import Tool, ToolContext, always
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,7 +25,16 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
 
 def tool(description: str) -> Tool:
     """The `ask` tool."""
-    return Tool("ask", description, Ask, _run, reads_only=False, title=_title, seconds=_seconds)
+    return Tool(
+        "ask",
+        description,
+        Ask,
+        _run,
+        reads_only=False,
+        title=_title,
+        seconds=_seconds,
+        looks=always,
+    )
 
 
 def _title(arguments: Ask) -> str:

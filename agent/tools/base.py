@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, cast
 
 import msgspec
@@ -151,6 +151,15 @@ def usual_seconds(_: Any) -> float:
     return CALL_SECONDS
 
 
+def _never(_: Any) -> bool:
+    return False
+
+
+def always(_: Any) -> bool:
+    """For tools that change nothing but what the person sees."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One tool. `arguments` is a msgspec Struct; its JSON Schema is what the model sees.
@@ -158,6 +167,7 @@ class Tool:
     `run` answers every outcome the model can act on with a `ToolResult`; it raises only
     `SandboxLost` and cancellation. `reads_only` tools of one reply may run side by side, and those
     that may do so `together` with others although they change things.
+    `looks` says which calls change nothing, of a tool of which others do.
     `title` is one line for people. A call that is not back after `seconds(arguments)` is taken for
     hung and ended.
     """
@@ -170,6 +180,17 @@ class Tool:
     title: Callable[[Any], str]
     seconds: Callable[[Any], float] = usual_seconds
     together: bool = False
+    looks: Callable[[Any], bool] = _never
+
+    def looking(self, refusal: str) -> Tool:
+        """The same, that answers `refusal` to a call which may change something."""
+
+        async def run(arguments: Any, ctx: ToolContext) -> ToolResult:
+            if self.looks(arguments):
+                return await self.run(arguments, ctx)
+            return ToolResult(ctx.call_id, ok=False, text=refusal)
+
+        return self if self.reads_only else replace(self, run=run)
 
 
 class Toolset:
@@ -184,6 +205,10 @@ class Toolset:
     def without(self, *names: str) -> Toolset:
         """The other tools."""
         return Toolset([tool for name, tool in self._tools.items() if name not in names])
+
+    def looking(self, refusal: Callable[[str], str]) -> Toolset:
+        """The same tools, that answer `refusal` of their name to what may change something."""
+        return Toolset([tool.looking(refusal(name)) for name, tool in self._tools.items()])
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -89,7 +89,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 def tool(description: str) -> Tool:
     """The `lsp` tool."""
-    return Tool("lsp", description, Lsp, _run, reads_only=False, title=_title)
+    return Tool("lsp", description, Lsp, _run, reads_only=False, title=_title, looks=_looks)
+
+
+def _looks(arguments: Lsp) -> bool:
+    return arguments.operation != "rename" or not arguments.apply
 
 
 def _title(arguments: Lsp) -> str:

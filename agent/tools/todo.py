@@ -9,7 +9,7 @@ import msgspec
 from agent.core.limits import TODO_ITEMS_MAX
 from agent.core.messages import ToolResult
 from agent.tools import wording
-from agent.tools.base import MARKS, Item, Tool, ToolContext
+from agent.tools.base import MARKS, Item, Tool, ToolContext, always
 
 
 class TodoList(msgspec.Struct, forbid_unknown_fields=True):
@@ -20,7 +20,7 @@ class TodoList(msgspec.Struct, forbid_unknown_fields=True):
 
 def tool(description: str) -> Tool:
     """The `todo` tool."""
-    return Tool("todo", description, TodoList, _run, reads_only=False, title=_title)
+    return Tool("todo", description, TodoList, _run, reads_only=False, title=_title, looks=always)
 
 
 def _title(arguments: TodoList) -> str:

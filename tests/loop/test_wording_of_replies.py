@@ -17,6 +17,7 @@ def test_it_reads_as_it_did() -> None:
         wording.thoughts_cut(),
         wording.reply_empty(),
         wording.unknown_tool("Bash", ["bash", "read"]),
+        wording.looks_only("bash"),
     ]
 
     assert_snapshot(SNAPSHOTS / "replies.txt", "\n\n".join(said) + "\n")

@@ -6,9 +6,17 @@ from agent.cli.commands.command import Command, Talk
 from agent.cli.context import context_lines
 from agent.cli.styled import marked, plain
 from agent.core.text import one_line, terminal_safe
+from agent.host.files import package_texts
+from agent.outcome import masking
 
 _HITS_SHOWN = 20
 _TODO_MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]"}
+
+
+async def ask(question: str, talk: Talk) -> None:
+    """Nothing can be changed in that turn: only calls that look are carried out."""
+    text = package_texts("prompts")["ask.md"].replace("{question}", question)
+    await talk.follow(talk.session.send(text.strip(), looks=True))
 
 
 async def context(talk: Talk) -> None:
@@ -38,7 +46,7 @@ async def todo(talk: Talk) -> None:
 
 async def search(words: str, talk: Talk) -> None:
     """All of WORDS have to be there. What was undone or summed up is found, too."""
-    hits = talk.session.search(words)
+    hits = talk.session.search(words, masking())
     rows = [f"{hit.turn:>4}  {hit.who:<10}  {hit.text}" for hit in hits[-_HITS_SHOWN:]]
     if not rows:
         talk.show(marked("· not found in this session"))
@@ -49,6 +57,7 @@ async def search(words: str, talk: Talk) -> None:
 
 
 COMMANDS = (
+    Command("ask", "a question, in a turn that changes nothing", ask, "QUESTION"),
     Command("context", "what the model is sent, part by part, in tokens", context),
     Command("compact", "put a summary in the place of what was said", compact, "[FOCUS]"),
     Command("map", "files that matter for some words, or for what was touched", map_, "[WORDS]"),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from agent import config
 from agent.app import session_folder
+from agent.cli import clipboard
 from agent.cli.commands.command import Command, Subjects, Talk, find
 from agent.cli.commands.given import settings_now
 from agent.cli.lines import cost_text
 from agent.cli.styled import Line, marked, plain
 from agent.cli.verbs.machine import places
 from agent.core.errors import UserError
-from agent.core.messages import Usage
+from agent.core.messages import AssistantMessage, Message, Usage
 from agent.core.text import one_line, terminal_safe
 from agent.session.session import Session
 
@@ -101,12 +102,34 @@ async def paths(talk: Talk) -> None:
     talk.show([(("dim", f"  {name:<10}"), ("", terminal_safe(place))) for name, place in rows])
 
 
+async def copy(what: str, talk: Talk) -> None:
+    """To the clipboard of your own terminal, also over ssh, by OSC 52. `/copy code` takes the last
+    block of code in it.
+    """
+    if what not in ("", "code"):
+        raise UserError(f"`{one_line(what)}` cannot be copied", "type `/copy` or `/copy code`")
+    reply = last_reply(talk.session.state.history.everything)
+    text = clipboard.last_block(reply) if what else reply
+    if not text.strip():
+        raise UserError("there is no code in the last reply" if reply else "nothing was said yet")
+    note = clipboard.put(text)
+    lines = text.strip().count("\n") + 1
+    talk.show(marked(f"✓ copied: {lines} line{'' if lines == 1 else 's'}{note}"))
+
+
+def last_reply(messages: Sequence[Message]) -> str:
+    """What the model said last, in any turn."""
+    said = (m.text for m in reversed(messages) if isinstance(m, AssistantMessage))
+    return next((text for text in said if text.strip()), "")
+
+
 async def quit_(talk: Talk) -> None:
     talk.leave()
 
 
 COMMANDS = (
     Command("status", "sandbox, branch, model and what was spent", status),
+    Command("copy", "the last reply, or the last code in it", copy, "[code]"),
     Command("settings", "what is set, and to what", settings, "[KEY]"),
     Command("doctor", "what works on this machine, and how to mend what does not", doctor),
     Command("paths", "where files are kept", paths),

@@ -8,11 +8,27 @@ from agent.cli.commands.given import InTalk, given
 from agent.cli.styled import diff_lines, marked
 from agent.cli.verbs import work as verbs
 from agent.core.errors import UserError
+from agent.host.files import package_texts
 
 
 async def diff(talk: Talk) -> None:
     text = await talk.session.diff()
     talk.show(diff_lines(text) if text.strip() else marked("· nothing changed"))
+
+
+async def review(focus: str, talk: Talk) -> None:
+    """In a turn that changes nothing; FOCUS is what it is to look at most.
+
+    The diff is made in the sandbox and goes to the model with the message.
+    """
+    seeded = talk.session.state.seeded
+    if seeded is None or not (await talk.session.diff()).strip():
+        talk.show(marked("· nothing changed, so there is nothing to review"))
+        return
+    await talk.follow(talk.session.run(f"git diff {seeded.tip[:12]}"))
+    wanted = f"Look at this most: {focus}" if focus else ""
+    text = package_texts("prompts")["review.md"].replace("{focus}", wanted)
+    await talk.follow(talk.session.send(text.strip(), looks=True))
 
 
 async def undo(turns: str, talk: Talk) -> None:
@@ -74,6 +90,7 @@ async def sync(talk: Talk) -> None:
 
 COMMANDS = (
     Command("diff", "everything the agent changed in this session", diff),
+    Command("review", "have the model review what was changed", review, "[FOCUS]"),
     Command("undo", "take the last turns back: conversation, files and branch", undo, "[TURNS]"),
     Command("redo", "take the last undo back", redo),
     Command("pull", "merge your newer commits into the work inside", pull, "[BRANCH] [--dirty]"),

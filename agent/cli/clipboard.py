@@ -1,0 +1,48 @@
+"""Text for the clipboard of whoever sits at the terminal, wherever that is: OSC 52.
+
+The one control sequence that a text of the model is part of: in base64, and with nothing in it but
+what can be seen, white space aside.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from agent.core.errors import UserError
+from agent.core.text import without_controls
+from agent.host import env, terminal
+
+_MAX_BYTES = 74_000  # in base64; xterm takes no more, and says nothing
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
+
+
+def put(text: str) -> str:
+    """Put `text` on the clipboard; what there is to know of it. Raises `UserError`."""
+    if not terminal.can_redraw(terminal.STDOUT):
+        raise UserError("this terminal has no clipboard that can be reached", "`/export FILE.md`")
+    text = without_controls(text)
+    coded = base64.b64encode(text.encode("utf-8", "replace"))
+    if len(coded) > _MAX_BYTES:
+        raise UserError(
+            f"{len(text):,} characters are more than terminals take",
+            "`/copy code` for the last block of code, `/export FILE.md` for all",
+        )
+    terminal.tell(b"\x1b]52;c;" + coded + b"\x07")
+    if env.variable("TMUX"):
+        return "; tmux keeps it to itself unless `set -g set-clipboard on`"
+    return "; a terminal that knows no OSC 52 has ignored it"
+
+
+def last_block(text: str) -> str:
+    """The last block of code in Markdown, "" when there is none."""
+    found, inside, fence = "", list[str](), ""
+    for line in text.split("\n"):
+        match = _FENCE.match(line)
+        if fence and match and match[1].startswith(fence) and not match[2].strip():
+            found, inside, fence = "\n".join(inside), [], ""
+        elif fence:
+            inside.append(line)
+        elif match:
+            fence = match[1]
+    return "\n".join(inside) if fence and inside else found
