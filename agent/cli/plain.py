@@ -18,6 +18,10 @@ class Plain:
         self._end = asyncio.Event()
         self._asked = False
 
+    @property
+    def lent(self) -> bool:
+        return False
+
     def update(self, lines: Sequence[Line], area: Sequence[Line]) -> None:
         # What was typed stands there already, echoed by the terminal itself.
         rows = ["".join(text for _, text in line) for line in lines if line[0][0] != "typed"]

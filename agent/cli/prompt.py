@@ -11,17 +11,16 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application.run_in_terminal import in_terminal
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText
-from prompt_toolkit.input.vt100 import Vt100Input
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout import AnyDimension, Dimension
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.renderer import print_formatted_text
@@ -30,6 +29,7 @@ from prompt_toolkit.styles import Style
 from agent.cli.completing import Words
 from agent.cli.folding import chopped
 from agent.cli.history import PromptHistory
+from agent.cli.keyboard import Keyboard, bindings
 from agent.cli.screen import PROMPT, Keys
 from agent.cli.styled import Line
 
@@ -70,17 +70,6 @@ _STYLE = Style.from_dict(
 )
 
 
-class _Keyboard(Vt100Input):
-    """Keys as they are pressed, also while something is printed above the prompt.
-
-    The library sets the terminal back meanwhile, as a program that is run there would need it. Then
-    what is typed is shown twice, and Enter comes as Ctrl-J, which is a new line to us.
-    """
-
-    def cooked_mode(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-
 class Prompt:
     """A terminal with cursor control."""
 
@@ -88,6 +77,7 @@ class Prompt:
         self, keys: Keys, history: Path, *, colours: bool = True, vi: bool = False
     ) -> None:
         self._keys = keys
+        self._keyboard = Keyboard(sys.stdin)
         self._words = Words(keys.commands, keys.paths)
         self._lines: list[Line] = []
         self._area: Sequence[Line] = ()
@@ -99,22 +89,25 @@ class Prompt:
             bottom_toolbar=lambda: _formatted([self._keys.badge()]),
             multiline=True,
             history=PromptHistory(history),
-            input=_Keyboard(sys.stdin),
+            input=self._keyboard,
             completer=self._words,
             complete_while_typing=Condition(lambda: self._words.wanted(self._before)),
-            key_bindings=self._bindings(),
+            key_bindings=bindings(keys, self._keyboard),
             style=_STYLE,
             color_depth=None if colours else ColorDepth.MONOCHROME,
             vi_mode=vi,
+            cursor=ModalCursorShapeConfig() if vi else None,
             erase_when_done=True,
         )
         self._app = self._session.app
         self._app.min_redraw_interval = _REDRAW_SECONDS
+        window = self._app.layout.current_window
+        window.height = partial(self._height, window.height)
         self._session.default_buffer.on_text_changed += self._changed
 
     @property
-    def _typed(self) -> str:
-        return self._session.default_buffer.text
+    def lent(self) -> bool:
+        return self._keyboard.lent
 
     @property
     def _before(self) -> str:
@@ -164,49 +157,18 @@ class Prompt:
         depth = self._app.color_depth
         print_formatted_text(self._app.output, FormattedText(text), _STYLE, color_depth=depth)
 
+    def _height(self, usual: AnyDimension) -> AnyDimension:
+        """The rows for what is typed: never all of the screen, with what else is there."""
+        size, document = self._app.output.get_size(), self._session.default_buffer.document
+        most = max(3, size.rows // 2 - 2)
+        rows = document.line_count + len(document.text) // size.columns
+        return Dimension(max=most) if rows > most else usual
+
     def _message(self) -> FormattedText:
         size = self._app.output.get_size()
         rows = [row for line in self._area for row in chopped(line, size.columns - 1)]
         shown = rows[-max(1, size.rows // 2) :]
         return FormattedText([*_formatted(shown, "\n"), ("bold", PROMPT)])
-
-    def _bindings(self) -> KeyBindings:
-        keys = KeyBindings()
-        here = has_focus(DEFAULT_BUFFER)  # and not in a search through the history
-
-        @keys.add("enter", filter=here)
-        def submit(event: KeyPressEvent) -> None:
-            buffer = event.current_buffer
-            text = buffer.text
-            if not text.strip():
-                return
-            buffer.append_to_history()
-            buffer.reset()
-            self._keys.submit(text)
-
-        @keys.add("escape", "enter", filter=here)
-        @keys.add("c-j", filter=here)
-        def newline(event: KeyPressEvent) -> None:
-            event.current_buffer.newline(copy_margin=False)
-
-        @keys.add("c-c", filter=here)
-        def interrupt(event: KeyPressEvent) -> None:
-            if self._keys.interrupt(bool(event.current_buffer.text)):
-                event.current_buffer.reset()
-
-        def answer(event: KeyPressEvent) -> None:
-            if not self._keys.answer(event.data):
-                event.current_buffer.insert_text(event.data)
-
-        for digit in "0123456789":
-            keys.add(digit, filter=here & Condition(lambda: not self._typed))(answer)
-
-        @keys.add("c-d", filter=here & Condition(lambda: not self._typed))
-        def leave(event: KeyPressEvent) -> None:
-            self._keys.leave()
-
-        del submit, newline, interrupt, leave
-        return keys
 
 
 def _named(style: str) -> str:

@@ -283,7 +283,7 @@ class Repl:
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupt, False)
+        loop.add_signal_handler(signal.SIGINT, self._signalled)
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.leave)
 
@@ -337,6 +337,11 @@ class Repl:
         self._inbox.put_nowait(text)
         busy = bool(self._beside or self._stop or (self._open and self._open.busy))
         self._tell(f"{self._inbox.qsize()} waiting" if busy else "")
+
+    def _signalled(self) -> None:
+        """A signal that the terminal sends to all who use it may be for another program there."""
+        if not self._screen.lent:
+            self._interrupt(False)
 
     def _interrupt(self, typing: bool) -> bool:
         """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""

@@ -10,6 +10,8 @@ from agent.cli.styled import Line
 from agent.core.text import terminal_safe
 
 PROMPT = "› "
+TYPED_LINES = 20
+"""How much of a message stands in the transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Keys:
 class Screen(Protocol):
     """A place to show and to type. `update` may be called before and after `run`."""
 
+    @property
+    def lent(self) -> bool:
+        """Whether a program of the person has the terminal, and so the keys."""
+        ...
+
     def update(self, lines: Sequence[Line], area: Sequence[Line]) -> None:
         """Add `lines` to the transcript and replace the lines that change by `area`."""
         ...
@@ -47,4 +54,9 @@ class Screen(Protocol):
 def typed(text: str) -> list[Line]:
     """What a person sent, as it stands in the transcript."""
     rows = terminal_safe(text).split("\n")
-    return [(("typed", (PROMPT if at == 0 else "  ") + row),) for at, row in enumerate(rows)]
+    more = len(rows) - TYPED_LINES
+    shown = rows[:TYPED_LINES] if more > 1 else rows
+    lines: list[Line] = [
+        (("typed", (PROMPT if at == 0 else "  ") + row),) for at, row in enumerate(shown)
+    ]
+    return [*lines, (("typed", "  "), ("dim", f"… {more:,} more lines"))] if more > 1 else lines
