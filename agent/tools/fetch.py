@@ -84,7 +84,8 @@ def _said(page: Page) -> str:
     cut = wording.PAGE_CUT if page.cut else ""
     head = wording.PAGE.format(url=one_line(page.url, 500), more=more, cut=cut)
     title = f"{one_line(page.title, 300)}\n\n" if page.title and not page.start else ""
-    return f"{head}\n{title}{page.text or wording.PAGE_EMPTY}"
+    nothing = wording.PAGE_PAST.format(total=page.total) if page.total else wording.PAGE_EMPTY
+    return f"{head}\n{title}{page.text or nothing}"
 
 
 def _missed(arguments: Fetch, missed: Missed, ctx: ToolContext) -> ToolResult:

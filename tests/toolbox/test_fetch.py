@@ -48,6 +48,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def unnamed(self) -> None:
+        self.send(200, b"\n<!DOCTYPE html><p>no <b>kind</b>")
+
     def moved(self) -> None:
         self.send(302, b"", Location="/page")
 
@@ -139,6 +142,7 @@ def test_a_page_is_markdown_with_its_title(use: Use, server: Server) -> None:
         ("/meta", "café"),
         ("/odd", "café"),
         ("/zipped", "unzipped"),
+        ("/unnamed", "no **kind**"),
     ],
 )
 def test_text_is_text(path: str, text: str, use: Use, server: Server) -> None:
@@ -201,6 +205,8 @@ def test_nobody_there(use: Use) -> None:
     ("typed", "meant"),
     [
         ("e.example", "https://e.example/"),
+        ("localhost:3000/a", "http://localhost:3000/a"),
+        ("localhost.example", "https://localhost.example/"),
         ("http://e.example:8080/a b?q=é#top", "http://e.example:8080/a%20b?q=%C3%A9"),
         ("https://bücher.example/", "https://xn--bcher-kva.example/"),
         ("http://[::1]:80/", "http://[::1]:80/"),

@@ -40,6 +40,12 @@ CASES = {
         "<table><tr><th>a<th>b</tr><tr><td>1|2<td><p>x<br>y</table>z",
         "| a | b |\n| --- | --- |\n| 1\\|2 | x y |\n\nz",
     ),
+    "a table whose cells are closed, and some empty": (
+        "<table><thead>\n<tr><th></th> <th>a</th> <th>b</th></tr>\n</thead><tbody>"
+        "<tr><td>1</td><td></td><td>x</td></tr><tr><td>2</td><td>y</td></tr>"
+        "<tr><td colspan=3>all</td></tr></tbody></table>",
+        "|  | a | b |\n| --- | --- | --- |\n| 1 |  | x |\n| 2 | y |\n| all |",
+    ),
     "a table for the layout": ("<table><tr><td><h1>Hi</h1><p>there</table>", "Hi there"),
     "pictures": ('<img src=x alt="a cat"> <img src=y>', "![a cat]"),
     "what is not text": ("<style>p{}</style><script>'</p>'</script>a<svg><text>b</svg>c", "ac"),

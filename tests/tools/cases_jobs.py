@@ -178,6 +178,7 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "any tool: a sandbox without Python": lacking(),
         "fetch: a page": fetch(PAGE),
         "fetch: a part": fetch({**PAGE, "start": 7, "end": 14, "total": 99, "cut": True}),
+        "fetch: past the end": fetch({**PAGE, "text": "", "start": 99, "end": 99, "total": 99}),
         "fetch: an empty page": fetch({**PAGE, "title": "", "text": "", "end": 0, "total": 0}),
         "fetch: no address": fetch(no("no_url")),
         "fetch: blocked": fetch(no("blocked", why="blocked by policy: e.example:443")),

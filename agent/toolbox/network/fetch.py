@@ -39,6 +39,8 @@ HEADERS = {
     "Accept": "text/markdown, text/html;q=0.9, text/plain;q=0.8, */*;q=0.5",
     "Accept-Encoding": "gzip",
 }
+_LOCAL = re.compile(r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=[:/]|$)", re.I)
+_HTML = re.compile(rb"\s*<(?:!doctype html|html|head|body)\b", re.I)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
@@ -106,7 +108,7 @@ def address(text: str) -> str:
     """`text` as the address of a page, "" when it is none. A name and a password never travel."""
     text = text.strip()
     if "://" not in text:
-        text = "https://" + text
+        text = ("http://" if _LOCAL.match(text) else "https://") + text
     try:
         parts = urllib.parse.urlsplit(text)
         if parts.scheme.lower() not in SCHEMES or not parts.hostname or "@" in parts.netloc:
@@ -169,6 +171,8 @@ def _body(page: Any, until: float) -> Tuple[bytes, bool]:
 
 def _told(page: Any, body: bytes, cut: bool, asked: Dict[str, Any]) -> Answer:
     kind = page.headers.get_content_type()
+    if "Content-Type" not in page.headers and _HTML.match(body):
+        kind = "text/html"
     if not _is_text(kind, body):
         return {"ok": False, "reason": "binary", "kind": kind, "size": len(body)}
     text, url, title = _decoded(page, body), page.geturl(), ""

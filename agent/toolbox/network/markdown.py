@@ -54,6 +54,7 @@ class Page(HTMLParser):
         self._in_title = False
         self._links: List[Tuple[str, int]] = []
         self._cells: Optional[List[str]] = None
+        self._in_cell = False
         self._rows = 0
         self._main: Dict[str, Tuple[int, int]] = {}
 
@@ -95,6 +96,7 @@ class Page(HTMLParser):
             self._line.append(MARKS[tag])
         elif tag in ("td", "th"):
             self._end_cell()
+            self._in_cell = self._cells is not None
         elif tag in BLOCKS:
             self._begin(tag, given)
 
@@ -221,9 +223,9 @@ class Page(HTMLParser):
             return
         text = "".join(self._line).replace(BREAK, " ").replace("|", "\\|")
         text = _SPACE.sub(" ", text).strip()
-        if (text or self._cells) and len(self._cells) < CELLS_MAX:
+        if (text or self._in_cell) and len(self._cells) < CELLS_MAX:
             self._cells.append(text)
-        self._line, self._links = [], []
+        self._line, self._links, self._in_cell = [], [], False
 
     def _end_row(self) -> None:
         if self._cells is None:
@@ -231,10 +233,10 @@ class Page(HTMLParser):
         if "".join(self._line).strip():
             self._end_cell()
         cells, self._cells = self._cells, None
-        self._line = []
+        self._line, self._in_cell = [], False
         while cells and not cells[-1]:
             cells.pop()
-        if len(cells) == 1:
+        if len(cells) == 1 and not self._rows:
             self._blocks.append(cells[0])
         elif cells:
             if not self._rows:
