@@ -33,7 +33,7 @@ from agent.session.door import NAME, Question, knock
 from agent.session.fork import folded
 from agent.session.journal import Journal, in_use, read
 from agent.session.names import checked
-from agent.session.search import Hit, search
+from agent.session.search import Hit, Mask, search
 from agent.session.state import State
 from agent.session.transcript import Transcript, is_image, transcript_of
 
@@ -46,6 +46,7 @@ __all__ = [
     "Proposal",
     "Session",
     "everywhere",
+    "masking",
     "message_of",
     "session_of",
     "transcript",
@@ -211,30 +212,35 @@ def words_in(session: Session, words: Sequence[str]) -> list[Hit] | None:
     """Where the words are in all that was said and done; None unless each is somewhere."""
     place = Catalog(env.state_dir()).journal(session.entry.id)
     records = read(place)[0]
-    return search(records, words, conversations(place, records))
+    return search(records, words, conversations(place, records), masking())
 
 
 def transcript(session: Session) -> Transcript:
     """The conversation of a session, without what opens doors: keys, tokens, passwords."""
     place = Catalog(env.state_dir()).journal(session.entry.id)
-    secrets = secrets_in(env.variables())
     records = read(place)[0]
     found = transcript_of(records, conversations(place, records))
-    return msgspec.convert(_masked(msgspec.to_builtins(found), secrets), Transcript)
+    return msgspec.convert(masking()(msgspec.to_builtins(found)), Transcript)
 
 
-def _masked(value: Any, secrets: Sequence[str]) -> Any:
-    if isinstance(value, str):
-        if is_image(value):
-            return value
-        for secret in secrets:
-            value = value.replace(secret, "[secret]")
-        return masked(value)
-    if isinstance(value, list | tuple):
-        return [_masked(item, secrets) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {k: _masked(v, secrets) for k, v in cast("dict[str, Any]", value).items()}
-    return value
+def masking() -> Mask:
+    """What takes keys, tokens and passwords out of texts, those of our environment as well."""
+    secrets = secrets_in(env.variables())
+
+    def mask(value: Any) -> Any:
+        if isinstance(value, str):
+            if is_image(value):
+                return value
+            for secret in secrets:
+                value = value.replace(secret, "[secret]")
+            return masked(value)
+        if isinstance(value, list | tuple):
+            return [mask(item) for item in cast("list[Any]", value)]
+        if isinstance(value, dict):
+            return {k: mask(v) for k, v in cast("dict[str, Any]", value).items()}
+        return value
+
+    return mask
 
 
 def session_of(catalog: Catalog, entry: Entry) -> Session:

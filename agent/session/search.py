@@ -5,8 +5,9 @@ What its children said counts as said in the turn in which they worked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -40,24 +41,33 @@ class Hit:
 
 
 _NONE: Conversations = {}
+Mask = Callable[[Any], Any]
+"""Takes what opens doors out of a text, or out of all texts of a structure."""
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def search(
-    records: Sequence[Record], words: Sequence[str], children: Conversations = _NONE
+    records: Sequence[Record],
+    words: Sequence[str],
+    children: Conversations = _NONE,
+    mask: Mask = _as_it_is,
 ) -> list[Hit] | None:
     """Where the words are, those with the most of them first; None unless each is somewhere.
 
-    Case does not count.
+    Case does not count. What is shown of a place went through `mask`.
     """
     wanted = [word.casefold() for word in words if word]
     missing = set(wanted)
     hits: list[tuple[int, Hit]] = []
-    for turn, _, text in _told(records, children):
-        folded = text.casefold()
+    for turn, _, event in _told(records, children):
+        folded = _text(event).casefold()
         there = [word for word in wanted if word in folded]
         if there:
             missing -= set(there)
-            hits.append((len(there), Hit(turn, _around(text, folded, there[0]))))
+            hits.append((len(there), Hit(turn, _around(_text(event, mask), there[0]))))
     if missing:
         return None
     hits.sort(key=lambda one: -one[0])
@@ -65,24 +75,32 @@ def search(
 
 
 def passages(
-    records: Sequence[Record], words: Sequence[str], children: Conversations = _NONE
+    records: Sequence[Record],
+    words: Sequence[str],
+    children: Conversations = _NONE,
+    mask: Mask = _as_it_is,
 ) -> list[Hit]:
-    """Every place that has all the words in it, oldest first. Case does not count."""
+    """Every place that has all the words in it, oldest first. Case does not count.
+
+    What is shown of it went through `mask`.
+    """
     wanted = [word.casefold() for word in words if word]
     hits: list[Hit] = []
-    for turn, who, text in _told(records, children):
-        folded = text.casefold()
+    for turn, who, event in _told(records, children):
+        folded = _text(event).casefold()
         if wanted and all(word in folded for word in wanted):
-            hits.append(Hit(turn, _around(text, folded, wanted[0]), who))
+            hits.append(Hit(turn, _around(_text(event, mask), wanted[0]), who))
     return hits
 
 
-def _told(records: Sequence[Record], children: Conversations) -> Iterator[tuple[int, str, str]]:
+def _told(
+    records: Sequence[Record], children: Conversations
+) -> Iterator[tuple[int, str, AnyEvent]]:
     """In which turn who said what; a child's words come where it began."""
     for at, record in enumerate(records):
-        yield record.turn, _WHO.get(type(record.event), ""), _text(record.event)
+        yield record.turn, _WHO.get(type(record.event), ""), record.event
         for one in children.get(at, ()):
-            yield record.turn, "child", _text(one.event)
+            yield record.turn, "child", one.event
 
 
 _WHO: dict[type[Event], str] = {
@@ -95,15 +113,21 @@ _WHO: dict[type[Event], str] = {
 }
 
 
-def _text(event: AnyEvent) -> str:
+def _text(event: AnyEvent, mask: Mask = _as_it_is) -> str:
+    if isinstance(event, CallStarted) and event.call.arguments is not None:
+        # Before they are written as JSON, where no form of a key looks like itself.
+        return msgspec.json.encode(mask(event.call.arguments)).decode()
+    return mask(_words(event))
+
+
+def _words(event: AnyEvent) -> str:
     match event:
         case TurnStarted(message=message):
             return message.text
         case MessageFinished(message=message):
             return f"{message.text}\n{message.reasoning}" if message.reasoning else message.text
         case CallStarted(call=call):
-            arguments = call.arguments
-            return call.raw if arguments is None else msgspec.json.encode(arguments).decode()
+            return call.raw
         case CallFinished(result=result):
             return result.text
         case Ran(text=text):
@@ -118,8 +142,9 @@ def _text(event: AnyEvent) -> str:
             return ""
 
 
-def _around(text: str, folded: str, word: str) -> str:
-    # Folding may change how long a text is; then the place is near and not exact.
-    at = folded.find(word)
+def _around(text: str, word: str) -> str:
+    # Folding may change how long a text is; then the place is near and not exact. A word that is
+    # not there any more was in what is masked.
+    at = text.casefold().find(word)
     start = max(0, min(at, len(text)) - _BEFORE)
     return ("…" if start else "") + one_line(text[start : start + 2 * _CHARS], _CHARS)

@@ -43,7 +43,7 @@ def test_a_name_stands_where_a_number_can(user: User) -> None:
 def test_sessions_are_found_by_what_was_said_in_any_repository(user: User) -> None:
     user.start()
     made(user, "echo one-\u001b[31m-needle")
-    made(user, "echo two")
+    made(user, "export DB_PASSWORD=hunter2hunter2; echo thimble")
     other = user.home / "other"
     shutil.copytree(user.repo, other, ignore=shutil.ignore_patterns("glovebox"))
     done = shell(user, "--new", "--", "sh", "-c", "echo needle >n", at=other)
@@ -56,6 +56,8 @@ def test_sessions_are_found_by_what_was_said_in_any_repository(user: User) -> No
     assert len(listed(user, "--all")) == 3
     shown = user.glovebox("sessions", "--search", "needle")
     assert "one-" in shown.out and "\x1b" not in shown.out
+    masked = user.glovebox("sessions", "--search", "thimble").out
+    assert "[secret]" in masked and "hunter2" not in masked
     none = user.glovebox("sessions", "--search", "nowhere")
     assert (none.code, none.out) == (0, "no session has all of these words\n")
 

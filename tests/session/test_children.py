@@ -59,7 +59,9 @@ async def test_a_conversation_finds_them_too(tmp_path: Path) -> None:
     await parent(tmp_path)
     again, _ = opened(tmp_path, Scripted([]))
 
-    assert {hit.who for hit in again.search("hidden")} == {"child"}
+    hits = again.search("hidden", lambda _: "masked")
+    assert {hit.who for hit in hits} == {"child"}
+    assert "masked" in {hit.text for hit in hits}
     await again.close()
 
 

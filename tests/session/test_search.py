@@ -16,10 +16,11 @@ from agent.core.events import (
     TurnStarted,
 )
 from agent.core.messages import AssistantMessage, ToolCall, ToolResult, UserMessage
+from agent.outcome import masking
 from agent.session.catalog import Catalog
 from agent.session.journal import Journal
 from agent.session.names import checked
-from agent.session.search import Hit, search
+from agent.session.search import Hit, passages, search
 
 
 def session(catalog: Catalog, number: int) -> Journal:
@@ -81,3 +82,25 @@ def test_words_are_found_wherever_they_are(tmp_path: Path) -> None:
     found = search(records, ["STRASSE"])
     assert found is not None and found[0].text.startswith("…x") and "straße" in found[0].text
     assert search(records, ["thought"]) == [Hit(1, "I look deep thought")]
+
+
+def test_what_opens_doors_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOVEBOX_TEST_TOKEN", "open-sesame-42")
+    journal = session(Catalog(tmp_path), 1)
+    call = ToolCall("c", "bash", {"command": 'export A_KEY="hunter2hunter2"; echo needle'})
+    records = [
+        journal.append(1, CallStarted(call, "bash")),
+        journal.append(1, CallFinished(ToolResult("c", True, "needle is open-sesame-42"), 0.1)),
+    ]
+    journal.close()
+    shown = ['…port A_KEY=\\"[secret]\\"; echo needle"}', "needle is [secret]"]
+    assert texts(search(records, ["needle"], {}, masking())) == shown
+    assert texts(passages(records, ["needle"], {}, masking())) == shown
+    # Whoever looks for where a key has gone finds it.
+    assert texts(search(records, ["hunter2"], {}, masking())) == [
+        '{"command":"export A_KEY=\\"[secret]\\"; echo needle"}'
+    ]
+
+
+def texts(hits: list[Hit] | None) -> list[str]:
+    return [hit.text for hit in hits or ()]
