@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from agent.cli.styled import Line
 
 _TAB = 8
 _WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60"
-# Scripts without spaces may be broken before each of their characters.
-_WORD = re.compile(rf"(\s*)([{_WIDE}]|[^\s{_WIDE}]+)")
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """A word and the space before it; scripts without spaces may be broken at each character."""
+    return re.compile(rf"(\s*)([{_WIDE}]|[^\s{_WIDE}]+)")
 
 
 @lru_cache(maxsize=4096)
@@ -45,7 +49,7 @@ def folded(line: Line, width: int, hang: int = 0) -> list[Line]:
     if cells(text) <= width:
         return [line]
     hang = min(hang, width // 2)
-    for found in _WORD.finditer(text, 0, len(text.rstrip())):
+    for found in _word().finditer(text, 0, len(text.rstrip())):
         gap, long = cells(found[1]), cells(found[2])
         if column and column + gap + long > width and text[begin : found.start(1)].strip():
             spans.append((begin, found.start(1)))

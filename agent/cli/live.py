@@ -6,14 +6,14 @@ Knows no screen. Text becomes terminal-safe here, however the pieces of it were 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.cli.countdown import waiting
 from agent.cli.lines import cost_text, for_people, gist, line_of
-from agent.cli.markdown import Markdown
 from agent.cli.printed import Printed
 from agent.cli.styled import Line, diff_lines, marked, plain
 from agent.core.events import (
@@ -38,6 +38,9 @@ from agent.core.events import (
 from agent.core.messages import ToolResult, Usage
 from agent.core.text import one_line, terminal_safe
 from agent.session.byhand import BY_HAND
+
+if TYPE_CHECKING:
+    from agent.cli.markdown import Markdown
 
 OUTPUT_LINES, DIFF_LINES = 6, 16
 _OUTPUT_CHARS = 4_000
@@ -105,9 +108,10 @@ def _output(row: str) -> Line:
 class Live:
     """Feed it events: `apply` answers with new lines of the transcript, `area` is what changes."""
 
-    def __init__(self, markdown: Markdown | None = None) -> None:
-        """Replies are shown by `markdown`, and as they are without."""
-        self._markdown = markdown
+    def __init__(self, make_markdown: Callable[[], Markdown] | None = None) -> None:
+        """Replies are shown by what `make_markdown` makes for the first; without, as they are."""
+        self._make_markdown = make_markdown
+        self._markdown: Markdown | None = None
         self._stream = Stream()
         self._style = ""
         self._said = False
@@ -158,6 +162,8 @@ class Live:
     def _streamed(self, text: str, style: str) -> list[Line]:
         before = self._flushed() if style != self._style else []
         self._style = style
+        if not style and self._markdown is None and self._make_markdown is not None:
+            self._markdown = self._make_markdown()
         return [*before, *self._styled(self._stream.feed(text))]
 
     def _flushed(self) -> list[Line]:

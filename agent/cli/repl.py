@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent import __version__
 from agent.app import Options, open_session
@@ -28,15 +29,17 @@ from agent.cli.exits import Exit
 from agent.cli.holding import Holding
 from agent.cli.lines import problem_text
 from agent.cli.live import Live
-from agent.cli.markdown import Markdown
 from agent.cli.screen import Keys, Screen, typed
 from agent.cli.styled import Line, marked
-from agent.config import Settings, require_model
+from agent.config import require_model
 from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Record, TurnFinished, TurnStarted, problem_of
 from agent.core.text import terminal_safe
 from agent.host import env, terminal
 from agent.session.session import Session, Status
+
+if TYPE_CHECKING:
+    from agent.cli.markdown import Markdown
 
 HISTORY = "history"
 _AGAIN = "Ctrl-C again, or Ctrl-D, leaves"
@@ -50,7 +53,8 @@ class Repl:
         self._options = options
         self._join = join
         self._beside: Beside | None = None
-        self._live = Live(_markdown(options.settings))
+        # Lines get a reply as the model wrote it.
+        self._live = Live(_markdown if options.settings.markdown and _drawn() else None)
         self._countdown = Countdown(self._wait)
         self._crossings = Crossings(self._cross)
         self._asking = Asking(self._tell_model)
@@ -383,10 +387,8 @@ def _drawn() -> bool:
     return env.interactive() and terminal.can_redraw(terminal.STDOUT)
 
 
-def _markdown(settings: Settings) -> Markdown | None:
-    """What shows replies; lines are as the model wrote them."""
-    if not settings.markdown or not _drawn():
-        return None
+def _markdown() -> Markdown:
+    
     return Markdown(lambda: terminal.size()[1] - 1, colours=terminal.has_colours())
 
 

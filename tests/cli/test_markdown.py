@@ -40,7 +40,7 @@ def looks(text: str) -> list[tuple[str, str]]:
 
 
 def streamed(pieces: list[str], width: int = WIDE) -> list[Line]:
-    live = Live(Markdown(lambda: width))
+    live = Live(lambda: Markdown(lambda: width))
     lines: list[Line] = []
     for piece in pieces:
         lines += live.apply(TextDelta(piece))
@@ -69,7 +69,7 @@ def test_it_does_not_matter_where_a_reply_is_cut(reply: str, cuts: list[int]) ->
 
 @given(REPLIES)
 def test_nothing_reaches_the_screen_that_could_steer_it(reply: str) -> None:
-    live = Live(Markdown(lambda: 40))
+    live = Live(lambda: Markdown(lambda: 40))
     lines = live.apply(TextDelta(reply))
     lines += [*live.area(), *live.apply(MessageFinished(AssistantMessage(reply)))]
 
@@ -218,7 +218,7 @@ def test_a_table_fits_where_there_is_room_for_it(width: int, row: list[str]) -> 
 
 
 def test_a_table_without_end_comes_in_parts() -> None:
-    live = Live(Markdown(lambda: 80))
+    live = Live(lambda: Markdown(lambda: 80))
     lines = live.apply(TextDelta("| a | b |\n|---|---|\n" + "| c | d |\n" * (TABLE_ROWS + 5)))
 
     assert len(lines) == TABLE_ROWS + 2
@@ -226,7 +226,7 @@ def test_a_table_without_end_comes_in_parts() -> None:
 
 
 def test_what_is_unfinished_can_be_seen() -> None:
-    live = Live(Markdown(lambda: 80))
+    live = Live(lambda: Markdown(lambda: 80))
 
     def area(text: str) -> list[Line]:
         live.apply(TextDelta(text))
@@ -246,7 +246,7 @@ def test_what_is_unfinished_can_be_seen() -> None:
 
 
 def test_bold_that_never_ends_is_shown_soon() -> None:
-    live = Live(Markdown(lambda: 80))
+    live = Live(lambda: Markdown(lambda: 80))
 
     assert live.apply(TextDelta("**a\n" * (HELD_LINES - 1))) == []
     assert [words(line) for line in live.apply(TextDelta("b\n"))] == ["**a"] * (HELD_LINES - 1) + [
@@ -255,7 +255,7 @@ def test_bold_that_never_ends_is_shown_soon() -> None:
 
 
 def test_what_happens_beside_a_reply_does_not_end_its_code() -> None:
-    live = Live(Markdown(lambda: 80))
+    live = Live(lambda: Markdown(lambda: 80))
     live.apply(TextDelta("```\n# a\n# b"))
 
     beside = live.apply(SandboxState("ready", "local"))
@@ -271,7 +271,7 @@ def test_what_happens_beside_a_reply_does_not_end_its_code() -> None:
 
 def test_a_window_may_be_resized_in_the_middle() -> None:
     width = 80
-    live = Live(Markdown(lambda: width))
+    live = Live(lambda: Markdown(lambda: width))
     text = "one two three four"
     assert live.apply(TextDelta(f"{text}\n")) == [(("", text),)]
     width = 10
@@ -318,7 +318,7 @@ def test_twice_as_much_is_twice_the_work(name: str) -> None:
 
 
 def test_what_is_drawn_again_and_again_is_small() -> None:
-    live = Live(Markdown(lambda: 80))
+    live = Live(lambda: Markdown(lambda: 80))
     for _ in range(100):
         live.apply(TextDelta("word " * 1_000))
         assert sum(len(words(line)) for line in live.area()) <= PREVIEW_CHARS
