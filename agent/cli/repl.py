@@ -388,7 +388,8 @@ def _drawn() -> bool:
 
 
 def _markdown() -> Markdown:
-    
+    from agent.cli.markdown import Markdown
+
     return Markdown(lambda: terminal.size()[1] - 1, colours=terminal.has_colours())
 
 
