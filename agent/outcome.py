@@ -188,6 +188,11 @@ class Outcomes:
         async with proposing(self.repository, session.work, how) as proposal:
             yield proposal
 
+    async def branches(self) -> list[str]:
+        """The user's own branches, the one committed to last first."""
+        words = ("for-each-ref", "--sort=-committerdate", "--format=%(refname:short)", "refs/heads")
+        return (await self.repository.git.run(*words)).text.splitlines()
+
     async def accept(self, proposal: Proposal, message: str, *, hooks: bool) -> str:
         """Do it, with the user's own git; the commit their branch is at then."""
         return await accept(self.repository, proposal, message, hooks=hooks)

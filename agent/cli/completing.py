@@ -1,4 +1,4 @@
-"""What is completed while typing: slash commands at the start, paths after an `@`."""
+"""What is completed while typing: slash commands, what stands after one, paths after an `@`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,28 @@ from prompt_toolkit.document import Document
 from agent.core.text import one_line
 
 SHOWN = 30
+Offer = tuple[str, str]
+_ARGUED = re.compile(r"/([A-Za-z-]+)\s(.*\s)?(\S*)", re.DOTALL)
 _MENTION = re.compile(r'(?:^|(?<=[\s(,]))@("?)([^\s"]*|(?<=")[^"\n]*)\Z')
 
 
 class Words(Completer):
-    """Completes names of commands, and paths when `paths` has them."""
+    """Completes names of commands, and paths when `paths` has them.
+
+    `offers` knows what may stand after a command, with a word about each; it is asked once for each
+    time a command is typed.
+    """
 
     def __init__(
-        self, commands: Sequence[tuple[str, str]], paths: Callable[[], Awaitable[Sequence[str]]]
+        self,
+        commands: Sequence[tuple[str, str]],
+        paths: Callable[[], Awaitable[Sequence[str]]],
+        offers: Callable[[str], Awaitable[Sequence[Offer]]],
     ) -> None:
         self._commands = commands
         self._paths = paths
+        self._offers = offers
+        self._offered: tuple[str, Sequence[Offer]] = ("", ())
 
     def wanted(self, text: str) -> bool:
         """Whether completions are to come up by themselves, with `text` before the cursor."""
@@ -40,10 +51,29 @@ class Words(Completer):
     ) -> AsyncGenerator[Completion]:
         for completion in self.get_completions(document, complete_event):
             yield completion
+        for completion in await self._argued(document.text_before_cursor):
+            yield completion
         mention = _MENTION.search(document.text_before_cursor)
         if mention is not None:
             for completion in _mentioned(await self._paths(), mention[2], len(mention[0])):
                 yield completion
+
+    async def _argued(self, text: str) -> list[Completion]:
+        """What a command that was typed may go on with."""
+        match = _ARGUED.fullmatch(text)
+        if match is None:
+            return []
+        name, before, word = match[1].lower(), match[2] or "", match[3]
+        if not (before.strip() or word) or self._offered[0] != name:
+            self._offered = name, ()
+            self._offered = name, await self._offers(name)
+        about = dict(self._offered[1])
+        given = before.split()
+        return [
+            Completion(value, start_position=-len(word), display_meta=about[value])
+            for value in found(list(about), word)
+            if value not in given and value != word and one_line(value, len(value) + 1) == value
+        ]
 
     def _named(self, text: str) -> Iterator[Completion]:
         for name, about in self._commands:

@@ -78,7 +78,7 @@ class Prompt:
     ) -> None:
         self._keys = keys
         self._keyboard = Keyboard(sys.stdin)
-        self._words = Words(keys.commands, keys.paths)
+        self._words = Words(keys.commands, keys.paths, keys.offers)
         self._lines: list[Line] = []
         self._area: Sequence[Line] = ()
         self._next: Sequence[Line] = ()

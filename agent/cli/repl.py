@@ -238,6 +238,15 @@ class Repl:
             await asyncio.wait({self._looking})
         return self._paths
 
+    async def _offers(self, name: str) -> Sequence[tuple[str, str]]:
+        """What may stand after a command, once there is a session."""
+        command = next((c for c in COMMANDS if name in c.names), None)
+        if command is None or command.offers is None or self._open is None:
+            return ()
+        with contextlib.suppress(GloveboxError):  # whoever runs it is told
+            return await command.offers(self)
+        return ()
+
     def _look(self, session: Session) -> None:
         """Learn what files there are now."""
 
@@ -299,7 +308,8 @@ class Repl:
             changed=self._changed,
             answer=self._answer,
             badge=lambda: badge(self._status(), self._hint),
-            commands=[(c.name, c.about) for c in COMMANDS],
+            commands=[(name, c.about) for c in COMMANDS for name in c.names],
+            offers=self._offers,
             paths=self._files,
         )
         if not _drawn():

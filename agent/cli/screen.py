@@ -14,6 +14,10 @@ TYPED_LINES = 20
 """How much of a message stands in the transcript."""
 
 
+async def _nothing(_: str) -> Sequence[tuple[str, str]]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """What a screen calls when something is typed, and asks when it draws. Nothing may block."""
@@ -30,6 +34,8 @@ class Keys:
     commands: Sequence[tuple[str, str]]
     paths: Callable[[], Awaitable[Sequence[str]]]
     """The files inside, when they are known."""
+    offers: Callable[[str], Awaitable[Sequence[tuple[str, str]]]] = _nothing
+    """What may stand after the command of this name, with a word about each."""
 
 
 class Screen(Protocol):

@@ -66,6 +66,7 @@ def test_a_command_is_found_however_it_is_typed(text: str) -> None:
     [
         ("/dif", "did you mean `/diff`?"),
         ("/qiut", "did you mean `/quit`?"),
+        ("/tokens", "`/context`"),
         ("/xyzzy", "`/help` lists the commands"),
         ("/", "`/help` lists the commands"),
         ("/quit 3", "type `/quit` alone"),

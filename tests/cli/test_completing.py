@@ -16,7 +16,19 @@ async def known() -> list[str]:
     return PATHS
 
 
-WORDS = Words(COMMANDS, known)
+OFFERS = {
+    "resume": [("1", "mend"), ("12", "paint"), ("parser", "a name"), ("x\x1by", "hidden")],
+    "model": [("openai/gpt-5", ""), ("azure/gpt-5", "")],
+}
+asked: list[str] = []
+
+
+async def offers(name: str) -> list[tuple[str, str]]:
+    asked.append(name)
+    return OFFERS.get(name, [])
+
+
+WORDS = Words(COMMANDS, known, offers)
 
 
 async def offered(text: str) -> list[str]:
@@ -37,6 +49,14 @@ async def offered(text: str) -> list[str]:
         ("a @nothing", []),
         ("@y.py", []),  # it cannot be seen as it is
         ("@q", []),
+        ("/resume ", ["/resume 1", "/resume 12", "/resume parser"]),
+        ("/Resume 1", ["/Resume 12"]),
+        ("/resume pars", ["/resume parser"]),
+        ("/resume 1 ", ["/resume 1 12", "/resume 1 parser"]),
+        ("/model openai/g", ["/model openai/gpt-5"]),
+        ("/diff ", []),
+        ("/unknown x", []),
+        ("resume ", []),
     ],
 )
 async def test_commands_and_mentions_are_completed(text: str, completed: list[str]) -> None:
@@ -58,3 +78,14 @@ def test_the_best_come_first_and_there_is_an_end_to_them() -> None:
         "z/test_app.py",
     ]
     assert len(found(paths, "app")) == SHOWN
+
+
+async def test_what_may_follow_a_command_is_asked_for_once_while_it_is_typed() -> None:
+    await offered("/model ")
+    asked.clear()
+    for text in ("/resume ", "/resume p", "/resume pa", "/resume 1 pa"):
+        await offered(text)
+    assert asked == ["resume"]
+    await offered("/resume ")
+    await offered("/model o")
+    assert asked == ["resume", "resume", "model"]

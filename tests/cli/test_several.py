@@ -44,7 +44,9 @@ def test_a_person_makes_compares_merges_and_removes_sessions(tty: Terminal, user
         assert user_messages(server) == ["two"]
         say_to(tty, "/compare 1 2")
         tty.wait_for(lambda text: re.search(r"2\.txt +- +\+2 -0", text) is not None)
-        say_to(tty, "/delete 2")
+        tty.type("/delete ")
+        tty.wait_for(lambda _: re.search(r"^ +1 +one", tty.screen(), re.MULTILINE) is not None)
+        say_to(tty, "2")
         tty.wait_for("you are in session 2")
         say_to(tty, "/merge 1 --onto main")
         tty.wait_for("`/help merge`")

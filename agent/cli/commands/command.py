@@ -59,12 +59,16 @@ class Talk(Protocol):
     def leave(self) -> None: ...
 
 
+Offers = Callable[[Talk], Awaitable[Sequence[tuple[str, str]]]]
+"""What may stand after a command, each value with a word about it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """`run` is given the conversation, before it as text what the command `takes`, if it does.
 
-    What stands in brackets may be left out. `about` is its line in `/help`; what the docstring of
-    `run` says comes with `/help NAME`. It goes by its `aliases`, too.
+    What stands in brackets may be left out, what it `offers` is completed. `about` is its line in
+    `/help`; what the docstring of `run` says comes with `/help NAME`. It goes by `aliases`, too.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Command:
     run: Callable[..., Awaitable[None]]
     takes: str = ""
     aliases: tuple[str, ...] = ()
+    offers: Offers | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,6 +94,23 @@ class Command:
         return f"{first}\n{textwrap.dedent(rest)}".strip()
 
 
+INSTEAD = {
+    "add": "write `@FILE` in a message; the model reads what else it needs",
+    "drop": "`/compact` sums up what was said, `/context` shows what takes room",
+    "tokens": "`/context`",
+    "reset": "`/new` begins another session",
+    "rewind": "`/undo`",
+    "commit": "each turn that changes something is a commit already",
+    "git": "`!git …` in the sandbox",
+    "ls": "`!ls` in the sandbox",
+    "web": "write the address in a message",
+    "name": "`/rename`",
+    "config": "`/settings`",
+    "cost": "`/status` or `/budget`",
+    "sandbox": "`/status`",
+}
+"""What people may look for who know other agents, and where it is here."""
+
 Subjects = tuple[tuple[str, tuple[Command, ...]], ...]
 
 
@@ -98,6 +120,8 @@ def find(subjects: Subjects, name: str) -> Command:
     command = next((c for c in commands if wanted in c.names), None)
     if command is not None:
         return command
+    if wanted in INSTEAD:
+        raise UserError(f"there is no command `/{wanted}`", INSTEAD[wanted])
     close = difflib.get_close_matches(wanted, [n for c in commands for n in c.names], n=1)
     hint = f"did you mean `/{close[0]}`?" if close else "`/help` lists the commands"
     raise UserError(f"there is no command `/{one_line(name, 40)}`", hint)

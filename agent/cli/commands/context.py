@@ -14,7 +14,7 @@ _TODO_MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]"}
 
 
 async def ask(question: str, talk: Talk) -> None:
-    """Nothing can be changed in that turn: only calls that look are carried out."""
+    """Only calls that look are carried out in it. `@FILE` is added as in any message."""
     text = package_texts("prompts")["ask.md"].replace("{question}", question)
     await talk.follow(talk.session.send(text.strip(), looks=True))
 

@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from agent.app import Reached, explain_network, reached, session_folder
+from agent.cli.commands import offers
 from agent.cli.commands.command import Command, Talk
 from agent.cli.commands.given import settings_now
 from agent.cli.ports import port_lines, shown_text
@@ -21,7 +22,7 @@ _HOSTS_SHOWN = 30
 
 
 async def run(command: str, talk: Talk) -> None:
-    """`!COMMAND` does the same. It starts in the work directory and may take half an hour.
+    """It starts in the work directory and may take half an hour; Ctrl-C ends it.
 
     What it says stays here, and the model is told with your next message; what it changed comes
     home like the work of a turn. Nothing is ever run outside of the sandbox.
@@ -78,10 +79,8 @@ async def listening(talk: Talk) -> None:
 
 
 async def net(words: str, talk: Talk) -> None:
-    """The policy, where each host of it is from, and what programs in the sandbox have asked for.
-
-    `/net allow HOST` lets them reach one more for as long as the session lives; docs/network.md
-    says how HOST can be written.
+    """`/net allow HOST` lets the sandbox reach one more for as long as the session lives;
+    docs/network.md says how HOST can be written.
     """
     verb, _, host = words.partition(" ")
     if verb and (verb != "allow" or not host.strip()):
@@ -117,9 +116,21 @@ COMMANDS = (
     Command("run", "run a command in the sandbox; so does `!COMMAND`", run, "COMMAND"),
     Command("test", "run your `test_cmd` in the sandbox", test),
     Command("lint", "run your `lint_cmd` in the sandbox, on what has changed", lint),
-    Command("jobs", "programs in the background of the sandbox", jobs, "[kill NAME]"),
-    Command("kill", "end one of them", kill, "NAME"),
+    Command(
+        "jobs",
+        "programs in the background of the sandbox",
+        jobs,
+        "[kill NAME]",
+        offers=offers.both(offers.words("kill"), offers.jobs),
+    ),
+    Command("kill", "end one of them", kill, "NAME", offers=offers.jobs),
     Command("ports", "ports that programs in the sandbox listen on", listening),
-    Command("net", "what may be reached, and what was asked for", net, "[allow HOST]"),
-    Command("preview", "a link to one of them", preview, "PORT"),
+    Command(
+        "net",
+        "what may be reached, and what was asked for",
+        net,
+        "[allow HOST]",
+        offers=offers.words("allow"),
+    ),
+    Command("preview", "a link to one of them", preview, "PORT", offers=offers.listening),
 )

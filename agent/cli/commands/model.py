@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent import config
 from agent.app import check_model
 from agent.cli.budget import budget_lines
+from agent.cli.commands import offers
 from agent.cli.commands.command import Command, Talk
 from agent.cli.commands.given import settings_now
 from agent.cli.styled import marked
@@ -25,7 +26,7 @@ async def model(name: str, talk: Talk) -> None:
 
 
 async def weak_model(name: str, talk: Talk) -> None:
-    """It words commits and sums up. Without NAME it is shown, `none` does without one."""
+    """Without NAME it is shown; with `none` commits say what was asked."""
     await _other_model("weak_model", name, talk)
 
 
@@ -61,9 +62,33 @@ async def budget(talk: Talk) -> None:
 
 
 COMMANDS = (
-    Command("model", "which model answers, or another one from now on", model, "[NAME]"),
-    Command("effort", "how much it reasons, from now on", effort, "[LEVEL]"),
-    Command("weak-model", "who words commits and sums up", weak_model, "[NAME]"),
-    Command("editor-model", "the model of sub-agents", editor_model, "[NAME]"),
+    Command(
+        "model",
+        "which model answers, or another one from now on",
+        model,
+        "[NAME]",
+        offers=offers.models,
+    ),
+    Command(
+        "effort",
+        "how much it reasons, from now on",
+        effort,
+        "[LEVEL]",
+        offers=offers.words(*EFFORTS),
+    ),
+    Command(
+        "weak-model",
+        "who words commits and sums up",
+        weak_model,
+        "[NAME]",
+        offers=offers.both(offers.words("none"), offers.models),
+    ),
+    Command(
+        "editor-model",
+        "the model of sub-agents",
+        editor_model,
+        "[NAME]",
+        offers=offers.both(offers.words("none"), offers.models),
+    ),
     Command("budget", "what may be spent, and what of it was", budget),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.cli import background
+from agent.cli.commands import offers
 from agent.cli.commands.command import Command, Talk
 from agent.cli.commands.given import InTalk, alike, given, settings_now
 from agent.cli.verbs import parallel
@@ -65,8 +66,20 @@ async def race(words: str, talk: Talk) -> None:
 
 COMMANDS = (
     Command("spawn", "do something in a session in the background", spawn, "TASK"),
-    Command("ps", "how the sessions of this repository stand", ps, "[--all]"),
-    Command("attach", "join a session while it runs", attach, "N"),
-    Command("stop", "end what other sessions do; their work comes home", stop, "N…"),
+    Command(
+        "ps",
+        "how the sessions of this repository stand",
+        ps,
+        "[--all]",
+        offers=offers.words("--all"),
+    ),
+    Command("attach", "join a session while it runs", attach, "N", offers=offers.sessions),
+    Command(
+        "stop",
+        "end what other sessions do; their work comes home",
+        stop,
+        "N…",
+        offers=offers.sessions,
+    ),
     Command("race", "several attempts at one task, the best for merge", race, "N TASK [OPTIONS]"),
 )

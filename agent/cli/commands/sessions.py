@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from agent.app import Options, fork_session, open_session
 from agent.cli import outcome, reap
+from agent.cli.commands import offers
 from agent.cli.commands.command import Command, Talk
 from agent.cli.commands.given import InTalk, given, settings_now
 from agent.cli.sessions import forked, row
@@ -110,11 +111,21 @@ async def export(name: str, talk: Talk) -> None:
 
 COMMANDS = (
     Command("sessions", "the sessions of this repository", sessions, "[WORDS]"),
-    Command("new", "begin another session", new, "[REF]", aliases=("clear",)),
-    Command("resume", "go on in another session", resume, "N"),
+    Command(
+        "new", "begin another session", new, "[REF]", aliases=("clear",), offers=offers.branches
+    ),
+    Command("resume", "go on in another session", resume, "N", offers=offers.sessions),
     Command("fork", "go on in a copy, from here or after a turn", fork, "[TURN]"),
     Command("rename", "a name that can stand where the number can", rename, "NAME"),
-    Command("compare", "sessions side by side: files, lines, cost", compare, "N M…"),
-    Command("delete", "remove another session and its sandbox", delete, "N"),
+    Command(
+        "compare",
+        "sessions side by side: files, lines, cost",
+        compare,
+        "N M…",
+        offers=offers.sessions,
+    ),
+    Command(
+        "delete", "remove another session and its sandbox", delete, "N", offers=offers.sessions
+    ),
     Command("export", "write the conversation as .md, .html or .json", export, "FILE"),
 )

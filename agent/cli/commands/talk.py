@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from agent import config
 from agent.app import session_folder
 from agent.cli import clipboard
+from agent.cli.commands import offers
 from agent.cli.commands.command import Command, Subjects, Talk, find
 from agent.cli.commands.given import settings_now
 from agent.cli.lines import cost_text
@@ -35,7 +36,10 @@ def help_of(subjects: Callable[[], Subjects]) -> Command:
     async def run(name: str, talk: Talk) -> None:
         talk.show(_about(find(subjects(), name.removeprefix("/"))) if name else _all(subjects()))
 
-    return Command("help", "this list, or more about one command", run, "[NAME]")
+    async def names(talk: Talk) -> Sequence[tuple[str, str]]:
+        return [(c.name, c.about) for _, commands in subjects() for c in commands]
+
+    return Command("help", "this list, or more about one command", run, "[NAME]", offers=names)
 
 
 def _all(subjects: Subjects) -> list[Line]:
@@ -129,8 +133,16 @@ async def quit_(talk: Talk) -> None:
 
 COMMANDS = (
     Command("status", "sandbox, branch, model and what was spent", status),
-    Command("copy", "the last reply, or the last code in it", copy, "[code]"),
-    Command("settings", "what is set, and to what", settings, "[KEY]"),
+    Command(
+        "copy",
+        "the last reply, or the last code in it",
+        copy,
+        "[code]",
+        offers=offers.words("code"),
+    ),
+    Command(
+        "settings", "what is set, and to what", settings, "[KEY]", offers=offers.words(*config.KEYS)
+    ),
     Command("doctor", "what works on this machine, and how to mend what does not", doctor),
     Command("paths", "where files are kept", paths),
     Command("quit", "leave; the session is kept", quit_, aliases=("exit",)),

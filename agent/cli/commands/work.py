@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.cli import outcome
+from agent.cli.commands import offers
 from agent.cli.commands.command import Command, Talk
 from agent.cli.commands.given import InTalk, given
 from agent.cli.styled import diff_lines, marked
@@ -88,14 +89,28 @@ async def sync(talk: Talk) -> None:
     await talk.follow(talk.session.sync())
 
 
+MERGES = ("--squash", "--rebase", "--patch", "--no-hooks")
+
 COMMANDS = (
     Command("diff", "everything the agent changed in this session", diff),
     Command("review", "have the model review what was changed", review, "[FOCUS]"),
     Command("undo", "take the last turns back: conversation, files and branch", undo, "[TURNS]"),
     Command("redo", "take the last undo back", redo),
-    Command("pull", "merge your newer commits into the work inside", pull, "[BRANCH] [--dirty]"),
+    Command(
+        "pull",
+        "merge your newer commits into the work inside",
+        pull,
+        "[BRANCH] [--dirty]",
+        offers=offers.both(offers.words("--dirty"), offers.branches),
+    ),
     Command("ignore", "have git inside ignore the new files that a sync held back", ignore),
     Command("take", "take the new files along that a sync held back", take),
-    Command("merge", "merge it into the branch you are at", merge, "[N] [OPTIONS]"),
+    Command(
+        "merge",
+        "merge the work into the branch you are at",
+        merge,
+        "[N] [OPTIONS]",
+        offers=offers.both(offers.words(*MERGES), offers.sessions),
+    ),
     Command("sync", "bring home what has not reached the branch", sync),
 )

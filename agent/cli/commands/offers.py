@@ -1,0 +1,59 @@
+"""What may stand after a command, for whoever types it: each value with a word about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from agent.app import known_models
+from agent.cli.commands.command import Offers, Talk
+from agent.cli.completing import Offer
+from agent.core.text import one_line
+from agent.outcome import Outcomes
+from agent.session import ports
+
+
+def words(*offered: str) -> Offers:
+    """These, whatever there is."""
+
+    async def offer(talk: Talk) -> Sequence[Offer]:
+        return [(word, "") for word in offered]
+
+    return offer
+
+
+def both(*some: Offers) -> Offers:
+    """One after the other."""
+
+    async def offer(talk: Talk) -> Sequence[Offer]:
+        return [one for offers in some for one in await offers(talk)]
+
+    return offer
+
+
+async def sessions(talk: Talk) -> Sequence[Offer]:
+    """The other sessions, by number and by name, the one used last first."""
+    outcomes = await Outcomes.of(talk.directory)
+    found, _ = await asyncio.to_thread(outcomes.sessions)
+    others = [one for one in reversed(found) if one.entry.id != talk.session.id]
+    named = [(one.name, one_line(one.title, 40)) for one in others if one.name]
+    return [*((str(one.number), one_line(one.name or one.title, 40)) for one in others), *named]
+
+
+async def branches(talk: Talk) -> Sequence[Offer]:
+    return [(name, "") for name in await (await Outcomes.of(talk.directory)).branches()]
+
+
+async def models(talk: Talk) -> Sequence[Offer]:
+    """Those that the provider library knows; it is loaded in a thread."""
+    return [(name, "") for name in await known_models()]
+
+
+async def jobs(talk: Talk) -> Sequence[Offer]:
+    found = await ports.jobs(await talk.session.enter())
+    return [(one.name, one.state) for one in found if one.state == "running"]
+
+
+async def listening(talk: Talk) -> Sequence[Offer]:
+    found = await ports.listening(await talk.session.enter())
+    return [(str(one.port), one_line(one.program, 40)) for one in found]
