@@ -112,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: bool = True
     markdown: bool = True
     vi: bool = False
+    notify: str = ""
     servers: dict[str, bool | str | tuple[str, ...]] = msgspec.field(
         default_factory=dict[str, bool | str | tuple[str, ...]]
     )
@@ -134,6 +135,7 @@ _VALUES = {
     "notes": "true or false: whether the model is given AGENTS.md and the like",
     "markdown": "true or false: whether replies in the conversation are shown as Markdown",
     "vi": "true or false: whether the prompt has the keys of vi",
+    "notify": "bell, or a command of yours for when a long turn is over; it is told what there is",
     "servers": "for each language the words of a command that is in the sandbox, such as"
     " `python: [ty, server]`, or off",
     "window": "how many tokens the model takes; 0 for what is known of it",
@@ -313,6 +315,7 @@ def _typed(values: Mapping[str, Any], source: str) -> Settings:
     read = {
         "largest_file": lambda: size_of(settings.largest_file),
         "servers": lambda: servers_of(settings.servers),
+        "notify": lambda: shlex.split(settings.notify),
     }
     for key, it in read.items():
         try:

@@ -29,6 +29,7 @@ from agent.cli.exits import Exit
 from agent.cli.holding import Holding
 from agent.cli.lines import problem_text
 from agent.cli.live import Live
+from agent.cli.notifying import Notifying
 from agent.cli.screen import Keys, Screen, typed
 from agent.cli.styled import Line, marked
 from agent.config import require_model
@@ -60,6 +61,7 @@ class Repl:
         self._asking = Asking(self._tell_model)
         self._holding = Holding(lambda take: self._submit("/take" if take else "/ignore"))
         self._confirming = Confirming(lambda: self.show([]))
+        self._notifying = Notifying(options.settings.notify, self._warn)
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         self._open: Session | None = None
         self._other: Session | Beside | None = None  # where the person goes next
@@ -141,6 +143,7 @@ class Repl:
             self._crossings.apply(record.event)
             self._asking.apply(record.event)
             self._holding.apply(record.event)
+            self._notifying.apply(record.event)
             self.show(self._live.apply(record.event))
 
     def _wait(self, seconds: int) -> None:
@@ -290,6 +293,9 @@ class Repl:
                 self._look(self.session)
         except GloveboxError as error:
             self._complain(error)
+
+    def _warn(self, text: str) -> None:
+        self.show(marked(f"! {terminal_safe(text)}"))
 
     def _complain(self, error: GloveboxError) -> None:
         self.show(marked(f"✗ {problem_text(problem_of(error))}"))
