@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 from contextlib import AbstractContextManager
+from typing import TextIO
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.enums import DEFAULT_BUFFER
@@ -15,16 +17,34 @@ from prompt_toolkit.filters import (
     vi_navigation_mode,
 )
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys as Key
 
 from agent.cli.screen import Keys
+from agent.host import terminal
 
 # Enter with Shift, Alt or Control, as terminals send it that can tell them apart.
 for _modifier in (2, 3, 4, 5, 6):
     ANSI_SEQUENCES[f"\x1b[13;{_modifier}u"] = Key.ControlJ
     ANSI_SEQUENCES[f"\x1b[27;{_modifier};13~"] = Key.ControlJ
+
+_AS_PRESSED = str.maketrans({"\n": "\r", "\0": "\x04"})
+"""What a terminal makes of Enter and of Ctrl-D while it is the shell's."""
+
+
+class _Reader(PosixStdinReader):
+    """The keys that were pressed, also for the `early` bytes: from before there was a prompt."""
+
+    early = 0
+
+    def read(self, count: int = 1024) -> str:
+        if not self.early:
+            return super().read(count)
+        count = min(count, self.early)
+        self.early -= count
+        return super().read(count).translate(_AS_PRESSED)
 
 
 class Keyboard(Vt100Input):
@@ -36,6 +56,16 @@ class Keyboard(Vt100Input):
 
     lent = False
     """Whether another program has the terminal."""
+
+    def __init__(self, stdin: TextIO) -> None:
+        super().__init__(stdin)
+        self.stdin_reader = self._reader = _Reader(self.fileno(), encoding=stdin.encoding)
+
+    @contextlib.contextmanager
+    def raw_mode(self) -> Generator[None]:
+        with super().raw_mode():
+            self._reader.early = terminal.unread(self.fileno())
+            yield
 
     def cooked_mode(self) -> AbstractContextManager[None]:
         return super().cooked_mode() if self.lent else contextlib.nullcontext()

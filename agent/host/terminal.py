@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import select
 import sys
@@ -63,6 +64,14 @@ def size(descriptor: int = STDOUT) -> tuple[int, int]:
     except OSError:
         return 24, 80
     return rows or 24, columns or 80
+
+
+def unread(descriptor: int) -> int:
+    """How many bytes were typed at a terminal and read by nobody yet; 0 where it is gone."""
+    count = bytearray(4)
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return int.from_bytes(count, sys.byteorder)
 
 
 @contextlib.contextmanager

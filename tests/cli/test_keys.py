@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,7 @@ async def no_paths():
     return []
 
 heard = []
-keys = Keys(submit, interrupt, lambda: None, lambda: None, lambda: (("", "badge"),),
+keys = Keys(submit, interrupt, lambda: heard.append("left"), lambda: None, lambda: (("", "badge"),),
             lambda key: False, [], no_paths)
 prompt = p.Prompt(keys, Path("history"), vi="vi" in sys.argv)
 prompt.update([(("", "begun"),)], [])
@@ -158,3 +159,28 @@ def test_a_long_paste_is_shown_in_part_and_sent_whole(tty: Terminal, user: User)
 
     assert "row 199" not in shown[: shown.index("heard")]
     assert heard(tty) == repr([text])
+
+
+def test_what_is_typed_before_there_is_a_prompt_is_sent(tty: Terminal, user: User) -> None:
+    wait = (
+        "import time; from pathlib import Path\nwhile not Path('go').exists(): time.sleep(0.01)\n"
+    )
+    program = [sys.executable, "-c", f"print('early')\n{wait}{TALK}"]
+    tty.start(program, env=user.environment, cwd=user.home, size=SIZE)
+    tty.wait_for("early")
+    for text in ("one", "zwö"):
+        tty.type(text)
+        tty.key("Enter")
+    tty.key("C-d")
+    tty.type("thr")
+    tty.wait_for("thr")
+    Path(user.home, "go").touch()
+    tty.wait_for("heard 'zwö'")
+    tty.wait_for("› thr")
+    tty.type("ee")
+    tty.key("C-j")
+    tty.type("lines")
+    tty.paste("\nmore\n")
+    tty.key("Enter")
+    tty.wait_for("heard 'three")
+    assert heard(tty) == "['one', 'zwö', 'left', 'three\\nlines\\nmore\\n']"
