@@ -144,6 +144,20 @@ DONE = [
     # bytes
     Case("CRLF in the file", {"f": NUMBERS.replace("\n", "\r\n")}, HEAD + HUNK,
          {"f": FIVE.replace("\n", "\r\n")}),
+    Case("CRLF in the file and in the lines of it", {"f": NUMBERS.replace("\n", "\r\n")},
+         HEAD + HUNK.replace("\n", "\r\n").replace("@@\r", "@@").replace(" line 4\r", " line 4")
+         .replace("+five", "+five\r\n+and"),
+         {"f": FIVE.replace("five", "five\nand").replace("\n", "\r\n")}),
+    Case("lines of CRLF in a file of LF", {"f": "a\nb\n"},
+         HEAD + "@@ -1,2 +1,2 @@\n a\n-b\n+c\r\n", {"f": "a\nc\r\n"}),
+    Case("an empty line of CRLF without its sign", {"f": "a\r\n\r\nb\r\n"},
+         HEAD + "@@ -1,3 +1,3 @@\n a\r\n\r\n-b\r\n+c\r\n", {"f": "a\r\n\r\nc\r\n"}),
+    Case("the mark of UTF-8 in the lines", {"f": "\ufeffa\nb\n"},
+         HEAD + "@@ -1,2 +1,2 @@\n-\ufeffa\n+\ufeffA\n b\n", {"f": "\ufeffA\nb\n"}),
+    Case("the mark of UTF-8 in what is kept", {"f": "\ufeffa\nb\n"},
+         HEAD + "@@ -1,2 +1,2 @@\n \ufeffa\n-b\n+B\n", {"f": "\ufeffa\nB\n"}),
+    Case("a new file with the mark and CRLF", {},
+         "--- /dev/null\n+++ b/f\n@@ -0,0 +1,2 @@\n+\ufeffa\r\n+b\r\n", {"f": "\ufeffa\r\nb\r\n"}),
     Case("CRLF in the patch", {"f": NUMBERS}, (HEAD + HUNK).replace("\n", "\r\n"), {"f": FIVE}),
     Case("no newline, before and after", {"f": "a\nb"},
          HEAD + "@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+c\n"

@@ -56,6 +56,8 @@ class Draft:
     def splice(self, splices: Sequence[Splice], newline: Optional[bool] = None) -> None:
         """Replace lines. All others keep their endings; `newline` says how the file shall end."""
         self.text = spliced(self.text or "", splices, newline)
+        if self.content.bom and self.text.startswith("\ufeff"):
+            self.text = self.text[1:]  # the file has it already
 
     def encode(self) -> None:
         """Settle what bytes it is to have. Raises `Refused`."""
@@ -203,13 +205,19 @@ def spliced(source: str, splices: Sequence[Splice], newline: Optional[bool] = No
     for splice in sorted(splices, key=lambda splice: splice[:2])[::-1]:
         before = max(0, splice.start - 1)
         near = [*ends[splice.start : splice.end], *ends[before : splice.start + 1], "\n"]
-        lines[splice.start : splice.end] = splice.lines
+        added = [line[:-1] if _doubled(line, near[0]) else line for line in splice.lines]
+        lines[splice.start : splice.end] = added
         ends[splice.start : splice.end] = near[:1] * len(splice.lines)
     if not lines:
         return ""
     if not (ended if newline is None else newline):
         ends[-1] = ""
     return "".join(line + end for line, end in zip(lines, ends))
+
+
+def _doubled(line: str, end: str) -> bool:
+    """Whether a line has brought a part of its end with it."""
+    return end == "\r\n" and line.endswith("\r")
 
 
 def _real(path: str) -> str:

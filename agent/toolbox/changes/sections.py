@@ -89,11 +89,14 @@ def signed(hunk: Hunk, line: str) -> bool:
     """Take `line` into `hunk` by the sign before it; whether it had one."""
     if line.startswith("\\ No newline"):
         hunk.newline = {"-": True, "+": False}.get(hunk.ops[-1][0]) if hunk.ops else None
-    elif not line:
+    elif line in ("", "\r"):
         hunk.ops.append((" ", ""))
         hunk.loose += 1
     elif line[0] in " -+":
-        hunk.ops.append((line[0], line[1:]))
+        text = line[1:]
+        if line[0] != "+":  # lines of a file are compared without their end and the file's mark
+            text = text[text.startswith("\ufeff") : len(text) - text.endswith("\r")]
+        hunk.ops.append((line[0], text))
         hunk.loose = 0
     else:
         return False
