@@ -66,15 +66,11 @@ def _row(row: Row, widths: Sequence[int], aligned: Sequence[str]) -> list[Line]:
     lines: list[Line] = []
     for at in range(max(map(len, columns))):
         line: list[tuple[str, str]] = []
-        gap = ""
         for column, width, side in zip(columns, widths, aligned, strict=True):
             part = column[at] if at < len(column) else ()
             free = width - cells(words(part))
-            before = {"right": free, "centre": free // 2}.get(side, 0)
-            line += [("", gap + " " * before), *part]
-            gap = " " * (free - before)
-            line.append(("dim", gap + _BETWEEN))
-            gap = ""
+            before = {"right": free, "centre": free // 2}.get(side, 0) if part else 0
+            line += [("", " " * before), *part, ("dim", " " * (free - before) + _BETWEEN)]
         line.pop()
         lines.append(tuple(piece for piece in line if piece[1]) or (("", ""),))
     return lines
