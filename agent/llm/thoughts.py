@@ -20,6 +20,8 @@ from agent.core.messages import AssistantMessage, ToolMessage
 from agent.llm.protocol import Request
 
 _SIGNATURE, _DETAILS = "thought_signature", "reasoning_details"
+_IN_ID = "__thought__"
+"""In older journals an id of Gemini's has the signature of its call in it, after this."""
 _GROW = ("text", "summary")
 """What of a detail comes in pieces."""
 _WANT_TEXT = ("deepseek/", "moonshot/")
@@ -130,7 +132,14 @@ def _wants_text(message: AssistantMessage, model: str) -> bool:
 def fields_of_call(message: AssistantMessage, model: str, call: str) -> dict[str, Any]:
     """What the call with this id carries besides, when it goes to `model`."""
     signature = _signature(of_model(message, model), call)
+    if not signature and message.model == model:
+        signature = call.partition(_IN_ID)[2]
     return {"provider_specific_fields": {_SIGNATURE: signature}} if signature else {}
+
+
+def plain_id(call: str) -> str:
+    """The id of a call as it is sent to anybody: some take no long one."""
+    return call.partition(_IN_ID)[0] or call
 
 
 def _signature(blocks: Sequence[dict[str, str]], call: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.core.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agent.llm.protocol import Request, ToolSchema
-from agent.llm.thoughts import fields_of, fields_of_call
+from agent.llm.thoughts import fields_of, fields_of_call, plain_id
 
 IMAGES_OF = "Images from the results above:"
 NOTHING = "(nothing)"
@@ -117,7 +117,7 @@ def _encode(
             for call in calls:
                 text = results[call.id].text
                 content = valid_text(text) if text.strip() else NOTHING
-                yield {"role": "tool", "tool_call_id": call.id, "content": content}
+                yield {"role": "tool", "tool_call_id": plain_id(call.id), "content": content}
             images = [image for call in calls for image in results[call.id].images]
             if images:
                 # Not every provider takes an image in a result; all take one from a user.
@@ -139,7 +139,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     # A name that the model invented may hold characters that a provider refuses to see again.
     name = _NAME.sub("_", call.name)[:_NAME_MAX_CHARS] or "unknown"
     function = {"name": name, "arguments": _arguments(call)}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": plain_id(call.id), "type": "function", "function": function}
 
 
 def _arguments(call: ToolCall) -> str:

@@ -234,3 +234,18 @@ def test_details_that_nobody_can_read_are_left_out() -> None:
     (_, _, said) = encode_messages(question(UserMessage("hi"), reply))
 
     assert said == {"role": "assistant", "content": "well"}
+
+
+@pytest.mark.parametrize("model", ["gemini/flash", "openai/other"])
+def test_a_signature_in_an_id_of_an_older_journal_goes_where_it_belongs(model: str) -> None:
+    calls = (ToolCall("call_1__thought__c2ln", "bash", {}), ToolCall("call_2", "bash", {}))
+    reply = AssistantMessage("", calls=calls, model="gemini/flash")
+    results = ToolMessage(tuple(ToolResult(call.id, ok=True, text="x") for call in calls))
+    request = replace(question(UserMessage("go"), reply, results), model=model)
+
+    asked, *told = encode_messages(request)[-3:]
+
+    assert [one["id"] for one in asked["tool_calls"]] == ["call_1", "call_2"]
+    assert [one["tool_call_id"] for one in told] == ["call_1", "call_2"]
+    own = {"thought_signature": "c2ln"} if model == "gemini/flash" else None
+    assert [one.get("provider_specific_fields") for one in asked["tool_calls"]] == [own, None]
