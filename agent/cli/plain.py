@@ -43,6 +43,9 @@ class Plain:
         finally:
             loop.remove_reader(source)
 
+    def edit(self) -> bool:
+        return False
+
     def stop(self) -> None:
         self._asked = True  # Nothing more will be asked.
         self._end.set()

@@ -136,6 +136,10 @@ class Prompt:
         if self._printing is not None:
             await self._printing
 
+    def edit(self) -> bool:
+        self._app.create_background_task(self._keyboard.edit())
+        return True
+
     def stop(self) -> None:
         if self._app.is_running and not self._app.is_done:
             self._next = self._area = ()

@@ -209,6 +209,11 @@ class Repl:
         with contextlib.suppress(GloveboxError):  # whoever needs the sandbox is told
             await other.enter()  # a copy of a sandbox is made while that one is there
 
+    def edit(self) -> None:
+        """Have the person's own editor write what is typed next."""
+        if not self._screen.edit():
+            raise UserError("no editor can be opened here", "`-m` and `--message-file` send texts")
+
     async def attach(self, wanted: str) -> None:
         """Go along with session `wanted`, which another process may run; this one is kept."""
         self._other = await Beside.of(self._options.directory, wanted)

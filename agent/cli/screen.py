@@ -54,6 +54,10 @@ class Screen(Protocol):
         """Take what is typed until `stop`, or until nobody can type any more."""
         ...
 
+    def edit(self) -> bool:
+        """Give the terminal to the person's editor for what comes next; False where that fails."""
+        ...
+
     def stop(self) -> None: ...
 
 

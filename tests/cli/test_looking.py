@@ -48,7 +48,10 @@ def test_a_person_asks_reviews_and_copies(tty: Terminal, user: User) -> None:
         *(reply("", call("write", {"path": "hello.txt", "content": ""})), say("a-finding")),
     ]
     with OpenAIServer(script) as server:
-        begin(tty, user, server)
+        begin(tty, user, server, environment={"EDITOR": "sh -c 'echo written in it >$0'"})
+        say_to(tty, "/editor")
+        tty.wait_for("› written in it")
+        tty.key("C-u")
         say_to(tty, "/copy")
         tty.wait_for("nothing was said yet")
         say_to(tty, "/review")

@@ -56,6 +56,10 @@ class Talk(Protocol):
         """Have `stop` called when the person interrupts what is done within."""
         ...
 
+    def edit(self) -> None:
+        """Have the person's own editor write what is typed next. Raises `UserError`."""
+        ...
+
     def leave(self) -> None: ...
 
 

@@ -81,6 +81,11 @@ def _named(session: Session) -> str:
     return f"{session.number}{name} ({session.id}){fork}"
 
 
+async def editor(talk: Talk) -> None:
+    """That is `$VISUAL` or `$EDITOR`; Ctrl-G does the same. Enter sends what it has left."""
+    talk.edit()
+
+
 async def settings(key: str, talk: Talk) -> None:
     """As they hold in this session; with KEY that one alone, as `glovebox config explain KEY`."""
     now = settings_now(talk)
@@ -133,6 +138,7 @@ async def quit_(talk: Talk) -> None:
 
 COMMANDS = (
     Command("status", "sandbox, branch, model and what was spent", status),
+    Command("editor", "write the next message in your editor", editor),
     Command(
         "copy",
         "the last reply, or the last code in it",
