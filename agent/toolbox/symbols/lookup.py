@@ -12,8 +12,8 @@ from agent.toolbox.code.outline import Definition, around, qualified
 from agent.toolbox.files import text, transfer
 from agent.toolbox.search import tree
 from agent.toolbox.symbols import rows, store
-from agent.toolbox.symbols.imports import Modules
 from agent.toolbox.symbols.index import AT_ONCE, AT_ONCE_SECONDS, Index, Missing
+from agent.toolbox.symbols.modules import Modules
 from agent.toolbox.symbols.rows import name_id
 
 SCAN_SECONDS = 3.0

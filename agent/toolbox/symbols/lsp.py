@@ -11,7 +11,6 @@ place say so) or "by_name" (there are others of that name).
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -22,15 +21,15 @@ from agent.toolbox.files.read import changing
 from agent.toolbox.symbols import build, consult, renaming, rows, shown
 from agent.toolbox.symbols.consult import Spot
 from agent.toolbox.symbols.lookup import Found, Lookup
-from agent.toolbox.symbols.question import NAME, PLACE, Question, Refused, Target, word
-from agent.toolbox.symbols.ranking import MAYBE, YES, Place, decided, ranked, use_of, uses_of
+from agent.toolbox.symbols.question import NAME, PLACE, Question, Refused, Target
+from agent.toolbox.symbols.ranking import decided, ranked, use_of
+from agent.toolbox.symbols.uses import Lines, both, is_call, may_be_others, sorted_out
 
 DEFINITIONS_SHOWN = 12
 SYMBOLS_SHOWN = 60
 CALLEES_SHOWN = 80
 HOVER_LINES = 40
 OUTLINE_ROWS = 400
-OTHERS_MAX = 12
 
 
 def lsp(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
@@ -95,16 +94,16 @@ def _references(q: Question) -> Answer:
     target = q.target()
     best, found = _definition_or_none(q, target)
     uses, by, sure = q.lookup.references(target.name), "index", "by_name"
-    unsure: Dict[str, List[int]] = {}
+    unsure: Lines = {}
     if len(found) == 1 and best is not None:
-        tied, bare, unsure = _sorted_out(q, best, uses)
+        tied, bare, unsure = sorted_out(q.lookup, best, uses)
         # There is nothing else in the repository that it could be.
-        uses, sure = _both(_both(tied, bare), unsure), "likely" if unsure else "exact"
+        uses, sure = both(both(tied, bare), unsure), "likely" if unsure else "exact"
     elif best is not None and (said := _server(q, consult.references, target, best)):
         uses, by, sure = _lines(said.value), said.by, "exact"
     elif best is not None and (target.here or target.use or target.owner):
-        uses, bare, unsure = _sorted_out(q, best, uses)
-        unsure, sure = _both(bare, unsure), "likely"
+        uses, bare, unsure = sorted_out(q.lookup, best, uses)
+        unsure, sure = both(bare, unsure), "likely"
     if best is None and not uses:
         raise q.refuse("unknown_name", name=target.name, near=q.near(target.name))
     answer = shown.uses(q.lookup, target.name, uses, best)
@@ -120,19 +119,19 @@ def _callers(q: Question) -> Answer:
     target = _or_around(q)
     best, found = q.one(target)
     uses, by, sure = q.lookup.references(target.name), "index", q.sureness(target, best, found)
-    unsure: Dict[str, List[int]] = {}
+    unsure: Lines = {}
     if len(found) > 1:
         said = _server(q, consult.references, target, best)
         if said is not None:
             uses, by, sure = _lines(said.value), said.by, "exact"
         elif sure != "by_name":
-            uses, _, _ = _sorted_out(q, best, uses)
+            uses, _, _ = sorted_out(q.lookup, best, uses)
             sure = "likely"
     else:
-        tied, bare, unsure = _sorted_out(q, best, uses)
-        uses, sure = _both(_both(tied, bare), unsure), "likely" if unsure else sure
+        tied, bare, unsure = sorted_out(q.lookup, best, uses)
+        uses, sure = both(both(tied, bare), unsure), "likely" if unsure else sure
     calls = {
-        path: [line for line in lines if _calls(q.lookup, path, line, target.name)]
+        path: [line for line in lines if is_call(q.lookup, path, line, target.name)]
         for path, lines in uses.items()
     }
     calls = {path: lines for path, lines in calls.items() if lines}
@@ -150,7 +149,7 @@ def _callees(q: Question) -> Answer:
     called: Dict[str, int] = {}
     for number in range(best.definition.line, best.definition.end + 1):
         for name in rows.words(lookup.line(best.path, number)):
-            if name not in called and _calls(lookup, best.path, number, name):
+            if name not in called and is_call(lookup, best.path, number, name):
                 called[name] = number
     names = [name for name in called if name != best.name and lookup.defined(name)]
     listed: List[Dict[str, Any]] = []
@@ -259,7 +258,7 @@ def _rename(q: Question) -> Answer:
         changes, by, sure, doubtful = said.value, said.by, "exact", {}
     else:
         uses = dict(q.lookup.references(target.name))
-        doubtful = renaming.doubtful(q.lookup, best, uses) if len(found) == 1 else {}
+        doubtful = may_be_others(q.lookup, best, uses) if len(found) == 1 else {}
         for one in found:
             uses[one.path] = sorted({*uses.get(one.path, ()), one.line})
         changes, by = renaming.by_name(q.lookup, target.name, new, uses), "index"
@@ -335,55 +334,10 @@ def _server_rename(q: Question, target: Target, best: Found, new: str) -> Any:
     return consult.rename(q.lookup, spot, shown.language(q.lookup, spot.path), new)
 
 
-def _lines(spots: Sequence[Spot]) -> Dict[str, List[int]]:
-    lines: Dict[str, List[int]] = {}
+def _lines(spots: Sequence[Spot]) -> Lines:
+    lines: Lines = {}
     for spot in spots:
         into = lines.setdefault(spot.path, [])
         if spot.line not in into:
             into.append(spot.line)
     return lines
-
-
-def _sorted_out(
-    q: Question, best: Found, uses: Dict[str, List[int]]
-) -> Tuple[Dict[str, List[int]], Dict[str, List[int]], Dict[str, List[int]]]:
-    """Uses that imports or the place tie to `best`, and those of which nothing is known.
-
-    The last are members of something: they may be of the language or of a library as well.
-    """
-    tied: Dict[str, List[int]] = {}
-    bare: Dict[str, List[int]] = {}
-    members: Dict[str, List[int]] = {}
-    others = [one for one in q.lookup.definitions(best.name) if one != best]
-    for path, lines in uses.items():
-        for line in lines:
-            used = uses_of(q.lookup, path, line, best.name)
-            places = [Place(q.lookup, use) for use in used]
-            said = {place.says(best) for place in places}
-            if YES in said:
-                tied.setdefault(path, []).append(line)
-            elif MAYBE in said and not any(
-                place.says(other) == YES for place in places for other in others[:OTHERS_MAX]
-            ):
-                into = members if any(use.member for use in used) else bare
-                into.setdefault(path, []).append(line)
-    return tied, bare, members
-
-
-def _both(one: Dict[str, List[int]], other: Dict[str, List[int]]) -> Dict[str, List[int]]:
-    return {
-        path: sorted({*one.get(path, ()), *other.get(path, ())})
-        for path in dict.fromkeys((*one, *other))
-    }
-
-
-def _calls(lookup: Lookup, path: str, line: int, name: str) -> bool:
-    """Whether a line calls a name, as far as its text tells."""
-    text = lookup.line(path, line)
-    if re.search(word(name) + r"\s*(?:<[^<>()]*>|::<[^()]*>)?\s*!?\(", text):
-        return True
-    if re.search(r"@" + r"(?:[\w.]*\.)?" + re.escape(name) + r"(?![\w$])", text):
-        return True
-    if path.endswith((".rb", ".rake")):  # a name with one colon before it is a symbol
-        return bool(re.search(r"(?<!(?<!:):)" + word(name), text))
-    return path.endswith((".sh", ".bash")) and bool(re.search(word(name), text))

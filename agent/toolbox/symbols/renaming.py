@@ -10,28 +10,10 @@ from agent.toolbox.changes import swap
 from agent.toolbox.files import text
 from agent.toolbox.files.read import digest, load
 from agent.toolbox.symbols.consult import Change
-from agent.toolbox.symbols.lookup import Found, Lookup
-from agent.toolbox.symbols.ranking import MAYBE, NO, Place, uses_of
+from agent.toolbox.symbols.lookup import Lookup
 
 SHOWN_MAX = 60
 _CHARS = 120
-
-
-def doubtful(lookup: Lookup, best: Found, uses: Dict[str, List[int]]) -> Dict[str, List[int]]:
-    """The uses that may not mean `best`, although nothing else here has its name.
-
-    Those are members of what nobody knows, which may be of the language or of a library, and names
-    that imports say are from elsewhere.
-    """
-    found: Dict[str, List[int]] = {}
-    for path, lines in uses.items():
-        for line in lines:
-            for use in uses_of(lookup, path, line, best.name):
-                said = Place(lookup, use).says(best)
-                if said == NO or (said == MAYBE and use.member):
-                    found.setdefault(path, []).append(line)
-                    break
-    return found
 
 
 def by_name(
