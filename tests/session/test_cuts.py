@@ -17,13 +17,16 @@ from agent.core.events import (
     Checked,
     ChildFinished,
     ChildStarted,
+    Chosen,
     Compacted,
     Entered,
     Forked,
     Granted,
+    HostAllowed,
     ModelChanged,
     Noted,
     Pulled,
+    Ran,
     Record,
     Redone,
     Renamed,
@@ -85,6 +88,7 @@ def test_a_journal_of_an_earlier_version_is_read_whole(sample: Path) -> None:
 def test_the_samples_have_what_changes_a_conversation_or_its_account() -> None:
     kinds = {type(record.event) for sample in SAMPLES for record in journal.read(sample)[0]}
     assert kinds >= {Compacted, Charged, Granted, Checked, ChildStarted, ChildFinished, Told, Noted}
+    assert kinds >= {Ran, Chosen, HostAllowed}
     assert kinds >= {ModelChanged, Renamed, Forked, Pulled, Redone, Undone, Entered, UserAnswered}
 
 
