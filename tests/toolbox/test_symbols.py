@@ -195,6 +195,18 @@ def test_a_line_that_nobody_wrote_is_no_evidence(tmp_path: Path) -> None:
     assert places(answer)[0] == "shapes.py:5"
 
 
+def test_a_name_of_the_file_is_meant_where_another_was_imported_under_a_different_one(
+    tmp_path: Path,
+) -> None:
+    root = repository(
+        tmp_path / "n",
+        far="def shapes(): pass\n",
+        near="from far import shapes as _shapes\n\n\ndef shapes():\n    return _shapes()\n"
+        "\n\nshapes.doc = _shapes.doc\n",
+    )
+    assert places(ask(root, "definition", "near.py:8:shapes"))[0] == "near.py:4"
+
+
 def test_callers_name_the_function_around(root: Path) -> None:
     answer = ask(root, "callers", "shop/bills.py:8")
     rows = [(group["path"], *row[:2]) for group in answer["groups"] for row in group["rows"]]

@@ -54,7 +54,7 @@ class Modules:
         """
         imports = self.imports(path, language)
         bound = imports.names.get(before or name)
-        if bound is None and not before:  # it has another name here
+        if bound is None and not before and not defines(path, name):  # it has another name here
             bound = next((one for one in imports.names.values() if one.name == name), None)
         for origin in read(language, line).names.values() if line else ():
             if origin.name == name:
