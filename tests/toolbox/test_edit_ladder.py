@@ -108,6 +108,8 @@ DONE = [
     Case("spaces for tabs", TABBED, "    if x {\n        a()\n    }",
          "    if x {\n        a()\n        if y {\n            c()\n        }\n    }",
          TABBED.replace("\t\ta()\n", "\t\ta()\n\t\tif y {\n\t\t\tc()\n\t\t}\n"), "indentation"),
+    Case("one space less than in the file", "/**\n * a\n * b\n */\n", "* a\n* b\n",
+         "* a\n* c\n* b\n", "/**\n * a\n * c\n * b\n */\n", "indentation"),
     Case("tabs for spaces", "if x:\n    a()\n    b()\n", "\ta()\n\tb()",
          "\ta()\n\tif y:\n\t\tb()", "if x:\n    a()\n    if y:\n        b()\n", "indentation"),
     Case("two blanks for four", "if x:\n  if y:\n    a()\n", "if x:\n    if y:\n        a()",

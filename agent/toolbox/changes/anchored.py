@@ -40,7 +40,7 @@ def found(page: Page, hunk: Hunk) -> Tuple[List[int], Optional[List[Splice]]]:
     start, end = blocks[0]
     places, pairs = _aligned(old, lines[start:end], start)
     indentation = Indentation.between([a for a, _ in pairs], [b for _, b in pairs])
-    added = None if indentation is None else indentation.carried(hunk.added)
+    added = None if indentation is None else indentation.carried(hunk.added, signed=hunk.signed)
     return [start], None if added is None else hunks.spliced(hunk.ops, added, places)
 
 

@@ -33,6 +33,7 @@ class Hunk:
 
     def __init__(self, ops: Sequence[Op]) -> None:
         self.ops = list(ops)
+        self.signed = False  # it is of a patch, where each line has a sign before it
         self.number = 1  # among the hunks of its file
         self.at = 0  # the line of the patch where it begins
         self.hint = 0  # the line of the file where it should begin, from 1; 0: not said
@@ -134,7 +135,7 @@ def fitted(page: Page, hunk: Hunk, start: int, step: str) -> Optional[List[Splic
         indentation = _indentation(page, hunk.old, start)
         if indentation is None:
             return None
-        carried = indentation.carried(added)
+        carried = indentation.carried(added, signed=hunk.signed)
         if carried is None:
             return None
         added = carried

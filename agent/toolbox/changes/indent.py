@@ -37,11 +37,14 @@ class Indentation:
             return None
         return cls(known) if known else None
 
-    def carried(self, lines: Sequence[str]) -> Optional[List[str]]:
-        """`lines` as the file would indent them; None when one of them has no counterpart."""
+    def carried(self, lines: Sequence[str], *, signed: bool) -> Optional[List[str]]:
+        """`lines` as the file would indent them; None when one of them has no counterpart.
+
+        `signed` lines had a sign before them, which those as written may have lost.
+        """
         unit = self._unit(lines)
         known = dict(self._known)
-        if self._one_space():
+        if signed and self._one_space():
             return list(lines)
         for line in lines:
             written = indent_of(line)

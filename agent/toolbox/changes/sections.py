@@ -32,7 +32,7 @@ class Section:
 
     def add(self, hunk: Hunk) -> None:
         self.hunks.append(hunk)
-        hunk.number = len(self.hunks)
+        hunk.number, hunk.signed = len(self.hunks), True
 
 
 class BadPatch(Exception):
