@@ -149,9 +149,9 @@ async def _list(ctx: ToolContext) -> ToolResult:
 
 def _state(state: str, code: int | None) -> str:
     """How a job stands. What was ended by a signal has a negative exit code."""
-    signalled = state == "ended" and code is not None and code < 0
-    template = wording.JOB_STATES["killed" if signalled else state]
-    return template.format(code=code, signal=-code if signalled else 0)
+    signal = -code if state == "ended" and code is not None and code < 0 else 0
+    template = wording.JOB_STATES["killed" if signal else state]
+    return template.format(code=code, signal=signal)
 
 
 def _row(job: Known) -> str:
