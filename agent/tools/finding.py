@@ -67,4 +67,5 @@ REFUSALS = {
     " simpler pattern.",
 }
 ABSENT_NEAR = "{path} does not exist. Near it: {nearest}."
+PATTERN_AS_PATH = "`path` takes no pattern, and {path} does not exist. Patterns go into `glob`."
 REFUSED = "{path}: refused ({reason})."

@@ -44,7 +44,9 @@ async def look(
 def lost(ctx: ToolContext, path: str, answer: Lost) -> ToolResult:
     """The result of a call that found nothing to look in."""
     template = finding.REFUSALS.get(answer.reason, finding.REFUSED)
-    if answer.reason == "absent" and answer.nearest:
+    if answer.reason == "absent" and set("*?{") & set(path):
+        template = finding.PATTERN_AS_PATH
+    elif answer.reason == "absent" and answer.nearest:
         template = finding.ABSENT_NEAR
     text = template.format(
         path=path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import Annotated
 
@@ -48,7 +49,12 @@ def _title(arguments: Read) -> str:
 
 
 def _paths(arguments: Read) -> list[str]:
-    return [arguments.path] if isinstance(arguments.path, str) else arguments.path
+    path = arguments.path
+    if isinstance(path, str) and path.startswith("["):
+        # A list that a model has put into a string; else a name with a bracket.
+        with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
+            return msgspec.json.decode(path, type=list[str])
+    return [path] if isinstance(path, str) else path
 
 
 async def _run(arguments: Read, ctx: ToolContext) -> ToolResult:

@@ -32,6 +32,13 @@ async def test_read_asks_for_the_lines_wanted() -> None:
     ]
 
 
+async def test_a_list_in_a_string_is_a_list_and_a_bracket_in_a_name_is_none() -> None:
+    for path, asked_for in [('["a", "b"]', ["a", "b"]), ("[id]/a.tsx", ["[id]/a.tsx"])]:
+        toolbox, ctx = asked(READ)
+        await use("read", ctx, path=path)
+        assert [call["path"] for call in toolbox.calls] == asked_for
+
+
 @pytest.mark.parametrize("path", ["src/a.py", "/workspace/src/a.py", "./src/../src/a.py"])
 async def test_changes_carry_what_was_seen_of_the_file(path: str) -> None:
     for name, answer, arguments, known in [

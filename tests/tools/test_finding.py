@@ -123,6 +123,7 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "grep: only ignored": grep({**HITS, "widened": True}),
         "grep: cut short": grep({**HITS, "searched": 300, "complete": False, "slow": ["a.js"]}),
         "grep: more files than can be": grep({**HITS, "complete": False}),
+        "grep: a pattern for a path": grep(no("absent", nearest=["/workspace/a"]), path="a/*/b"),
         "grep: too slow": grep(no("too_slow")),
         "grep: ended without an answer": grep(no("failed")),
         "grep: a reason unknown to us": grep(no("phase_of_the_moon")),
