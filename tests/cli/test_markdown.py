@@ -175,18 +175,19 @@ def test_code_is_what_it_was() -> None:
 
 
 def test_code_has_the_colours_of_its_language_across_lines() -> None:
-    code = '/* one\n for */ let a = 1;\n```\n````py\n"""for\n```\nfor"""\nfor'
+    code = '/* one\n for\n if */ let a = 1;\n```\n````py\n"""for\n```\nfor"""\nfor'
     pieces = looks(f"```js\n{code}\n````")
 
-    assert pieces[1:7] == [
+    assert pieces[1:8] == [
         ("token.comment", "/* one"),
-        ("token.comment", " for */"),
+        ("token.comment", " for"),
+        ("token.comment", " if */"),
         ("token.keyword", "let"),
         ("token.value", "1"),
         ("dim", "───"),
         ("dim", "─── py"),
     ]
-    assert pieces[7:-1] == [
+    assert pieces[8:-1] == [
         ("token.string", '"""for'),
         ("token.string", "```"),
         ("token.string", 'for"""'),
@@ -204,6 +205,7 @@ def test_a_table_has_columns() -> None:
         "a         │            x",
         "long name │    y | z | w",
     ]
+    assert rows("| a |\n|---|\n| b | c |") == ["a", "─────", "b | c"]
     assert rows("a | b\nno table") == ["a | b", "no table"]
     assert rows("| a | b |\n| c | d |") == ["| a | b |", "| c | d |"]
 
