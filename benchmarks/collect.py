@@ -65,10 +65,11 @@ async def left_behind(task: Task, sandbox: Sandbox, base: str) -> tuple[tuple[st
         return (), True
     names = sorted(set(filter(None, done.output.decode("utf-8", "replace").split("\0"))))
     outside = [name for name in names if not task.takes(name)]
-    return tuple(outside[:_OUTSIDE_MAX]), _decides(task, outside)
+    return tuple(outside[:_OUTSIDE_MAX]), decides(task, outside)
 
 
-def _decides(task: Task, names: Sequence[str]) -> bool:
+def decides(task: Task, names: Sequence[str]) -> bool:
+    """Whether one of these files has a say in how tests run or what they ask."""
     return any(
         name in task.pristine.files or posixpath.basename(name) in _CONFIGURATION for name in names
     )

@@ -70,8 +70,8 @@ class Task:
     The agent has `start`, and `shown` besides where tests are visible. Tests run in `pristine`
     with nothing of the agent's in it but files that fit `solution`, or where that is empty the
     patch of its whole tree. `expected` are tests that the data set itself names. `reference` is
-    for the oracle alone; without a `grader` there is no verdict. Scripts that answer as a
-    model lie in `folder`.
+    for the oracle alone; without a `grader` there is no verdict. `network` is what agents may
+    reach, "" for what the settings say. Scripts that answer as a model lie in `folder`.
     """
 
     id: str
@@ -88,6 +88,7 @@ class Task:
     expected: tuple[str, ...] = ()
     reference: Work | None = None
     limits: Limits = field(default_factory=Limits)
+    network: Literal["", "none"] = ""
     model: str = ""
     folder: Path = Path()
 

@@ -86,13 +86,18 @@ async def _solved(task: Task, how: How, place: Place, blank: Result) -> Result:
     repository = place.folder / blank.folder / "work" / task.id.rpartition("/")[2]
     shown = task.shown if how.protocol == "agentic" else dict[str, Content]()
     await lay(with_fields(task.start, files={**task.start.files, **shown}), repository)
-    settings, llm = answering(task, replace(how.settings, model=task.model))
+    settings, llm = answering(task, _settings(task, how))
     options = Options(repository, settings, state=place.state, tree=how.budget)
     session = await open_session(options, llm=llm)
     try:
         return await _conversed(task, session, how, place, blank)
     finally:
         await (session.close() if place.keep else session.discard())
+
+
+def _settings(task: Task, how: How) -> Settings:
+    chosen = replace(how.settings, model=task.model)
+    return replace(chosen, network=task.network, allow_hosts=()) if task.network else chosen
 
 
 async def _conversed(task: Task, session: Session, how: How, place: Place, blank: Result) -> Result:
@@ -113,9 +118,11 @@ async def _conversed(task: Task, session: Session, how: How, place: Place, blank
         outside, tampered = await left_behind(task, sandbox, base)
         known = replace(known, outside=outside, tampered=tampered)
         keep_work(folder, work)
+        if last := bool(seen.limit) or number == how.tries:
+            await session.close()  # what it left running would take the tests' time
         verdict = await _verdict(task, work, how, place, folder, number)
         tries.append(_try(verdict, took, seen.limit))
-        if verdict.passed or verdict.problem or seen.limit or number == how.tries:
+        if verdict.passed or verdict.problem or last:
             return _judged(known, verdict, tries, seen.limit)
         words = _again(task, verdict)
     raise AssertionError("a trial has at least one try")

@@ -92,6 +92,7 @@ def _task(language: str, folder: Path) -> Task:
     return Task(
         id=f"polyglot/{language}/{folder.name}",
         suite="polyglot",
+        network="none",
         language=language,
         version=hash_of(instruction, pristine, track.grader),
         instruction=instruction,

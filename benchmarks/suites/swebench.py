@@ -118,6 +118,7 @@ def _task(instance: _Instance, home: Path) -> Task:
     return Task(
         id=f"swebench/{instance.instance_id}",
         suite="swebench",
+        network="none",
         language=name,
         version=hash_of(instruction, instance.base_commit, script, instance.expected),
         instruction=instruction,

@@ -71,6 +71,8 @@ def test_a_second_sample_is_no_second_try() -> None:
     found = summarise(one.manifest, twice)
 
     assert (found.rate.share, found.rate.judged) == (0.25, 4)
+    # Of two tasks with 1/2 and 0 a resample is both times the one, or both times the other.
+    assert (found.rate.low, found.rate.high) == (0.0, 0.5)
     assert found.pass_at == {"1": 0.25, "2": 0.5}
     assert found.pass_try == {"1": 0.25}
 
@@ -193,6 +195,17 @@ def test_only_tasks_with_a_verdict_and_the_same_version_in_both_are_compared() -
         "they leave out different tasks",
         "1 tasks are not the same in both and were dropped",
     )
+
+
+def test_what_is_not_known_of_every_task_is_not_compared() -> None:
+    dear = replace(result("b"), usage=Usage(3000, 0, 100, None))
+    one, other = run(result("a"), result("b")), run(result("a"), dear)
+
+    assert [each.name for each in compare(one, one).measures] == ["dollars", "tokens", "seconds"]
+    assert {each.name: each.difference for each in compare(one, other).measures} == {
+        "tokens": 1000.0,
+        "seconds": 0.0,
+    }
 
 
 def test_other_protocols_are_not_compared() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import UserError
+from benchmarks.collect import decides
 from benchmarks.suites.polyglot import load
 from benchmarks.tasks import Task, data_of
 from benchmarks.tracks import TRACKS
@@ -71,6 +72,24 @@ def test_nothing_that_could_sway_the_verdict_is_taken(tmp_path: Path, language: 
     assert not task.takes(f"deeper/{made.solution[0]}")
 
 
+def test_new_modules_are_taken_beside_the_solution_and_nowhere_else(tmp_path: Path) -> None:
+    rust, java = only(tmp_path, "rust"), only(tmp_path, "java")
+
+    assert rust.takes("src/more.rs")
+    assert java.takes("src/main/java/More.java")
+    for name in ("src/bin/more.rs", "build.rs", "src/main/java/org/More.java", "More.java"):
+        assert not rust.takes(name)
+        assert not java.takes(name)
+
+
+def test_what_decides_the_verdict_is_known(tmp_path: Path) -> None:
+    task = only(tmp_path, "go")
+
+    assert decides(task, ["notes.txt", "cases_test.go"])
+    assert decides(task, ["deep/CMakeLists.txt"])
+    assert not decides(task, ["notes.txt", "more.go"])
+
+
 def test_no_skip_marker_stays(tmp_path: Path) -> None:
     tests = {
         language: b"".join(map(data_of, only(tmp_path, language).shown.values()))
@@ -78,6 +97,7 @@ def test_no_skip_marker_stays(tmp_path: Path) -> None:
     }
 
     assert b"@Disabled" not in tests["java"]
+    assert TRACKS["java"].unskipped(b"@DisabledOnOs(WINDOWS)") == b"@DisabledOnOs(WINDOWS)"
     assert b"api.Disabled;" in tests["java"]
     assert b"xtest" not in tests["javascript"]
     assert b"xit" not in tests["javascript"]

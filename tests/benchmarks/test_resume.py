@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,16 @@ def until(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"it never said `{words}`")
 
 
+def until_they_work(run: Path, count: int) -> None:
+    """Wait until so many agents of the run have begun with a command."""
+    deadline = time.monotonic() + 100
+    while (
+        sum(b'"CallStarted"' in path.read_bytes() for path in run.rglob("journal*.jsonl")) < count
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def outcomes(user: User) -> list[tuple[str, str, str]]:
     lines = (the_run(user) / "results.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
@@ -81,6 +92,7 @@ def test_a_killed_run_goes_on_with_what_was_not_done_and_as_nothing_else(user: U
     (last.folder / "replies.toml").write_text(bash("sleep 300"))
     with begun(user, str(tasks), *only) as process:
         until(process, "[1/2]")
+        until_they_work(the_run(user), 2)
         process.kill()
     assert outcomes(user) == [(first.id.removeprefix("local/"), "passed", "")]
     run = str(the_run(user))
@@ -125,6 +137,7 @@ def test_asked_twice_a_run_ends_and_leaves_no_sandbox(user: User) -> None:
     tasks = tasks_of(user, a="sleep 300", b="sleep 300")
     with begun(user, str(tasks)) as process:
         until(process, "run: ")
+        until_they_work(the_run(user), 1)
         process.send_signal(signal.SIGINT)
         until(process, "again to end")
         process.send_signal(signal.SIGINT)

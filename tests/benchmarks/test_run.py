@@ -7,6 +7,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from agent.core.events import Problem
+from benchmarks.conversation import Seen
 from benchmarks.manifest import in_order
 from benchmarks.results import Result, Results, read_results
 from benchmarks.run import Job, Stop, jobs_of, new_folder, run_jobs
@@ -108,3 +110,24 @@ def test_a_last_line_that_a_kill_left_half_written_is_no_result(tmp_path: Path) 
 def test_each_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     folders = {new_folder(tmp_path / "runs") for _ in range(3)}
     assert len(folders) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "fault"),
+    [
+        ("Reached", "cost_limit", ""),
+        ("BudgetError", "turn_limit", ""),
+        ("LlmContextError", "context_exhausted", ""),
+        ("LlmAuthError", "", "auth_error"),
+        ("LlmDownError", "", "model_error"),
+        ("SandboxLost", "", "sandbox_error"),
+        ("SyncError", "", "harness_error"),
+    ],
+)
+def test_what_an_agent_ran_into_is_judged_and_what_failed_it_is_not(
+    kind: str, limit: str, fault: str
+) -> None:
+    seen = Seen(problem=Problem(kind, ""))
+    assert (seen.limit, seen.fault) == (limit, fault)
+    late = Seen(problem=Problem(kind, ""), late=True)
+    assert (late.limit, late.fault) == ("agent_timeout", "")

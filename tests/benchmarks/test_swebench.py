@@ -123,7 +123,8 @@ async def test_the_reference_passes_nothing_does_not_and_an_agents_patch_may(
 ) -> None:
     task, script = in_folder(tmp_path), tmp_path / "replies.toml"
     look = f"if grep -rqs {TOKEN} . || git log --all -p | grep -q {TOKEN}; then exit; fi"
-    script.write_text(bash(f"{look}\necho two >> words.txt\nprintf '\\0' > a.bin\ngit add -A"))
+    made = "echo two >> words.txt\necho >> tests/check.sh\nprintf '\\0' > a.bin\ngit add -A"
+    script.write_text(bash(f"{look}\n{made}"))
     with a_place() as place:
         how = How(place.settings, expected={task.id: NAMES})
         oracle, nothing = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,15 +35,14 @@ async def tried(
     return await run_trial(dataclasses.replace(task, model=f"script:{script}"), 1, how, place)
 
 
-def said_to_the_model(place: Place) -> list[str]:
-    """The user's messages in the journal of the trial's own session."""
+def journal_of(place: Place) -> list[dict[str, Any]]:
+    """The events of the trial's own session."""
     (journal,) = [
         path
         for path in (place.folder / "state").rglob("journal*.jsonl")
         if b'"TurnStarted"' in path.read_bytes()
     ]
-    events = [json.loads(line).get("event", {}) for line in journal.read_text().splitlines()]
-    return [event["message"]["text"] for event in events if event.get("type") == "TurnStarted"]
+    return [json.loads(line).get("event", {}) for line in journal.read_text().splitlines()]
 
 
 async def test_a_second_try_is_told_what_the_tests_printed_and_may_pass(tmp_path: Path) -> None:
@@ -50,7 +50,8 @@ async def test_a_second_try_is_told_what_the_tests_printed_and_may_pass(tmp_path
     with a_place() as place:
         await require(task, place)
         found = await tried(task, place, tmp_path, BAD, GOOD, protocol="aider", tries=2)
-        words = said_to_the_model(place)
+        events = journal_of(place)
+        words = [each["message"]["text"] for each in events if each.get("type") == "TurnStarted"]
 
         assert found.problem is None
         assert (found.outcome, found.reason) == ("passed", "")
@@ -58,6 +59,9 @@ async def test_a_second_try_is_told_what_the_tests_printed_and_may_pass(tmp_path
             (False, Tests(passed=1, failed=1)),
             (True, Tests(passed=2)),
         ]
+        assert {each["network"] for each in events if each.get("type") == "SessionStarted"} == {
+            "none"
+        }
         assert words[0] == task.instruction
         assert len(words) == 2
         assert "leap_year_test.py" in words[1]
