@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from agent.app import Options
 from agent.background import Host, require_tasks
 from agent.background import spawn as spawn_sessions
 from agent.cli.exits import Exit
 from agent.cli.lines import cost_text
-from agent.cli.person import Person
+from agent.cli.person import AtShell, Person
 from agent.core.text import one_line, terminal_safe
 from agent.host import terminal
 from agent.overview import Overview, Sight
@@ -50,10 +52,11 @@ async def host(identities: Sequence[str]) -> Exit:
     return Exit.OURS if failed else Exit.DONE
 
 
-async def ps(directory: Path, person: Person, *, as_json: bool, every: bool) -> Exit:
-    """One line a session: how it stands, and what it does now."""
+async def ps(directory: Path, person: Person, *, as_json: bool, every: bool, but: str = "") -> Exit:
+    """One line a session `but` one: how it stands, and what it does now."""
     overview = await Overview.of(directory)
-    sights, problems = overview.look(every=every)
+    found, problems = overview.look(every=every)
+    sights = [sight for sight in found if sight.entry.id != but]
     if as_json:
         for sight in sights:
             print(json.dumps(sight.facts(), ensure_ascii=True))
@@ -110,24 +113,47 @@ async def watch(directory: Path, wanted: Sequence[str]) -> Exit:
     Without numbers all that run, those that are started meanwhile included. At a terminal the
     table is drawn anew; anywhere else each change is a line.
     """
+    person, never = AtShell(), asyncio.Event()
+    screen = _Drawn() if sys.stdout.isatty() else Changes(person)
+    seen = await shown_until(never, directory, wanted, screen)
+    if not seen:
+        person.answer("no session is running")
+    return Exit.OURS if any(sight.standing == "failed" for sight in seen) else Exit.DONE
+
+
+async def shown_until(
+    enough: asyncio.Event, directory: Path, wanted: Sequence[str], screen: Showing, but: str = ""
+) -> list[Sight]:
+    """Show how sessions stand, all that run `but` one or those `wanted`, as long as one runs.
+
+    Those that were shown last.
+    """
     overview = await Overview.of(directory)
-    screen = _Drawn() if sys.stdout.isatty() else _Printed()
     seen: dict[str, Sight] = {}
-    while True:
+    while not enough.is_set():
         found = (
             [overview.find(one) for one in wanted]
             if wanted
-            else [s for s in overview.look()[0] if s.live or s.entry.id in seen]
+            else [
+                s
+                for s in overview.look()[0]
+                if (s.live or s.entry.id in seen) and s.entry.id != but
+            ]
         )
         seen = {sight.entry.id: sight for sight in found}
         screen.show(found)
         if not any(sight.standing in BUSY for sight in found):
             break
-        await asyncio.sleep(LOOK_SECONDS)
-    if not seen:
-        print("no session is running")
-    bad = any(sight.standing == "failed" for sight in seen.values())
-    return Exit.OURS if bad else Exit.DONE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await enough.wait()
+    return list(seen.values())
+
+
+class Showing(Protocol):
+    def show(self, sights: Sequence[Sight]) -> None:
+        """Show how they stand now."""
+        ...
 
 
 class _Drawn:
@@ -151,10 +177,11 @@ class _Drawn:
         self._lines = lines
 
 
-class _Printed:
+class Changes:
     """A line for everything that changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, person: Person) -> None:
+        self._person = person
         self._said: dict[str, str] = {}
 
     def show(self, sights: Sequence[Sight]) -> None:
@@ -163,7 +190,7 @@ class _Printed:
             text = terminal_safe(f"{mark} {sight.number} {sight.standing} {one_line(sight.now)}")
             if self._said.get(sight.entry.id) != text:
                 self._said[sight.entry.id] = text
-                print(text.rstrip(), flush=True)
+                self._person.answer(text.rstrip())
 
 
 async def stop(directory: Path, wanted: Sequence[str], person: Person) -> Exit:

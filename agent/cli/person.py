@@ -61,7 +61,7 @@ class AtShell:
         print(terminal_safe(text), file=sys.stderr)
 
     def answer(self, text: str) -> None:
-        print(terminal_safe(text))
+        print(terminal_safe(text), flush=True)
 
     def diff(self, text: str) -> None:
         print(text)

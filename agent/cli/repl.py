@@ -230,6 +230,7 @@ class Repl:
             yield
         finally:
             self._stop = None
+            self._tell("")
 
     async def _await_sandbox(self, session: Session) -> None:
         """Say early that there will be no sandbox; a turn that needs it would say so, later."""

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,7 +191,7 @@ def detach(
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     output = os.open(log, flags, 0o600)
     try:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             argv,
             env=dict(env),
             cwd="/",
@@ -199,9 +200,12 @@ def detach(
             stderr=output,
             start_new_session=True,
             pass_fds=tuple(pass_fds),
-        ).pid
+        )
     finally:
         os.close(output)
+    # If it ends before us after all, nothing is to be left of it in the table of processes.
+    threading.Thread(target=child.wait, daemon=True, name=f"wait for {child.pid}").start()
+    return child.pid
 
 
 async def start(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import UserError
-from agent.core.events import TurnStarted
+from agent.core.events import HostAllowed, TurnStarted
 from agent.core.messages import AssistantMessage
 from agent.session import journal
 from agent.session.fork import folded, forked
@@ -56,3 +56,5 @@ async def test_what_is_chosen_holds_from_the_next_turn_on_and_is_journalled(tmp_
     assert state.started is not None
     fork = folded(forked(records, state.started))
     assert (fork.chosen, fork.allowed_hosts) == (both, [])
+    kept = [type(record.event) for record in forked(records, state.started)]
+    assert HostAllowed in [type(record.event) for record in records] and HostAllowed not in kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from agent.cli import background
@@ -21,7 +22,23 @@ async def spawn(task: str, talk: Talk) -> None:
 async def ps(words: str, talk: Talk) -> None:
     """Those that run or ran within a day; `--all` also older ones."""
     every = given(parallel.ps, words, without=("as_json",))["every"]
-    await background.ps(talk.directory, InTalk(talk), as_json=False, every=every)
+    person, here = InTalk(talk), talk.session.id
+    await background.ps(talk.directory, person, as_json=False, every=every, but=here)
+
+
+async def watch(words: str, talk: Talk) -> None:
+    """A line for each change, of all that run or of those named, until none of them does.
+
+    Ctrl-C leaves them running.
+    """
+    for wanted in words.split():
+        await another(wanted, talk)
+    person, enough, here = InTalk(talk), asyncio.Event(), talk.session.id
+    with talk.until(enough.set):
+        changes = background.Changes(person)
+        seen = await background.shown_until(enough, talk.directory, words.split(), changes, here)
+    if not seen:
+        person.answer("· no other session is running")
 
 
 async def attach(wanted: str, talk: Talk) -> None:
@@ -68,11 +85,12 @@ COMMANDS = (
     Command("spawn", "do something in a session in the background", spawn, "TASK"),
     Command(
         "ps",
-        "how the sessions of this repository stand",
+        "how the other sessions of this repository stand",
         ps,
         "[--all]",
         offers=offers.words("--all"),
     ),
+    Command("watch", "the same, as it changes", watch, "[N…]", offers=offers.sessions),
     Command("attach", "join a session while it runs", attach, "N", offers=offers.sessions),
     Command(
         "stop",
