@@ -33,6 +33,24 @@ class Market:
         tax = 1
         return tax
 """
+WORDY = """\
+Shop
+tax
+class Shop:
+    # Shop of tax
+    def fee(self):
+        if tax:
+            return 0
+        return 1
+
+    def tax(self):
+        return 1
+
+
+class Shops:
+    def tax(self):
+        return 1
+"""
 GO = """\
 func name() {
 	tax := 1
@@ -163,6 +181,9 @@ DONE = [
              update("a.py", f"@@ {place}\n-        tax = 1\n+        tax = 2\n"), {"a.py": SECOND})
         for place in ("Market", "Market.total", "Market::total()", "class  Market")
     ],
+    Case("a place by name, which other lines begin with too", {"a.py": WORDY},
+         update("a.py", "@@ Shop.tax\n-        return 1\n+        return 2\n"),
+         {"a.py": WORDY.replace("x(self):\n        return 1", "x(self):\n        return 2", 1)}),
     Case("a place in part, with a receiver", {"a.go": GO},
          update("a.go", "@@ func total()\n-\ttax := 1\n+\ttax := 2\n"),
          {"a.go": GO.replace("total() {\n\ttax := 1", "total() {\n\ttax := 2")}),

@@ -12,6 +12,10 @@ from agent.toolbox.changes.indent import indent_of
 FUZZ_MAX = 2
 HEADING_MAX = 500
 
+_NAME = re.compile(r"[\w$]+")
+_DEFINES = re.compile(
+    r"\b(?:class|def|func|fn|fun|function|interface|struct|enum|trait|impl|type|module|namespace)\b"
+)
 _QUALIFIED = re.compile(r"([\w$]+(?:\.|::|#))+[\w$]+(?:\(\))?")
 
 
@@ -155,7 +159,7 @@ def _headings(page: Page, hunk: Hunk) -> List[int]:
         if _QUALIFIED.fullmatch(heading.strip()) and not _heading(page, heading):
             names = re.findall(r"[\w$]+", heading)
         for name in names:
-            found = _heading(page, name)
+            found = _heading(page, name) if len(names) == 1 else _opened(page, name)
             places = sorted({at for place in places for at in _inner(page, place, found)})
     return places
 
@@ -173,12 +177,14 @@ def _heading(page: Page, heading: str) -> List[int]:
         if found:
             return found
     lines, wanted = page.read("indentation"), heading.strip()
-    found = [at for at, line in enumerate(lines) if line.startswith(wanted)]
-    return found or _opened(page, wanted)
+    begun = [at for at, line in enumerate(lines) if line.startswith(wanted)]
+    if _NAME.fullmatch(wanted):
+        return _opened(page, wanted) or begun
+    return begun or _opened(page, wanted)
 
 
 def _opened(page: Page, heading: str) -> List[int]:
-    """The lines that open a block and have the words of a heading, in their order."""
+    """The lines that open a block and have the words of a heading; those that define, if any do."""
     words = re.findall(r"[\w$]+", heading)
     if not words:
         return []
@@ -189,7 +195,8 @@ def _opened(page: Page, heading: str) -> List[int]:
         for at, line in enumerate(page.lines)
         if words[0] in line and wanted.search(line[:HEADING_MAX])
     ]
-    return [at for at in found if _in_block(page, at, _next(page, at))]
+    opened = [at for at in found if _in_block(page, at, _next(page, at))]
+    return [at for at in opened if _DEFINES.search(page.lines[at])] or opened
 
 
 def _next(page: Page, at: int) -> int:
