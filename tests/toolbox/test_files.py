@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.limits import FILE_MAX_BYTES, LINE_MAX_CHARS, READ_MAX_BYTES, READ_MAX_LINES
+from agent.toolbox.changes.nearest import WALKED_MAX
 from tests.toolbox.conftest import Use
 
 
@@ -140,6 +141,12 @@ def test_read_lists_a_directory_and_names_what_is_like_an_absent_path(
         found = use("read", path=wrong)
         assert (found["reason"], found["nearest"]) == ("absent", [str(tmp_path / "src/parser.py")])
     assert use("read", path="entirely/else")["nearest"] == []
+    many = [tmp_path / "aaa" / f"{n}" for n in range(WALKED_MAX)]
+    many[0].parent.mkdir()
+    for path in many:
+        path.touch()
+    beside = use("read", path="src/parsers.py")["nearest"]  # also where a walk does not come
+    assert beside == [str(tmp_path / "src/parser.py")]
 
 
 def test_paths_may_be_relative_dotted_or_of_the_home(use: Use, tmp_path: Path) -> None:

@@ -20,14 +20,21 @@ def similar_paths(path: str, workdir: str) -> List[str]:
     top = workdir if (folder + "/").startswith(workdir + "/") else folder
     seen = list(_walk(top))
     same = [found for found in seen if os.path.basename(found) == name]
-    beside = [found for found in seen if os.path.dirname(found) == os.path.dirname(path)]
-    by_name = {os.path.basename(found): found for found in beside}
+    by_name = {beside: os.path.join(os.path.dirname(path), beside) for beside in _beside(path)}
     close = [by_name[match] for match in difflib.get_close_matches(name, by_name, SIMILAR_MAX)]
     if not same and not close:
         relative = {os.path.relpath(found, top): found for found in seen[:500]}
         matches = difflib.get_close_matches(os.path.relpath(path, top), relative, SIMILAR_MAX, 0.75)
         close = [relative[match] for match in matches]
     return list(dict.fromkeys(same + close))[:SIMILAR_MAX]
+
+
+def _beside(path: str) -> List[str]:
+    """The names in the same folder, wherever a walk of the tree would end."""
+    try:
+        return sorted(os.listdir(os.path.dirname(path)))[:WALKED_MAX]
+    except (OSError, ValueError):
+        return []
 
 
 def _walk(top: str) -> Iterator[str]:
