@@ -62,7 +62,8 @@ REFUSALS = {
     " anywhere.",
     "is_file": "{target} is a file. `outline` shows what is in it; or give a name, or"
     " `path:line:name`.",
-    "which_line": "`{name}` is defined {count} times in that file. Give `path:line:name`.",
+    "not_in_file": "`{name}` is neither defined nor used in that file.",
+    "which_line": "`{name}` is defined {count} times in that file. Give `path:line`: {names}.",
     "bad_new_name": "`new_name` must be an identifier. Nothing was changed.",
     "same": "`new_name` is the name it has. Nothing was changed.",
     "ambiguous_rename": "Nothing was changed: there are {count} definitions of `{name}` and no"

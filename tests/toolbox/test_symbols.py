@@ -51,6 +51,7 @@ DEFINITIONS = [
     ("def run", "use.py:7", "exact"),
     ("class Bill.save", "shop/bills.py:2", "exact"),
     ("shop/other.py:check", "shop/other.py:5", "exact"),
+    ("use.py:check", "shop/bills.py:7", "likely"),
     ("check", "", "by_name"),
 ]
 
@@ -241,7 +242,7 @@ REFUSED = [
     ("definition", "", "no_name"),
     ("definition", "a b c", "no_name"),
     ("definition", "shop/bills.py", "is_file"),
-    ("definition", "use.py:check", "which_line"),
+    ("definition", "use.py:nowhere", "not_in_file"),
     ("outline", "shop", "directory"),
     ("diagnostics", "check", "absent"),
     ("outline", "nope.py", "absent"),
@@ -253,6 +254,12 @@ REFUSED = [
 @pytest.mark.parametrize(("operation", "target", "reason"), REFUSED)
 def test_a_refusal_says_why(root: Path, operation: str, target: str, reason: str) -> None:
     assert ask(root, operation, target)["reason"] == reason
+
+
+def test_of_several_in_a_file_the_lines_are_told(root: Path) -> None:
+    (root / "twice.py").write_text("class A:\n    def go(self): pass\n\ndef go(): pass\n")
+    refused = ask(root, "definition", "twice.py:go")
+    assert (refused["reason"], refused["names"]) == ("which_line", ["twice.py:2", "twice.py:4"])
 
 
 def test_a_rename_reaches_every_use_and_says_what_is_there_already(root: Path) -> None:

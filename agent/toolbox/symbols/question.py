@@ -116,8 +116,14 @@ class Question:
         file = self.lookup.file(path)
         found = [d for d in file.definitions if d.name == name] if file is not None else []
         found = [d for d in found if d.kind not in rows.SCOPES] or found
-        if file is None or len(found) != 1:
-            raise self.refuse("which_line", name=name, count=len(found))
+        used = self.lookup.references(name).get(path) if not found else None
+        if used:
+            return self._at(path, used[0], name)
+        if file is None or not found:
+            raise self.refuse("not_in_file", name=name)
+        if len(found) > 1:
+            lines = ["%s:%d" % (path, d.line) for d in found[:NAMES_SHOWN]]
+            raise self.refuse("which_line", name=name, count=len(found), names=lines)
         return Target(name, "", None, file.found(found[0]))
 
     def _at(self, path: str, line: int, name: str) -> Target:
