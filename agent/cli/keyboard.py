@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 from typing import TextIO
@@ -23,7 +24,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys as Key
 
 from agent.cli.screen import Keys
-from agent.host import terminal
+from agent.host import env, terminal
 
 # Enter with Shift, Alt or Control, as terminals send it that can tell them apart.
 for _modifier in (2, 3, 4, 5, 6):
@@ -72,6 +73,12 @@ class Keyboard(Vt100Input):
 
     async def edit(self) -> None:
         """Have the person's own editor (`$VISUAL`, `$EDITOR`) change what is being typed."""
+        for name in ("VISUAL", "EDITOR"):
+            try:
+                shlex.split(env.variable(name))
+            except ValueError as error:
+                print(f"! ${name} cannot be read: {error}")
+                return
         self.lent = True
         try:
             await get_app().current_buffer.open_in_editor()

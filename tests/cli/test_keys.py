@@ -132,6 +132,18 @@ def test_a_line_can_be_written_in_an_editor(tty: Terminal, user: User) -> None:
     assert heard(tty) == "['draft and more', 'draft and more']"
 
 
+def test_an_editor_that_cannot_be_read_is_named(tty: Terminal, user: User) -> None:
+    talk(tty, user, environment={"EDITOR": "'unclosed", "VISUAL": ""})
+    tty.type("draft")
+    tty.key("C-g")
+    tty.wait_for("! $EDITOR cannot be read: No closing quotation")
+    tty.type(" goes on")
+    tty.key("Enter")
+    tty.wait_for("heard 'draft goes on'")
+
+    assert "Traceback" not in heard(tty)
+
+
 def test_vi_has_its_keys(tty: Terminal, user: User) -> None:
     talk(tty, user, "vi")
     tty.type("one two")
