@@ -74,7 +74,7 @@ class Sight:
             "state": self.standing,
             "turn": state.turn,
             "step": state.step or state.steps,
-            "model": state.started.model if state.started else "",
+            "model": state.model,
             "tokens": usage.prompt + usage.completion,
             "cost": usage.cost,
             "began": self.glance.began,

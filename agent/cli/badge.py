@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.cli.lines import cost_text
 from agent.cli.styled import Line
 from agent.core.text import one_line
-from agent.session.session import Status
+from agent.session.status import Status
 
 _BETWEEN = ("badge", "  ")
 _SANDBOX = {"none": "starting", "creating": "starting", "lost": "lost", "closed": "stopped"}

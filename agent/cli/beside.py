@@ -12,7 +12,7 @@ from agent.core.errors import GloveboxError, UserError
 from agent.core.events import PASSING, Record, TurnStarted
 from agent.overview import Overview, Sight
 from agent.session.door import NAME, Question, follow, knock
-from agent.session.session import Status
+from agent.session.status import Status, status_of
 from agent.session.tail import Tail
 
 JOURNAL = "journal.jsonl"
@@ -87,19 +87,7 @@ class Beside:
 
     def status(self) -> Status:
         """What a badge shows of it."""
-        state = self._overview.see(self._sight.entry).glance.state
-        started = state.started
-        return Status(
-            number=self.number,
-            model=started.model if started else "",
-            backend=started.sandbox if started else "",
-            network=state.network or (started.network if started else ""),
-            sandbox=state.sandbox,
-            branch=state.mirror,
-            sync=state.sync,
-            problem=state.problem,
-            usage=state.usage + state.spent,
-        )
+        return status_of(self._overview.see(self._sight.entry).glance.state)
 
     def interrupt(self) -> None:
         """End the running turn; its work is brought home, and then the session is ours."""

@@ -96,7 +96,7 @@ class Glance:
     @property
     def usage(self) -> Usage:
         """What it took until now, the running turn included."""
-        return self.state.usage + self.state.spent if self.state.open else self.state.usage
+        return self.state.used
 
     def standing(self, *, held: bool, waits: bool = False, outlook: Outlook = "") -> Standing:
         """How it stands, by whether a process holds it, and `waits` for a message.

@@ -35,7 +35,7 @@ from agent.core.events import (
     TurnStarted,
 )
 from agent.core.limits import CLOSE_SECONDS, MAP_TOKENS
-from agent.core.messages import Message, ToolCall, Usage, UserMessage
+from agent.core.messages import Message, ToolCall, UserMessage
 from agent.core.text import one_line
 from agent.llm.protocol import Llm, Request, ToolSchema
 from agent.loop.brakes import name_of
@@ -59,6 +59,7 @@ from agent.session.questions import OnAsk, Questions
 from agent.session.running import Running
 from agent.session.search import Hit, Mask, passages
 from agent.session.state import State
+from agent.session.status import Status, status_of
 from agent.session.unasked import answered
 from agent.tools.base import Done, Task, ToolContext, Toolset, run_nowhere
 
@@ -92,21 +93,6 @@ class Parts:
     models: Callable[[str], Llm] | None = None
     tuned: Callable[[str, Mapping[str, str]], Parts] | None = None
     run_task: Callable[[Session, Task], Awaitable[Done]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a badge shows."""
-
-    number: int
-    model: str
-    backend: str
-    network: str
-    sandbox: str
-    branch: str
-    sync: str
-    problem: str
-    usage: Usage
 
 
 class Session:
@@ -188,17 +174,7 @@ class Session:
         return last_text(self.state.history.messages)
 
     def status(self) -> Status:
-        return Status(
-            number=self.number,
-            model=self._parts.model if self._parts else self._started.model,
-            backend=self._started.sandbox,
-            network=self.state.network or self._started.network,
-            sandbox=self.state.sandbox,
-            branch=self.branch,
-            sync=self.state.sync,
-            problem=self.state.problem,
-            usage=self.state.usage,
-        )
+        return status_of(self.state)
 
     async def standing(self) -> str:
         """Where the work is: `synced`, `ahead N`, `failed (why)`; asks inside when it is up."""

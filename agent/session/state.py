@@ -221,6 +221,11 @@ class State:
         return self.seeded is not None and self.sync in ("ahead", "failed")
 
     @property
+    def used(self) -> Usage:
+        """What it took until now, the running turn included."""
+        return self.usage + self.spent if self.open else self.usage
+
+    @property
     def mirror(self) -> str:
         """The branch that has the work, or will have it."""
         assert self.started is not None

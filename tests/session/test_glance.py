@@ -15,6 +15,7 @@ from agent.core.events import (
     CallStarted,
     Entered,
     MessageFinished,
+    ModelChanged,
     Notice,
     Problem,
     Record,
@@ -32,6 +33,7 @@ from agent.core.events import (
 from agent.core.messages import AssistantMessage, ToolCall, ToolResult, Usage, UserMessage
 from agent.session.glance import Glance
 from agent.session.journal import Journal, at_rest, encode, in_use
+from agent.session.status import status_of
 from agent.session.tail import Tail
 from agent.testing.model import Scripted
 from tests.loop import rig
@@ -108,6 +110,15 @@ def test_how_it_ended() -> None:
     assert look(unsynced, held=False) == ("done", "too dear")
     said = glance(Notice("error", "no such sandbox"))
     assert look(said, held=False) == ("failed", "no such sandbox")
+
+
+def test_a_badge_counts_each_turn_once_and_has_the_model_that_answers() -> None:
+    cost, more = Usage(100, 0, 20, 0.5), Usage(100, 0, 20, 0.25)
+    changed = (TurnFinished("done", cost, 1), ModelChanged("n"))
+    first = glance(*TURN, SAID, *changed).state
+    assert (status_of(first).usage.cost, status_of(first).model) == (0.5, "n")
+    again = MessageFinished(AssistantMessage("", usage=more))
+    assert status_of(glance(*TURN, SAID, *changed, TURN[0], again).state).usage.cost == 0.75
 
 
 def test_an_errand_that_nobody_is_at() -> None:
