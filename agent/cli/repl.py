@@ -21,7 +21,7 @@ from agent.cli.asking import Asking
 from agent.cli.badge import badge
 from agent.cli.beside import Beside
 from agent.cli.commands import COMMANDS
-from agent.cli.commands.typed import parse
+from agent.cli.commands.typed import is_command, parse
 from agent.cli.confirming import Confirming
 from agent.cli.countdown import Countdown
 from agent.cli.crossing import Crossings
@@ -34,7 +34,7 @@ from agent.cli.screen import Keys, Screen, typed
 from agent.cli.styled import Line, marked
 from agent.config import require_model
 from agent.core.errors import GloveboxError, UserError
-from agent.core.events import Record, TurnFinished, TurnStarted, problem_of
+from agent.core.events import Record, Steered, TurnFinished, TurnStarted, problem_of
 from agent.core.text import terminal_safe
 from agent.host import env, terminal
 from agent.session.session import Session, Status
@@ -63,6 +63,7 @@ class Repl:
         self._confirming = Confirming(lambda: self.show([]))
         self._notifying = Notifying(options.settings.notify, self._warn)
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
+        self._unheard = ""  # what was meant for a turn that was over; it comes before the inbox
         self._open: Session | None = None
         self._other: Session | Beside | None = None  # where the person goes next
         self._stop: Callable[[], None] | None = None
@@ -145,6 +146,9 @@ class Repl:
             self._holding.apply(record.event)
             self._notifying.apply(record.event)
             self.show(self._live.apply(record.event))
+            if isinstance(record.event, Steered):
+                self._hint = ""
+                self.show(typed(record.event.message.text))
 
     def _wait(self, seconds: int) -> None:
         self._live.waits = seconds
@@ -279,6 +283,9 @@ class Repl:
     async def _typed(self, session: Session) -> str:
         """The next line; the sandbox is stopped when it does not come for long."""
         seconds = 60 * self._options.settings.idle or None
+        if self._unheard:
+            text, self._unheard = self._unheard, ""
+            return text
         while True:
             try:
                 async with asyncio.timeout(seconds):
@@ -290,6 +297,7 @@ class Repl:
     async def _obey(self, text: str) -> None:
         self._hint = ""
         self.show(typed(text))
+        here = self._open
         try:
             command = parse(text)
             if command is not None:
@@ -299,6 +307,8 @@ class Repl:
                 self._look(self.session)
         except GloveboxError as error:
             self._complain(error)
+        finally:
+            self._unheard = "\n\n".join(here.unheard()) if here else ""
 
     def _warn(self, text: str) -> None:
         self.show(marked(f"! {terminal_safe(text)}"))
@@ -360,9 +370,18 @@ class Repl:
         if self._beside is not None and text.strip() in ("/quit", "/exit"):
             self.leave()
             return
+        if self._steer(text):
+            self._tell("the model reads it next")
+            return
         self._inbox.put_nowait(text)
         busy = bool(self._beside or self._stop or (self._open and self._open.busy))
         self._tell(f"{self._inbox.qsize()} waiting" if busy else "")
+
+    def _steer(self, text: str) -> bool:
+        """Whether the model gets it while it works: a message with nothing that waits before it."""
+        if self._beside or self._open is None or is_command(text) or not self._inbox.empty():
+            return False
+        return self._open.steer(text)
 
     def _signalled(self) -> None:
         """A signal that the terminal sends to all who use it may be for another program there."""

@@ -312,6 +312,12 @@ class HostAllowed(Event, frozen=True, tag=True):
     entry: str
 
 
+class Steered(Event, frozen=True, tag=True):
+    """A person said something while the turn was under way; the next request has it."""
+
+    message: UserMessage
+
+
 class Told(Event, frozen=True, tag=True):
     """Glovebox itself said something to the model, where the user would speak, and goes on.
 
@@ -501,6 +507,7 @@ AnyEvent = (
     | ModelChanged
     | Chosen
     | HostAllowed
+    | Steered
     | Told
     | Pulled
     | Worded

@@ -26,6 +26,7 @@ from agent.core.events import (
     Pruned,
     Ran,
     Redone,
+    Steered,
     Told,
     TurnStarted,
     Undone,
@@ -84,6 +85,7 @@ class _Taken:
     asides: list[Aside]
     kept: int
     fits: list[Fit]
+    steered: list[int]
 
 
 class History:
@@ -92,6 +94,7 @@ class History:
     def __init__(self) -> None:
         self._all: list[Message] = []
         self._turns: list[_Begun] = []
+        self._steered: list[int] = []  # where a person spoke while a turn was under way
         self._asides: list[Aside] = []
         self._fits: list[Fit] = []
         self._undone: list[_Taken] = []
@@ -155,13 +158,17 @@ class History:
     def said(self, end: int | None = None) -> tuple[str, ...]:
         """The user's own words in the messages before `end`, with nothing added."""
         stop = len(self._all) if end is None else end
-        own = (self._all[turn.at] for turn in self._turns if turn.asked and turn.at < stop)
+        places = sorted([*(turn.at for turn in self._turns if turn.asked), *self._steered])
+        own = (self._all[at] for at in places if at < stop)
         return tuple(message.text for message in own if isinstance(message, UserMessage))
 
     def apply(self, event: AnyEvent) -> None:
         match event:
             case TurnStarted(message=message, by=by):
                 self._turns.append(_Begun(len(self._all), by == "person"))
+                self._add(message)
+            case Steered(message=message):
+                self._steered.append(len(self._all))
                 self._add(message)
             case Told(text=text):
                 self._add(UserMessage(text))
@@ -229,11 +236,13 @@ class History:
                 [a for a in self._asides if not _before(a, start)],
                 sum(_before(a, start) for a in self._asides),
                 [fit for fit in self._fits if fit.at > start],
+                [at for at in self._steered if at > start],
             )
         )
         del self._turns[-turns:], self._all[start:]
         self._asides = [a for a in self._asides if _before(a, start)]
         self._fits = [fit for fit in self._fits if fit.at <= start]
+        self._steered = [at for at in self._steered if at <= start]
         if self._answered is not None and self._answered[1] >= start:
             self._answered = None
         self._calls, self._results = (), {}
@@ -246,6 +255,7 @@ class History:
         self._all += taken.messages
         self._asides += taken.asides
         self._fits += taken.fits
+        self._steered += taken.steered
         self._sent = None
 
     def _close(self) -> None:

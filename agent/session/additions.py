@@ -47,6 +47,10 @@ class Additions:
         self._notes.begin()
         self._guide.begin()
 
+    def more(self, text: str) -> None:
+        """More was said: have made what goes with that, too."""
+        self._mentions.more(text)
+
     async def add(self, window: int) -> None:
         """Add what is ready now to what is sent next. Only mentioned files are waited for.
 

@@ -63,6 +63,10 @@ class Mentions:
         """A message was sent."""
         self._waiting = list(mentions(text)) if self._tool is not None else []
 
+    def more(self, text: str) -> None:
+        """What follows a message that was sent, before anything was added to that."""
+        self._waiting += mentions(text) if self._tool is not None else ()
+
     async def take(self) -> tuple[Attached | Notice, ...]:
         """What is to be added to it; waits for the sandbox. Raises `SandboxError`."""
         waiting, self._waiting = self._waiting, []

@@ -21,6 +21,7 @@ from agent.core.events import (
     Ran,
     Record,
     Renamed,
+    Steered,
     TurnStarted,
     Worded,
 )
@@ -105,6 +106,7 @@ def _told(
 
 _WHO: dict[type[Event], str] = {
     TurnStarted: "you",
+    Steered: "you",
     MessageFinished: "model",
     CallStarted: "call",
     CallFinished: "result",
@@ -122,7 +124,7 @@ def _text(event: AnyEvent, mask: Mask = _as_it_is) -> str:
 
 def _words(event: AnyEvent) -> str:
     match event:
-        case TurnStarted(message=message):
+        case TurnStarted(message=message) | Steered(message=message):
             return message.text
         case MessageFinished(message=message):
             return f"{message.text}\n{message.reasoning}" if message.reasoning else message.text

@@ -30,6 +30,7 @@ from agent.core.events import (
     Problem,
     Record,
     Setting,
+    Steered,
     SyncStarted,
     TurnFinished,
     TurnStarted,
@@ -113,6 +114,7 @@ class Session:
         self._running = Running()
         self._questions = Questions(self.emit)
         self.purse = Purse(Allowed(), state.ledger, self._questions, self.emit)
+        self._steering: list[str] = []
         self._at_close: list[Callable[[], None]] = []
         self._used = False
         self.listeners: list[Callable[[Record], None]] = []
@@ -192,6 +194,21 @@ class Session:
                 f"the session has had its {self.state.turn} turns", "give more with `--max-turns`"
             )
         return self._run(lambda: self._looked(text) if looks else self._rounds(text))
+
+    def steer(self, text: str) -> bool:
+        """Have the model hear `text` with its next request; False when no turn is under way.
+
+        It may have none any more: `unheard` gives back what came too late.
+        """
+        heard = self.state.open and self._running.active
+        if heard:
+            self._steering.append(text)
+        return heard
+
+    def unheard(self) -> list[str]:
+        """What was to steer a turn that is over; it is forgotten here."""
+        texts, self._steering = self._steering, []
+        return texts
 
     def sync(self, about: str = "Work of an interrupted turn") -> AsyncGenerator[Record]:
         """Bring home what is only inside, and yield the records of it."""
@@ -486,6 +503,9 @@ class Session:
 
     async def _history(self, context: Context) -> tuple[Message, ...]:
         """The conversation for the next request, with what came to go with it, made to fit."""
+        for text in self.unheard():
+            self.emit(Steered(UserMessage(text, at=round(time.time(), 3))))
+            self._additions.more(text)
         await self._additions.add(await context.windows.tokens(context.head.model))
         return await context.messages()
 

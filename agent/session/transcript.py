@@ -27,6 +27,7 @@ from agent.core.events import (
     Redone,
     Seeded,
     SessionStarted,
+    Steered,
     StepFinished,
     StepStarted,
     Told,
@@ -51,7 +52,7 @@ from agent.tools.base import Item
 TRANSCRIPT_MAX_BYTES = 200_000_000
 MESSAGES_MAX = 100_000
 _NAME_CHARS = 200
-_SPOKEN = (TurnStarted, Told, MessageFinished, CallFinished, Ran, Undone, Redone)
+_SPOKEN = (TurnStarted, Steered, Told, MessageFinished, CallFinished, Ran, Undone, Redone)
 _NONE: Conversations = {}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]*={0,2}")

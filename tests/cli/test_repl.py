@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import threading
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.cli.talking import (
     user_messages,
 )
 from tests.e2e.rig import MODEL, User
+from tests.servers.answers import Answer
 from tests.servers.openai import Fault, OpenAIServer, call, reply, say
 from tests.terminal import Terminal
 
@@ -94,7 +97,39 @@ def test_a_message_may_have_lines_and_pasting_never_sends(tty: Terminal, user: U
         assert user_messages(server) == ["one\ntwo\nthree\nfour\nfive"]
 
 
-def test_what_is_typed_meanwhile_is_sent_afterwards(tty: Terminal, user: User) -> None:
+def test_a_message_typed_meanwhile_is_heard_and_a_command_waits(tty: Terminal, user: User) -> None:
+    user.start()
+    asked, go = threading.Event(), threading.Event()
+    answers = iter([reply("", call("bash", {"command": "echo one"})), say("both done"), say("end")])
+
+    def answer(_: dict[str, Any]) -> Answer:
+        asked.set()
+        assert go.wait(60)
+        return next(answers)
+
+    with OpenAIServer(answer) as server:
+        begin(tty, user, server)
+        say_to(tty, "first")
+        assert asked.wait(60)
+        say_to(tty, "and the second")
+        tty.wait_for("the model reads it next")
+        say_to(tty, "/todo")
+        tty.wait_for("1 waiting")
+        say_to(tty, "third")
+        tty.wait_for("2 waiting")
+        go.set()
+        tty.wait_for("end")
+        shown = quit_(tty)
+
+        assert shown.index("› and the second") < shown.index("both done")
+        assert shown.index("both done") < shown.index("› /todo") < shown.index("› third")
+        assert len(server.requests) == 3
+        last = server.requests[1]["messages"]
+        assert [m["role"] for m in last[-2:]] == ["tool", "user"]
+        assert user_messages(server) == ["first", "and the second", "third"]
+
+
+def test_an_interrupt_sends_what_was_typed_meanwhile(tty: Terminal, user: User) -> None:
     user.start()
 
     with OpenAIServer([reply("", SLEEP), say("second answer")]) as server:
@@ -102,7 +137,7 @@ def test_what_is_typed_meanwhile_is_sent_afterwards(tty: Terminal, user: User) -
         say_to(tty, "first")
         tty.wait_for("  begun")
         say_to(tty, "stop, do this")
-        tty.wait_for("1 waiting")
+        tty.wait_for("the model reads it next")
         tty.key("C-c")
         tty.wait_for("second answer")
         quit_(tty)

@@ -19,7 +19,7 @@ from agent.core.text import one_line, terminal_safe
 from agent.session.session import Session
 
 KEYS = (
-    ("Enter", "send; while the agent works, send when it is done"),
+    ("Enter", "send; while the agent works: a message with its next step, a command after it"),
     ("Alt-Enter, Ctrl-J", "a new line, as is Shift-Enter in many terminals; pasting never sends"),
     ("Ctrl-C", "interrupt the agent; else clear the line; twice on an empty one: leave"),
     ("Esc Esc", "clear the line"),

@@ -14,6 +14,11 @@ from agent.core.errors import UserError
 _COMMAND = re.compile(r"/([A-Za-z-]*)(?:\s+(.*))?", re.DOTALL)
 
 
+def is_command(text: str) -> bool:
+    """Whether it is no message, be it a command that exists or not."""
+    return _COMMAND.fullmatch(text.strip()) is not None or text.lstrip().startswith("!")
+
+
 def parse(text: str) -> Command | None:
     """The command that was typed, or None for a message.
 
