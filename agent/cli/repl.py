@@ -21,7 +21,7 @@ from agent.cli.asking import Asking
 from agent.cli.badge import badge
 from agent.cli.beside import Beside
 from agent.cli.commands import COMMANDS
-from agent.cli.commands.typed import is_command, parse
+from agent.cli.commands.typed import at_once, is_command, parse
 from agent.cli.confirming import Confirming
 from agent.cli.countdown import Countdown
 from agent.cli.crossing import Crossings
@@ -72,6 +72,7 @@ class Repl:
         self._paths: Sequence[str] = ()
         self._looking: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
+        self._asides: list[asyncio.Task[None]] = []  # commands beside a turn
         self._screen: Screen
 
     @property
@@ -111,8 +112,10 @@ class Repl:
 
     async def _close(self, worker: asyncio.Task[None]) -> None:
         """Whatever happened: stop the session, say where the work is, pass an error on."""
-        worker.cancel()
-        await asyncio.wait({worker})
+        tasks = (worker, *self._asides)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         self._countdown.end()
         if self._looking is not None:
             self._looking.cancel()
@@ -124,8 +127,9 @@ class Repl:
         if self._beside is not None:
             number = self._beside.number
             self.show(marked(f"· session {number} runs on; `glovebox attach {number}` joins it"))
-        if not worker.cancelled():
-            worker.result()
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
     def show(self, lines: Sequence[Line]) -> None:
         """Add to the transcript."""
@@ -295,9 +299,15 @@ class Repl:
                     self.show(marked("· the sandbox rests; your next message wakes it"))
 
     async def _obey(self, text: str) -> None:
+        here = self._open
+        try:
+            await self._do(text)
+        finally:
+            self._unheard = "\n\n".join(here.unheard()) if here else ""
+
+    async def _do(self, text: str) -> None:
         self._hint = ""
         self.show(typed(text))
-        here = self._open
         try:
             command = parse(text)
             if command is not None:
@@ -307,8 +317,6 @@ class Repl:
                 self._look(self.session)
         except GloveboxError as error:
             self._complain(error)
-        finally:
-            self._unheard = "\n\n".join(here.unheard()) if here else ""
 
     def _warn(self, text: str) -> None:
         self.show(marked(f"! {terminal_safe(text)}"))
@@ -372,6 +380,10 @@ class Repl:
             return
         if self._steer(text):
             self._tell("the model reads it next")
+            return
+        if self._open is not None and self._open.busy and at_once(text):
+            self._asides = [task for task in self._asides if not task.done() or task.exception()]
+            self._asides.append(asyncio.create_task(self._do(text)))
             return
         self._inbox.put_nowait(text)
         busy = bool(self._beside or self._stop or (self._open and self._open.busy))

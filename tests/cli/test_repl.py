@@ -97,7 +97,9 @@ def test_a_message_may_have_lines_and_pasting_never_sends(tty: Terminal, user: U
         assert user_messages(server) == ["one\ntwo\nthree\nfour\nfive"]
 
 
-def test_a_message_typed_meanwhile_is_heard_and_a_command_waits(tty: Terminal, user: User) -> None:
+def test_a_message_typed_meanwhile_is_heard_and_what_changes_things_waits(
+    tty: Terminal, user: User
+) -> None:
     user.start()
     asked, go = threading.Event(), threading.Event()
     answers = iter([reply("", call("bash", {"command": "echo one"})), say("both done"), say("end")])
@@ -114,6 +116,10 @@ def test_a_message_typed_meanwhile_is_heard_and_a_command_waits(tty: Terminal, u
         say_to(tty, "and the second")
         tty.wait_for("the model reads it next")
         say_to(tty, "/todo")
+        tty.wait_for("nothing on the list")
+        say_to(tty, "/help preview extra")
+        tty.wait_for("✗ there is no command")
+        say_to(tty, "/redo")
         tty.wait_for("1 waiting")
         say_to(tty, "third")
         tty.wait_for("2 waiting")
@@ -122,7 +128,8 @@ def test_a_message_typed_meanwhile_is_heard_and_a_command_waits(tty: Terminal, u
         shown = quit_(tty)
 
         assert shown.index("› and the second") < shown.index("both done")
-        assert shown.index("both done") < shown.index("› /todo") < shown.index("› third")
+        assert shown.index("nothing on the list") < shown.index("both done")
+        assert shown.index("both done") < shown.index("› /redo") < shown.index("› third")
         assert len(server.requests) == 3
         last = server.requests[1]["messages"]
         assert [m["role"] for m in last[-2:]] == ["tool", "user"]

@@ -73,6 +73,7 @@ class Command:
 
     What stands in brackets may be left out, what it `offers` is completed. `about` is its line in
     `/help`; what the docstring of `run` says comes with `/help NAME`. It goes by `aliases`, too.
+    One that runs `at_once` looks, and does not wait for the end of a turn.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Command:
     takes: str = ""
     aliases: tuple[str, ...] = ()
     offers: Offers | None = None
+    at_once: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -58,9 +58,11 @@ async def search(words: str, talk: Talk) -> None:
 
 COMMANDS = (
     Command("ask", "a question, in a turn that changes nothing", ask, "QUESTION"),
-    Command("context", "what the model is sent, part by part, in tokens", context),
+    Command("context", "what the model is sent, part by part, in tokens", context, at_once=True),
     Command("compact", "put a summary in the place of what was said", compact, "[FOCUS]"),
     Command("map", "files that matter for some words, or for what was touched", map_, "[WORDS]"),
-    Command("todo", "what the model has to do", todo),
-    Command("search", "find words in all of this session's transcript", search, "WORDS"),
+    Command("todo", "what the model has to do", todo, at_once=True),
+    Command(
+        "search", "find words in all of this session's transcript", search, "WORDS", at_once=True
+    ),
 )

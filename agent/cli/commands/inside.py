@@ -122,15 +122,19 @@ COMMANDS = (
         jobs,
         "[kill NAME]",
         offers=offers.both(offers.words("kill"), offers.jobs),
+        at_once=True,
     ),
-    Command("kill", "end one of them", kill, "NAME", offers=offers.jobs),
-    Command("ports", "ports that programs in the sandbox listen on", listening),
+    Command("kill", "end one of them", kill, "NAME", offers=offers.jobs, at_once=True),
+    Command("ports", "ports that programs in the sandbox listen on", listening, at_once=True),
     Command(
         "net",
         "what may be reached, and what was asked for",
         net,
         "[allow HOST]",
         offers=offers.words("allow"),
+        at_once=True,
     ),
-    Command("preview", "a link to one of them", preview, "PORT", offers=offers.listening),
+    Command(
+        "preview", "a link to one of them", preview, "PORT", offers=offers.listening, at_once=True
+    ),
 )

@@ -90,5 +90,5 @@ COMMANDS = (
         "[NAME]",
         offers=offers.both(offers.words("none"), offers.models),
     ),
-    Command("budget", "what may be spent, and what of it was", budget),
+    Command("budget", "what may be spent, and what of it was", budget, at_once=True),
 )

@@ -89,6 +89,7 @@ COMMANDS = (
         ps,
         "[--all]",
         offers=offers.words("--all"),
+        at_once=True,
     ),
     Command("watch", "the same, as it changes", watch, "[N…]", offers=offers.sessions),
     Command("attach", "join a session while it runs", attach, "N", offers=offers.sessions),

@@ -110,7 +110,7 @@ async def export(name: str, talk: Talk) -> None:
 
 
 COMMANDS = (
-    Command("sessions", "the sessions of this repository", sessions, "[WORDS]"),
+    Command("sessions", "the sessions of this repository", sessions, "[WORDS]", at_once=True),
     Command(
         "new", "begin another session", new, "[REF]", aliases=("clear",), offers=offers.branches
     ),

@@ -19,7 +19,7 @@ from agent.core.text import one_line, terminal_safe
 from agent.session.session import Session
 
 KEYS = (
-    ("Enter", "send; while the agent works: a message with its next step, a command after it"),
+    ("Enter", "send; while the agent works, a message goes along with its next step"),
     ("Alt-Enter, Ctrl-J", "a new line, as is Shift-Enter in many terminals; pasting never sends"),
     ("Ctrl-C", "interrupt the agent; else clear the line; twice on an empty one: leave"),
     ("Esc Esc", "clear the line"),
@@ -39,7 +39,9 @@ def help_of(subjects: Callable[[], Subjects]) -> Command:
     async def names(talk: Talk) -> Sequence[tuple[str, str]]:
         return [(c.name, c.about) for _, commands in subjects() for c in commands]
 
-    return Command("help", "this list, or more about one command", run, "[NAME]", offers=names)
+    return Command(
+        "help", "this list, or more about one command", run, "[NAME]", offers=names, at_once=True
+    )
 
 
 def _all(subjects: Subjects) -> list[Line]:
@@ -137,7 +139,7 @@ async def quit_(talk: Talk) -> None:
 
 
 COMMANDS = (
-    Command("status", "sandbox, branch, model and what was spent", status),
+    Command("status", "sandbox, branch, model and what was spent", status, at_once=True),
     Command("editor", "write the next message in your editor", editor),
     Command(
         "copy",
@@ -145,11 +147,17 @@ COMMANDS = (
         copy,
         "[code]",
         offers=offers.words("code"),
+        at_once=True,
     ),
     Command(
-        "settings", "what is set, and to what", settings, "[KEY]", offers=offers.words(*config.KEYS)
+        "settings",
+        "what is set, and to what",
+        settings,
+        "[KEY]",
+        offers=offers.words(*config.KEYS),
+        at_once=True,
     ),
     Command("doctor", "what works on this machine, and how to mend what does not", doctor),
-    Command("paths", "where files are kept", paths),
+    Command("paths", "where files are kept", paths, at_once=True),
     Command("quit", "leave; the session is kept", quit_, aliases=("exit",)),
 )

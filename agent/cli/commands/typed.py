@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from functools import partial
 
-from agent.cli.commands import SUBJECTS
+from agent.cli.commands import COMMANDS, SUBJECTS
 from agent.cli.commands.command import Command, find
 from agent.core.errors import UserError
 
@@ -17,6 +17,13 @@ _COMMAND = re.compile(r"/([A-Za-z-]*)(?:\s+(.*))?", re.DOTALL)
 def is_command(text: str) -> bool:
     """Whether it is no message, be it a command that exists or not."""
     return _COMMAND.fullmatch(text.strip()) is not None or text.lstrip().startswith("!")
+
+
+def at_once(text: str) -> bool:
+    """Whether it is a command that need not wait for the end of a turn."""
+    match = _COMMAND.fullmatch(text.strip())
+    name = match.group(1).lower() if match else ""
+    return any(name in command.names for command in COMMANDS if command.at_once)
 
 
 def parse(text: str) -> Command | None:

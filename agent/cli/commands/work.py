@@ -92,7 +92,7 @@ async def sync(talk: Talk) -> None:
 MERGES = ("--squash", "--rebase", "--patch", "--no-hooks")
 
 COMMANDS = (
-    Command("diff", "everything the agent changed in this session", diff),
+    Command("diff", "everything the agent changed in this session", diff, at_once=True),
     Command("review", "have the model review what was changed", review, "[FOCUS]"),
     Command("undo", "take the last turns back: conversation, files and branch", undo, "[TURNS]"),
     Command("redo", "take the last undo back", redo),
