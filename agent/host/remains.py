@@ -37,8 +37,8 @@ def look(place: Path, sessions: str) -> Remains:
         processes=len(list(_processes(place))),
         mounts=len(_lines(mounted, place.name)) + len(_lines(mounted, "/glovebox/")),
         sockets=len(sockets) + sum(name.startswith("socket:") for name in _open()),
-        groups=len(list(_GROUPS.rglob(f"{PREFIX}{sessions}*"))) if _GROUPS.is_dir() else 0,
-        files=sum(1 for _ in place.rglob("*")),
+        groups=_below(_GROUPS, f"{PREFIX}{sessions}"),
+        files=_below(place),
         descriptors=len(_open()),
     )
 
@@ -68,6 +68,12 @@ def _processes(place: Path) -> Iterator[int]:
 def _share(pid: int) -> int:
     lines = _lines(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
     return int(lines[0].split()[1]) * _KILOBYTE if lines else 0
+
+
+def _below(place: Path, begin: str = "") -> int:
+    """How many names below `place` begin so; others may take theirs away meanwhile."""
+    names = (name for _, folders, others in os.walk(place) for name in (*folders, *others))
+    return sum(name.startswith(begin) for name in names)
 
 
 def _open() -> list[str]:

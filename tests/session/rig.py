@@ -119,7 +119,7 @@ def open_session(
     """The session whose journal is at `path`, new or resumed."""
     journal, state = Journal(path), State()
     if not journal.records:
-        state.apply(journal.append(0, SessionStarted("abcd", 1, "p", "m", "bench", "none")))
+        state.apply(journal.append(0, SessionStarted("abcd", 1, "p", "scripted", "bench", "none")))
     else:
         for record in journal.records:
             state.apply(record)

@@ -51,5 +51,5 @@ async def test_a_running_turn_keeps_its_model(tmp_path: Path) -> None:
             with pytest.raises(UserError, match="busy"):
                 session.change_model("n")
 
-    assert session.state.model == "m"
+    assert session.state.model == "scripted"
     await session.close()
