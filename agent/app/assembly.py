@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from agent.app.seeding import sync_of, trailer_of
 from agent.app.walls import AUDIT_FILE, environment_of, gated, labels_of, limits_of
 from agent.config import Settings
 from agent.core.events import AnyEvent
-from agent.git.packing import Packing
 from agent.git.repository import Repository
 from agent.git.view import recent_subjects
 from agent.host import files
@@ -48,20 +47,18 @@ MakePlace = Callable[[State, Callable[[AnyEvent], None]], Place]
 class Made:
     """What a session needs that does not depend on which session it is."""
 
+    options: Options
     llm: Llm
     models: Callable[[str], Llm]
     tuned: Callable[[str, Mapping[str, str]], Made]
     model: str
     template: str
     tools: Toolset
-    settings: Settings
-    asks: bool
     on_ask: OnAsk
     namer: Namer | None
     fitting: Fitting
-    packing: Packing | None = None
-    allowed: Allowed = field(default_factory=Allowed)
-    forking: Fork | None = None
+    allowed: Allowed
+    forking: Fork | None
 
 
 def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Made:
@@ -77,27 +74,25 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
 
     tools = builtin(_below(texts, "tools/"))
     tools = tools.without(*NOT_FOR_CHILDREN) if options.child else tools
-    on_ask = "person" if options.asks else options.on_ask
+    namer = _namer(options.settings, texts["commit.md"])
 
     def tuned(model: str, chosen: Mapping[str, str]) -> Made:
         settings = msgspec.structs.replace(options.settings, **chosen)
         return parts_of(dataclasses.replace(options, settings=settings), model, llm, forking)
 
     return Made(
-        models(model),
-        models,
-        tuned,
-        model,
-        texts["system.md"],
-        tools,
-        options.settings,
-        options.asks,
-        on_ask,
-        namer := _namer(options.settings, texts["commit.md"]),
-        _fitting(options.settings, texts["compact.md"], namer, asks_provider=llm is None),
-        options.packing,
-        allowed(options.settings, options.tree),
-        None if options.child else forking,
+        options=options,
+        llm=models(model),
+        models=models,
+        tuned=tuned,
+        model=model,
+        template=texts["system.md"],
+        tools=tools,
+        on_ask="person" if options.asks else options.on_ask,
+        namer=namer,
+        fitting=_fitting(options.settings, texts["compact.md"], namer, asks_provider=llm is None),
+        allowed=allowed(options.settings, options.tree),
+        forking=None if options.child else forking,
     )
 
 
@@ -137,30 +132,31 @@ def assemble(
     """
     started = state.started
     assert started is not None
-    session = Session(journal, state)
+    session, settings = Session(journal, state), made.options.settings
     spec = SandboxSpec(
         session=started.id,
         labels=labels_of(started, owner),
-        environment=environment_of(made.settings),
-        limits=limits_of(made.settings, backend),
-        image=made.settings.image,
-        engine=made.settings.engine,
+        environment=environment_of(settings),
+        limits=limits_of(settings, backend),
+        image=settings.image,
+        engine=settings.engine,
     )
     spec = gated(
         spec,
-        made.settings,
+        settings,
         session,
         journal.path.with_name(AUDIT_FILE),
         asks=made.on_ask != "deny",
     )
-    sync = sync_of(repository, made.settings, started, made.packing)
-    trailer = trailer_of(made.settings)
+    sync = sync_of(repository, settings, started, made.options.packing)
+    trailer = trailer_of(settings)
     own = Workplace(backend, spec, sync, state, session.emit, trailer)
     branch, head = ("", started.base) if started.base else (repository.branch, repository.head)
     git = GitFacts(branch, head, mirror=f"glovebox/{started.number}")
     prompt = _system(journal.path.with_name(SYSTEM_FILE), made, backend.facts(spec), git)
 
     def parts(made: Made) -> Parts:
+        settings, fork = made.options.settings, made.forking
         return Parts(
             llm=made.llm,
             model=made.model,
@@ -169,15 +165,14 @@ def assemble(
             system=lambda: prompt,
             schemas=_schemas(made.tools),
             tools=made.tools,
-            steps_max=made.settings.steps,
+            steps_max=settings.steps,
             on_ask=made.on_ask,
-            map_tokens=made.settings.map_tokens,
-            notes=made.settings.notes,
+            map_tokens=settings.map_tokens,
+            notes=settings.notes,
             fitting=made.fitting,
             allowed=made.allowed,
-            checks=checks_of(made.settings, always=not made.asks),
-            run_task=made.forking
-            and partial(run_task, model=made.settings.editor_model, fork=made.forking),
+            checks=checks_of(settings, always=not made.options.asks),
+            run_task=fork and partial(run_task, model=settings.editor_model, fork=fork),
             namer=made.namer
             and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
         )
