@@ -25,6 +25,7 @@ PREFIX = "GLOVEBOX_"
 _MAX_BYTES = 1_000_000
 
 Network = Literal["none", "list", "registries", "open"]
+Effort = Literal["", "none", "minimal", "low", "medium", "high", "xhigh"]
 NETWORKS: tuple[Network, ...] = ("none", "list", "registries", "open")
 """What a sandbox may reach, from nothing on; each allows all that the one before it does."""
 DEFAULT_NETWORK: Network = "registries"
@@ -97,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weak_model: str = ""
     editor_model: str = ""
     fallback: tuple[str, ...] = ()
-    effort: Literal["", "none", "minimal", "low", "medium", "high", "xhigh"] = ""
+    effort: Effort = ""
     tools: Literal["auto", "native", "text"] = "auto"
     prices: dict[str, Rates] = msgspec.field(default_factory=dict[str, Rates])
     commit_author: str = ""

@@ -27,7 +27,6 @@ from benchmarks.tasks import Content, Protocol, Task, Work
 from benchmarks.texts import text
 
 _AGAIN_CHARS = 12_000
-_FAILED_MAX = 50
 # What differs from one run to the next and says nothing about the work.
 _PASSING = re.compile(r"\b(in )?\d+(\.\d+)? ?(s|ms|sec|seconds)\b|/tmp/(report|check)-[0-9a-f]+")
 RUN_BUDGET = "run_budget"
@@ -175,7 +174,7 @@ def _try(verdict: Verdict, seconds: float, limit: str) -> Try:
         exit_code=verdict.exit_code,
         agent_seconds=seconds,
         test_seconds=verdict.seconds,
-        failed=verdict.failed[:_FAILED_MAX],
+        failed=verdict.failed,
     )
 
 

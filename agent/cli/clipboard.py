@@ -7,14 +7,13 @@ what can be seen, white space aside.
 from __future__ import annotations
 
 import base64
-import re
 
+from agent.cli.fences import Fence, begins
 from agent.core.errors import UserError
 from agent.core.text import without_controls
 from agent.host import env, terminal
 
 _MAX_BYTES = 74_000  # in base64; xterm takes no more, and says nothing
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 
 
 def put(text: str) -> str:
@@ -36,13 +35,13 @@ def put(text: str) -> str:
 
 def last_block(text: str) -> str:
     """The last block of code in Markdown, "" when there is none."""
-    found, inside, fence = "", list[str](), ""
+    found, inside = "", list[str]()
+    fence: Fence | None = None
     for line in text.split("\n"):
-        match = _FENCE.match(line)
-        if fence and match and match[1].startswith(fence) and not match[2].strip():
-            found, inside, fence = "\n".join(inside), [], ""
-        elif fence:
-            inside.append(line)
-        elif match:
-            fence = match[1]
+        if fence is None:
+            fence = begins(line)
+        elif fence.ends(line):
+            found, inside, fence = "\n".join(inside), [], None
+        else:
+            inside.append(fence.inside(line))
     return "\n".join(inside) if fence and inside else found

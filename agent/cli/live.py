@@ -5,7 +5,6 @@ Knows no screen. Text becomes terminal-safe here, however the pieces of it were 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import msgspec
 
 from agent.cli.countdown import waiting
 from agent.cli.lines import cost_text, for_people, gist, line_of
-from agent.cli.printed import Printed
+from agent.cli.printed import Printed, overwritten, uncoloured
 from agent.cli.styled import Line, diff_lines, marked, plain
 from agent.core.events import (
     AnyEvent,
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 OUTPUT_LINES, DIFF_LINES = 6, 16
 _OUTPUT_CHARS = 4_000
 _LINE_CHARS = 200
-# A program's colours mean nothing here; one that is still arriving is cut at the end of what came.
-_COLOURS = re.compile(r"\x1b\[[0-9;:]*[mK]|\x1b(?:\[[0-9;:]*)?\Z")
 
 
 class Stream:
@@ -93,8 +90,8 @@ class _Running:
 
     def shown(self) -> list[Line]:
         """The last lines, as a terminal would leave them."""
-        text = _COLOURS.sub("", self.tail).replace("\r\n", "\n").rstrip("\n")
-        rows = [row.rstrip("\r").rpartition("\r")[2] for row in text.split("\n")] if text else []
+        text = uncoloured(self.tail).replace("\r\n", "\n").rstrip("\n")
+        rows = [overwritten(row) for row in text.split("\n")] if text else []
         kept = rows[-OUTPUT_LINES:]
         more = max(self.lines + (not self.tail.endswith("\n")), len(rows)) - len(kept)
         head = plain(f"  … {more:,} more lines", "dim") if kept and more > 0 else []

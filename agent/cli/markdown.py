@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.cli import table
+from agent.cli.fences import Fence, begins
 from agent.cli.folding import folded, words
 from agent.cli.inline import inline
 from agent.cli.styled import Line
@@ -23,7 +24,6 @@ TABLE_ROWS, HELD_LINES = 200, 4
 PREVIEW_CHARS, PREVIEW_ROWS = 2_000, 10
 _RULE_CELLS = 40
 # Possessive where a long line could otherwise be looked at from each of its characters.
-_FENCE = re.compile(r"( *+)(`{3,}+(?!.*`)|~{3,}+)(.*)")
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)")
 _RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*+\1){2,}+[ \t]*+")
 _ITEM = re.compile(r"(\s*)([-*+]|\d{1,9}[.)])([ \t]+)(?=\S)")
@@ -54,8 +54,7 @@ class Markdown:
     def __init__(self, width: Callable[[], int], *, colours: bool = True) -> None:
         self._width = width
         self._colours = colours
-        self._fence = ""
-        self._indent = 0
+        self._fence: Fence | None = None
         self._code: Highlighter | None = None
         self._held: _Prose | None = None
         self._rows: list[str] = []
@@ -66,8 +65,8 @@ class Markdown:
     def line(self, text: str) -> list[Line]:
         """What the next line adds for good."""
         if self._fence:
-            return self._coded(text)
-        if self._aligned and "|" in text and not _FENCE.fullmatch(text):
+            return self._coded(self._fence, text)
+        if self._aligned and "|" in text and not begins(text):
             return self._row(text)
         if self._rows and not self._aligned and (aligned := table.sides(self._rows[0], text)):
             self._aligned = aligned
@@ -84,7 +83,7 @@ class Markdown:
         left = [*self._table_ended(), *self._released()]
         if self._fence:
             left += self._fenced("")
-        self._fence, self._code = "", None
+        self._fence = self._code = None
         self._in_list = self._begun = self._blank = False
         return left
 
@@ -108,14 +107,14 @@ class Markdown:
         return [_EMPTY, *lines] if lines and self._blank else lines
 
     def _block(self, text: str) -> list[Line]:
-        if fence := _FENCE.fullmatch(text):
+        if fence := begins(text):
             released = self._released()
-            self._indent, self._fence = len(fence[1]), fence[2]
+            self._fence = fence
             if self._colours:
                 from agent.cli.highlight import Highlighter
 
-                self._code = Highlighter(fence[3].strip())
-            return released + self._fenced(f" {fence[3].strip()}".rstrip())
+                self._code = Highlighter(fence.name)
+            return released + self._fenced(f" {fence.name}".rstrip())
         if _RULE.fullmatch(text):
             rule: Line = (("dim", "─" * min(_RULE_CELLS, self._width() or _RULE_CELLS)),)
             return self._released() + self._added([rule])
@@ -181,13 +180,11 @@ class Markdown:
         blank, self._blank, self._begun = self._blank, False, True
         return [_EMPTY, *lines] if blank else lines
 
-    def _coded(self, text: str) -> list[Line]:
-        mark = text.strip()
-        if len(mark) >= len(self._fence) and mark == self._fence[0] * len(mark):
-            self._fence, self._code = "", None
+    def _coded(self, fence: Fence, text: str) -> list[Line]:
+        if fence.ends(text):
+            self._fence = self._code = None
             return self._fenced("")
-        inside = len(text) - len(text.lstrip(" "))
-        text = text[min(inside, self._indent) :]
+        text = fence.inside(text)
         return [self._code.line(text) if self._code else (("", text),)]
 
     def _fenced(self, name: str) -> list[Line]:

@@ -6,6 +6,7 @@ import re
 
 from agent.core.text import terminal_safe
 
+# A program's colours mean nothing here; one that is still arriving is cut at the end of what came.
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*[mK]|\x1b(?:\[[0-9;:]*)?\Z")
 _LINE_CHARS = 10_000
 
@@ -37,5 +38,14 @@ class Printed:
 
 
 def _left(line: str) -> str:
+    return terminal_safe(overwritten(uncoloured(line)))
+
+
+def uncoloured(text: str) -> str:
+    """`text` without what sets colours."""
+    return _COLOURS.sub("", text)
+
+
+def overwritten(line: str) -> str:
     """What of a line can be read in the end: what was written over is gone."""
-    return terminal_safe(_COLOURS.sub("", line).rstrip("\r").rpartition("\r")[2])
+    return line.rstrip("\r").rpartition("\r")[2]

@@ -41,8 +41,13 @@ def argv(*arguments: str) -> list[str]:
 
 
 def run(user: User, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    runs = str(user.home / "runs")
+    return benchmarks(user, "run", "local", *arguments, "--out", runs, **environment)
+
+
+def benchmarks(user: User, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        argv("run", "local", *arguments, "--out", str(user.home / "runs")),
+        argv(*arguments),
         cwd=ROOT,
         env=user.environment | environment,
         capture_output=True,

@@ -15,7 +15,7 @@ import pytest
 from agent.host import env, files
 from benchmarks.manifest import in_order
 from benchmarks.suites.local import load
-from tests.benchmarks.test_harness import ROOT, SCRIPTED, argv, bash, the_run, user
+from tests.benchmarks.test_harness import ROOT, SCRIPTED, argv, bash, benchmarks, the_run, user
 from tests.benchmarks.test_tasks import make
 from tests.e2e.rig import User
 from tests.servers.openai import OpenAIServer, say
@@ -23,18 +23,6 @@ from tests.servers.openai import OpenAIServer, say
 __all__ = ["user"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
-
-
-def benchmarks(user: User, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        argv(*arguments),
-        cwd=ROOT,
-        env=user.environment | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from agent import config
 from agent.app import check_model
 from agent.cli.budget import budget_lines
@@ -13,7 +15,7 @@ from agent.core.errors import UserError
 from agent.core.events import Setting
 from agent.core.text import one_line, terminal_safe
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "default")
+EFFORTS: tuple[str, ...] = (*filter(None, get_args(config.Effort)), "default")
 
 
 async def model(name: str, talk: Talk) -> None:
