@@ -22,6 +22,7 @@ FENCED = "One:\n```sh\nold\n```\nand\n~~~\na `b`\n\n```\nstill\n~~~\nend"
     ("text", "code"),
     [
         (FENCED, "a `b`\n\n```\nstill"),
+        ("1. Do:\n\n     ```sh\n     a\n       b\n     ```\n   then", "a\n  b"),
         ("```py\nx = 1\n```", "x = 1"),
         ("```\ncut", "cut"),
         ("none", ""),
