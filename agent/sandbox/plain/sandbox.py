@@ -33,7 +33,7 @@ cd "$1" || exit 126
 shift
 exec env -i "$@"
 """
-_SIGNAL = 'kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null; exit 0'
+_SIGNAL = 'kill "-$1" "-$2" 2>/dev/null || kill "-$1" "$2" 2>/dev/null; exit 0'
 _PUT = """
 umask 022
 path=$1
