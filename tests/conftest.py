@@ -17,6 +17,10 @@ import pytest
 from agent.host import files
 from tests.docker import ABSENT
 
+# The contract suite is shipped code; its assertions should still say what they compared. It is said
+# here and not beside its tests: the backends' tests use it too, and may be collected first.
+pytest.register_assert_rewrite("agent.testing.contracts")
+
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
