@@ -137,9 +137,7 @@ async def ignore_the_end(me: Process) -> None:
 
 
 # It takes a moment, in which a second signal would have it tidy up once more.
-@program(
-    """trap 'echo tidied; sleep 0.2; exit 0' TERM; sleep "$1" & sleep "$1" & echo up; wait"""
-)
+@program("""trap 'echo tidied; sleep 0.2; exit 0' TERM; sleep "$1" & sleep "$1" & echo up; wait""")
 async def tidy_up(me: Process) -> None:
     """Print `up`, and wait with children; when told to end print `tidied`."""
     told = me.trap(TERM)
