@@ -27,22 +27,25 @@ _APPARMOR = (
     "As a last resort the administrator can set "
     "`kernel.apparmor_restrict_unprivileged_userns=0`, which weakens the whole computer"
 )
-_SYSCTL = (
+# What a container needs was found with docker 20.10, without AppArmor.
+_NEST = (
+    "start it with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined` "
+    "(where AppArmor is on, `--security-opt apparmor=unconfined` too)"
+)
+_NAMESPACES = (
     "ask the administrator to set `kernel.unprivileged_userns_clone=1` and "
-    "`user.max_user_namespaces` to some thousands"
+    f"`user.max_user_namespaces` to some thousands. In a docker container: {_NEST}. "
+    "In a chroot the kernel allows none; `systemd-nspawn` enters it in a way that may"
 )
-_CONTAINER = (
-    "this looks like a container that masks `/proc`; run glovebox on the host, or start the "
-    "container so that it may nest (for docker `--security-opt systempaths=unconfined`)"
-)
+_CONTAINER = f"run glovebox on the host; or, in a docker container, which masks `/proc`, {_NEST}"
 _OLD = "glovebox needs bubblewrap 0.8.0 or newer; update it with your package manager"
 
 # What bubblewrap says, in the order in which to look.
 _KNOWN = (
     ("setting up uid map: Permission denied", "AppArmor forbids user namespaces", _APPARMOR),
     ("Failed RTM_NEWADDR", "AppArmor forbids what a network namespace needs", _APPARMOR),
-    ("No permissions to creat", "user namespaces are switched off here", _SYSCTL),
-    ("Creating new namespace failed", "user namespaces are switched off here", _SYSCTL),
+    ("No permissions to creat", "user namespaces are not allowed here", _NAMESPACES),
+    ("Creating new namespace failed", "user namespaces are not allowed here", _NAMESPACES),
     ("Can't mount proc", "a fresh `/proc` cannot be mounted here", _CONTAINER),
     ("Unknown option", "the installed bubblewrap is too old", _OLD),
     ("toolbox: python", "the Python inside the sandbox is too old", "install Python 3.8 or newer"),

@@ -42,18 +42,18 @@ def test_a_missing_bubblewrap_comes_with_the_command_to_type(
         ),
         (
             "bwrap: No permissions to create new namespace, likely because the kernel does not",
-            "switched off",
+            "not allowed",
             "unprivileged_userns_clone",
         ),
         (
             "bwrap: Creating new namespace failed: Resource temporarily unavailable",
-            "switched off",
-            "max_user_namespaces",
+            "not allowed",
+            "chroot",
         ),
         (
             "bwrap: Can't mount proc on /newroot/proc: Operation not permitted",
             "/proc",
-            "container",
+            "systempaths=unconfined",
         ),
         ("bwrap: Unknown option --disable-userns", "too old", "0.8.0"),
         ("glovebox toolbox: python 3.8 or newer is needed", "too old", "Python 3.8"),
