@@ -19,7 +19,8 @@ _CONFIGURATION = {
 
 _PATCH = """
 cp "$(git rev-parse --git-path index)" "$INDEX" && export GIT_INDEX_FILE="$INDEX" &&
-git add -A && git diff --cached --binary --no-color --no-ext-diff --no-textconv --no-renames \\
+git add -A $FORCE &&
+git diff --cached --binary --no-color --no-ext-diff --no-textconv --no-renames \\
   --src-prefix=a/ --dst-prefix=b/ "$BASE" >"$PATCH"
 """
 _CHANGED = """
@@ -30,7 +31,9 @@ git -c core.quotePath=false ls-files -o --exclude-standard --directory -z
 
 async def collect(task: Task, sandbox: Sandbox, base: str) -> Work:
     """The files that the task takes, or the patch of the whole tree; nothing where git is gone."""
-    return Work(await _files(task, sandbox)) if task.solution else await _patch(sandbox, base)
+    if task.solution:
+        return Work(await _files(task, sandbox))
+    return await _patch(sandbox, base, ignored=task.ignored)
 
 
 async def _files(task: Task, sandbox: Sandbox) -> dict[str, bytes]:
@@ -47,9 +50,10 @@ async def _files(task: Task, sandbox: Sandbox) -> dict[str, bytes]:
     return found
 
 
-async def _patch(sandbox: Sandbox, base: str) -> Work:
+async def _patch(sandbox: Sandbox, base: str, *, ignored: bool) -> Work:
     index, patch = (f"/tmp/{word}-{secrets.token_hex(8)}" for word in ("index", "patch"))
-    environment = {"INDEX": index, "PATCH": patch, "BASE": base}
+    force = "--force" if ignored else ""
+    environment = {"INDEX": index, "PATCH": patch, "BASE": base, "FORCE": force}
     done = await sandbox.exec(["sh", "-c", _PATCH], cwd=sandbox.workdir, env=environment)
     if done.exit_code != 0:
         return Work()

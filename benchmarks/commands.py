@@ -20,6 +20,7 @@ from benchmarks.cleaning import clear
 from benchmarks.compare import Run, compare, worded
 from benchmarks.expectations import Expectation, Expectations, default_place
 from benchmarks.grading import Place
+from benchmarks.images import build
 from benchmarks.manifest import Wanted
 from benchmarks.needs import check_needs
 from benchmarks.planning import Plan, chosen, how_of, prepare
@@ -132,6 +133,7 @@ async def _carried(
             if (job[0].id, job[1]) not in finished]  # fmt: skip
     for task, trial in jobs:
         await clear(trial_folder(folder, task.id, trial), place)
+    await build([task for task, _ in jobs])
     await check_needs([task for task, _ in jobs], place)
     how = how_of(plan, done)
     count, total = len(done), len(done) + len(jobs)
@@ -201,6 +203,7 @@ async def _validated(
 ) -> list[str]:
     settings, count = config.load(Path(), {}), 0
     place = Place(folder, settings, asyncio.Semaphore(options.graders))
+    await build([task for task in tasks if not task.unfit])
     await check_needs(tasks, place)
 
     def tell(task: Task, found: Expectation, verdict: Verdict) -> None:

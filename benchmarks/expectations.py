@@ -64,7 +64,8 @@ def default_place(suite: str) -> Path:
 
 def require(tasks: Sequence[Task], known: Expectations, suite: str) -> None:
     """Raise `UserError` when some task was never validated."""
-    if missing := [task.id for task in tasks if task.grader and known.of(task) is None]:
+    testable = [task for task in tasks if task.grader and not task.unfit]
+    if missing := [task.id for task in testable if known.of(task) is None]:
         raise UserError(
             f"{len(missing)} of {len(tasks)} tasks were never validated, `{missing[0]}` is one",
             f"run `python -m benchmarks validate {suite} PATH` first: it finds out which tests"

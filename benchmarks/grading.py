@@ -15,12 +15,13 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from agent.app import Options, open_session
-from agent.config import Settings
+from agent.config import Settings, narrower
 from agent.core.errors import GloveboxError, SandboxError
 from agent.core.events import problem_of
 from agent.core.text import terminal_safe
 from agent.host import files
 from agent.sandbox.protocol import ExecResult, Sandbox
+from benchmarks.images import inside, variables
 from benchmarks.reports import Run, Status, read_report, words_of
 from benchmarks.repository import lay
 from benchmarks.results import Tests, Verdict
@@ -29,6 +30,7 @@ from benchmarks.tasks import FILE_MAX_BYTES, Grader, Task, Work, data_of
 ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
 _REPORT_FILES_MAX = 200
 _FAILED_MAX = 50
+_WHOLE = "1TB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ async def _graded(
 ) -> Verdict:
     files.remove_tree(folder)
     await lay(task.pristine, folder)
-    session = await open_session(options_of(place, folder))
+    session = await open_session(await options_of(place, folder, task, network=grader.network))
     try:
         sandbox = (await session.enter()).sandbox
         if not await put_work(sandbox, work):
@@ -96,10 +98,33 @@ async def _graded(
     )
 
 
-def options_of(place: Place, folder: Path) -> Options:
-    """How a sandbox is opened in which nobody but the tests runs: without network and model."""
-    settings = replace(place.settings, network="none", allow_hosts=(), map_tokens=0, notes=False)
-    return Options(folder, settings, state=place.state, needs_model=False)
+async def options_of(
+    place: Place, folder: Path, task: Task | None = None, *, network: bool = False
+) -> Options:
+    """How a sandbox is opened in which no model is asked; without `network` it reaches nothing."""
+    settings = place.settings if task is None else settings_of(task, place.settings)
+    settings = replace(settings, map_tokens=0, notes=False)
+    if not network:
+        settings = replace(settings, network="none", allow_hosts=())
+    given = await environment_of(task) if task else dict[str, str]()
+    return Options(folder, settings, state=place.state, needs_model=False, environment=given)
+
+
+def settings_of(task: Task, settings: Settings) -> Settings:
+    """The settings of a sandbox for this task: what it asks for, and no more than they allow."""
+    if task.image is not None:
+        # All that is in the image is the task's; nothing of it is a secret of the user's.
+        own = {"sandbox": "docker", "image": inside(task.image), "limits": task.allowance}
+        settings = replace(settings, **own, largest_file=_WHOLE, not_secret=("*",))
+    if not task.network:
+        return settings
+    network = narrower(task.network, settings.network or task.network)
+    return replace(settings, network=network, allow_hosts=task.hosts)
+
+
+async def environment_of(task: Task) -> Mapping[str, str]:
+    """What programs in a sandbox for this task see besides."""
+    return {**(await variables(task.image) if task.image else {}), **task.environment}
 
 
 async def put_work(sandbox: Sandbox, work: Work) -> bool:

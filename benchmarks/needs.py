@@ -19,7 +19,7 @@ async def check_needs(tasks: Sequence[Task], place: Place) -> None:
         return
     folder = place.folder / "needs"
     await lay(Tree(), folder)
-    session = await open_session(options_of(place, folder))
+    session = await open_session(await options_of(place, folder))
     try:
         sandbox = (await session.enter()).sandbox
         missing = [

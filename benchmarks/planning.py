@@ -49,9 +49,9 @@ def prepare(wanted: Wanted, money: float | None, tokens: int | None) -> Plan:
     if wanted.agent == "glovebox":
         tasks = [_answered(task, wanted, settings) for task in tasks]
     quarantine = {
-        task.id: found.quarantine
+        task.id: why
         for task in tasks
-        if (found := known.of(task)) is not None and found.quarantine
+        if (why := task.unfit or ((found := known.of(task)) is not None and found.quarantine))
     }
     tasks = [task for task in tasks if task.id not in quarantine]
     tasks = tasks[: wanted.limit] if wanted.limit else tasks

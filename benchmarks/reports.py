@@ -7,6 +7,7 @@ none hides another.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -100,12 +101,34 @@ def _exit(run: Run) -> Pairs:
     yield "check", "passed" if run.exit_code == 0 else "failed"
 
 
+def _reward(run: Run) -> Pairs:
+    """Harbor's: one number, or an object of numbers, each of which passes from 1 on.
+
+    What is none, or not finite, is no verdict at all, there as here.
+    """
+    if (data := run.files.get("reward.json")) is not None:
+        rewards: dict[str, Any] = _object(data)
+    else:
+        rewards = {"reward": _number(run.files.get("reward.txt", b""))}
+    if all(isinstance(each, int | float) and math.isfinite(each) for each in rewards.values()):
+        for name, value in rewards.items():
+            yield name, "passed" if value >= 1 else "failed"
+
+
+def _number(data: bytes) -> float | None:
+    try:
+        return float(data.decode("utf-8", "replace"))
+    except ValueError:
+        return None
+
+
 READERS: Mapping[str, Callable[[Run], Pairs]] = {
     "junit": _junit,
     "go": _go,
     "jest": _jest,
     "libtest": _libtest,
     "pytest": _pytest,
+    "reward": _reward,
     "exit": _exit,
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.core.errors import UserError
 from agent.host import env, files, process
+from benchmarks.images import unpack
 from benchmarks.tasks import Tree, data_of
 
 
@@ -14,6 +15,8 @@ async def lay(tree: Tree, repository: Path) -> None:
     files.make_private_dir(repository)
     if tree.repository is not None:
         await _check_out(tree.repository, tree.commit, repository)
+    if tree.image is not None:
+        await unpack(tree.image, repository)
     if tree.folder is not None:
         await _copy(tree.folder, repository)
     for name, content in tree.files.items():

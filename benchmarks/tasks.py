@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from agent.config import Allowance
 from agent.host import disk, files
 
 Protocol = Literal["aider", "blind", "agentic"]
@@ -37,13 +38,26 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """What a container is made of: `name` in the engine, built of the directory `context` or of
+    another image, `source`. `workdir` is where the task lies in it, "" where the image says."""
+
+    name: str
+    context: Path | None = None
+    source: str = ""
+    workdir: str = ""
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
-    """A work tree: `files`, over those of a directory or of a commit where one is named."""
+    """A work tree: `files`, over those of a directory, of a commit or of an image."""
 
     files: Mapping[str, Content] = field(default_factory=dict[str, Content])
     folder: Path | None = None
     repository: Path | None = None
     commit: str = ""
+    image: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +68,22 @@ class Grader:
     `reports`. It finds the task's `hidden` files in the directory `$CHECK`. `needs` are programs or
     commands that must succeed in a sandbox before anything is run, with what to install.
     With `exact` what the report says beyond the expected tests does not count, nor does the exit
-    code.
+    code. `network` says that tests may reach what agents may.
     """
 
     script: str
     report: str
     needs: tuple[tuple[str, str], ...] = ()
     exact: bool = False
+    network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Solver:
+    """A script that does the task, run where an agent would be; its `files` are in `$SOLUTION`."""
+
+    script: str
+    files: Mapping[str, Content]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +92,12 @@ class Task:
 
     The agent has `start`, and `shown` besides where tests are visible. Tests run in `pristine`
     with nothing of the agent's in it but files that fit `solution`, or where that is empty the
-    patch of its whole tree. `expected` are tests that the data set itself names. `reference` is
-    for the oracle alone; without a `grader` there is no verdict. `network` is what agents may
-    reach, "" for what the settings say. Scripts that answer as a model lie in `folder`.
+    patch of its whole tree; `ignored` says that files which git ignores belong to it. `expected`
+    are tests that the data set itself names. `reference`, or what `solver` does, is for the oracle
+    alone; without a `grader` there is no verdict. `network` is what agents may reach, "" for what
+    the settings say, and `hosts` what "list" allows. Sandboxes are made of `image` where there is
+    one, with these variables and limits. `unfit` says why the task cannot be run at all. Scripts
+    that answer as a model lie in `folder`.
     """
 
     id: str
@@ -87,8 +113,15 @@ class Task:
     solution: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
     reference: Work | None = None
+    solver: Solver | None = None
+    ignored: bool = False
     limits: Limits = field(default_factory=Limits)
-    network: Literal["", "none"] = ""
+    network: Literal["", "none", "list"] = ""
+    hosts: tuple[str, ...] = ()
+    image: Image | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    allowance: Allowance = field(default_factory=Allowance)
+    unfit: str = ""
     model: str = ""
     folder: Path = Path()
 

@@ -20,7 +20,7 @@ from agent.session.session import Session
 from benchmarks.agents import Given, answering, keep_work, trial_folder
 from benchmarks.collect import collect, left_behind
 from benchmarks.conversation import Seen, turn
-from benchmarks.grading import Place, grade
+from benchmarks.grading import Place, environment_of, grade, settings_of
 from benchmarks.repository import lay
 from benchmarks.results import Outcome, Result, Try, Verdict
 from benchmarks.tasks import Content, Protocol, Task, Work
@@ -66,7 +66,8 @@ async def run_trial(task: Task, trial: int, how: How, place: Place) -> Result:
     try:
         files.make_private_dir(folder)
         if how.given is not None:
-            return await _given(task, how.given(task, trial), how, place, blank)
+            work = await how.given(task, trial, place)
+            return await _given(task, work, how, place, blank)
         return await _solved(task, how, place, blank)
     except SandboxError as error:
         return _invalid(blank, "sandbox_error", problem_of(error))
@@ -86,7 +87,13 @@ async def _solved(task: Task, how: How, place: Place, blank: Result) -> Result:
     shown = task.shown if how.protocol == "agentic" else dict[str, Content]()
     await lay(with_fields(task.start, files={**task.start.files, **shown}), repository)
     settings, llm = answering(task, _settings(task, how))
-    options = Options(repository, settings, state=place.state, tree=how.budget)
+    options = Options(
+        repository,
+        settings,
+        state=place.state,
+        tree=how.budget,
+        environment=await environment_of(task),
+    )
     session = await open_session(options, llm=llm)
     try:
         return await _conversed(task, session, how, place, blank)
@@ -95,8 +102,7 @@ async def _solved(task: Task, how: How, place: Place, blank: Result) -> Result:
 
 
 def _settings(task: Task, how: How) -> Settings:
-    chosen = replace(how.settings, model=task.model)
-    return replace(chosen, network=task.network, allow_hosts=()) if task.network else chosen
+    return settings_of(task, replace(how.settings, model=task.model))
 
 
 async def _conversed(task: Task, session: Session, how: How, place: Place, blank: Result) -> Result:

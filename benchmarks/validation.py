@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from agent.core.errors import UserError
 from agent.host import files
+from benchmarks.agents import reference_of
 from benchmarks.expectations import Expectation, Expectations
 from benchmarks.grading import Place, grade
 from benchmarks.results import Verdict
@@ -53,13 +54,14 @@ async def validate(
 async def _examined(task: Task, place: Place, repeat: int) -> tuple[Expectation, Verdict]:
     """What is expected, and the verdict that says so; its problem when there is none."""
     blank = Expectation(version=task.version)
-    if task.reference is None:
-        raise UserError(f"`{task.id}` has no reference", "only such tasks can be validated")
-    wanted = task.expected or None
-    oracle = await _verdict(task, task.reference, wanted, place, "oracle")
+    if task.unfit:
+        return Expectation(version=task.version, quarantine=task.unfit), Verdict()
+    solved = _folder(task, place) / "solved"
+    reference, wanted = await reference_of(task, place, solved), task.expected or None
+    oracle = await _verdict(task, reference, wanted, place, "oracle")
     names, reason = oracle.names, ""
     for number in range(2, repeat + 1):
-        again = await _verdict(task, task.reference, wanted, place, f"oracle-{number}")
+        again = await _verdict(task, reference, wanted, place, f"oracle-{number}")
         if (again.passed, set(again.names)) != (oracle.passed, set(names)):
             reason = "its reference passes at times"
     if oracle.problem is not None:
@@ -81,8 +83,12 @@ async def _examined(task: Task, place: Place, repeat: int) -> tuple[Expectation,
 async def _verdict(
     task: Task, work: Work, expected: Sequence[str] | None, place: Place, name: str
 ) -> Verdict:
-    folder = place.folder / "validation" / task.id.replace("/", "+") / name
+    folder = _folder(task, place) / name
     verdict = await grade(task, work, expected, place, folder / task.id.rpartition("/")[2])
     files.remove_tree(folder)
     files.write_whole(folder.with_suffix(".txt"), verdict.output.encode())
     return verdict
+
+
+def _folder(task: Task, place: Place) -> Path:
+    return place.folder / "validation" / task.id.replace("/", "+")

@@ -136,7 +136,7 @@ def assemble(
     spec = SandboxSpec(
         session=started.id,
         labels=labels_of(started, owner),
-        environment=environment_of(settings),
+        environment={**environment_of(settings), **made.options.environment},
         limits=limits_of(settings, backend),
         image=settings.image,
         engine=settings.engine,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.config import Settings
@@ -40,3 +41,4 @@ class Options:
     packing: Packing | None = None
     tree: Budget | None = None
     child: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])

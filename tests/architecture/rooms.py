@@ -194,6 +194,11 @@ ROOMS = (
     ),
     Room("agent.testing", ("agent.core", *_PORTS), (PATHS,)),
     Room(
+        "benchmarks.images",
+        ("agent.config", "agent.core", "agent.host", "agent.sandbox", "benchmarks"),
+        (PATHS,),
+    ),
+    Room(
         "benchmarks",
         (
             "agent.core",
@@ -205,6 +210,7 @@ ROOMS = (
             "agent.llm.protocol",
             "agent.loop",
             "agent.sandbox.protocol",
+            "benchmarks.images",
             "benchmarks.speed",
         ),
         (PATHS, RESOLVE, TERMINAL, SIGNALS),
