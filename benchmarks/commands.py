@@ -19,7 +19,7 @@ from benchmarks.agents import trial_folder
 from benchmarks.cleaning import clear
 from benchmarks.compare import Run, compare, worded
 from benchmarks.expectations import Expectation, Expectations, default_place
-from benchmarks.grading import Place
+from benchmarks.grading import Place, Turns
 from benchmarks.images import build
 from benchmarks.manifest import Wanted
 from benchmarks.needs import check_needs
@@ -127,7 +127,7 @@ async def _carried(
     options: argparse.Namespace,
 ) -> bool:
     wanted, stop = plan.manifest.wanted, Stop()
-    place = Place(folder, plan.settings, asyncio.Semaphore(options.graders), options.keep)
+    place = Place(folder, plan.settings, Turns(options.graders), options.keep)
     finished = {result.key for result in done}
     jobs = [job for job in jobs_of(plan.tasks, wanted.trials)
             if (job[0].id, job[1]) not in finished]  # fmt: skip
@@ -202,7 +202,7 @@ async def _validated(
     tasks: Sequence[Task], known: Expectations, folder: Path, options: argparse.Namespace
 ) -> list[str]:
     settings, count = config.load(Path(), {}), 0
-    place = Place(folder, settings, asyncio.Semaphore(options.graders))
+    place = Place(folder, settings, Turns(options.graders))
     await build([task for task in tasks if not task.unfit])
     await check_needs(tasks, place)
 

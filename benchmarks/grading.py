@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,28 @@ _FAILED_MAX = 50
 _WHOLE = "1TB"
 
 
+class Turns:
+    """So many may be at it at once, or one alone."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._free = asyncio.Semaphore(count)
+        self._only = asyncio.Lock()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[None]:
+        async with self._free:
+            yield
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[None]:
+        """Wait until nobody is at it, and keep everybody out meanwhile."""
+        async with self._only, AsyncExitStack() as held:
+            for _ in range(self._count):
+                await held.enter_async_context(self._free)
+            yield
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a run keeps what it makes, and how its sandboxes are made.
@@ -42,7 +65,7 @@ class Place:
 
     folder: Path
     settings: Settings
-    grading: asyncio.Semaphore
+    grading: Turns
     keep: bool = False
 
     @property
@@ -54,16 +77,22 @@ async def grade(
     task: Task, work: Work, expected: Sequence[str] | None, place: Place, folder: Path
 ) -> Verdict:
     """Run the tests of `task` on `work`; `folder` is for this alone. Without `expected` tests all
-    that the report names must have passed. What of ours went wrong is in the verdict, not raised.
+    that the report names must have passed. Tests that ran out of time may have been kept from
+    running by others: they run once more, alone. What of ours went wrong is in the verdict.
     """
     assert task.grader is not None
-    async with place.grading:
-        try:
-            return await _graded(task, task.grader, work, expected, place, folder)
-        except GloveboxError as error:
-            ours = isinstance(error, SandboxError)
-            reason = "sandbox_error" if ours else "grader_error"
-            return Verdict(reason=reason, problem=problem_of(error))
+    try:
+        async with place.grading.one():
+            verdict = await _graded(task, task.grader, work, expected, place, folder)
+        if verdict.reason != "test_timeout":
+            return verdict
+        async with place.grading.alone():
+            again = await _graded(task, task.grader, work, expected, place, folder)
+        return replace(again, again=True)
+    except GloveboxError as error:
+        ours = isinstance(error, SandboxError)
+        reason = "sandbox_error" if ours else "grader_error"
+        return Verdict(reason=reason, problem=problem_of(error))
 
 
 async def _graded(

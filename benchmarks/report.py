@@ -28,7 +28,7 @@ def table(results: Sequence[Result]) -> str:
 def row_text(result: Result) -> str:
     """One result on a line of its own, while others still run."""
     text = f"{result.outcome:<7}  {result.task}#{result.trial}  {result.seconds:.1f} s"
-    return f"{text}  {why(result)}" if result.reason else text
+    return f"{text}  {why(result)}".rstrip()
 
 
 def totals(results: Sequence[Result]) -> str:
@@ -54,7 +54,7 @@ def rate(results: Sequence[Result]) -> str:
 def _row(result: Result, *, several: bool) -> tuple[str, ...]:
     return (
         f"{result.task}#{result.trial}" if several else result.task,
-        f"{result.outcome}: {why(result)}" if result.reason else result.outcome,
+        f"{result.outcome}: {why(result)}".rstrip(": "),
         f"{result.seconds:.1f} s",
         str(result.steps),
         tokens(result.usage),
@@ -67,7 +67,7 @@ def why(result: Result) -> str:
     """The reason on one line, with the cause where there is no verdict."""
     if result.outcome == "invalid" and result.problem is not None:
         return one_line(f"{result.reason}: {result.problem.message}", 60)
-    return result.reason
+    return f"{result.reason} (tests run twice)".strip() if result.again else result.reason
 
 
 def _cell(text: str, at: int, width: int) -> str:

@@ -34,6 +34,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """One run of the tests. `reason` is "" when they passed; `problem` is set for no verdict.
 
     `names` are those of tests that passed, `output` what was printed, for people and a second try.
+    `again` says that the tests ran out of time beside others and this is what they said alone.
     """
 
     passed: bool = False
@@ -45,10 +46,12 @@ class Verdict(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     seconds: float = 0.0
     problem: Problem | None = None
+    again: bool = False
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of a trial: a message, and what the tests said of the work after it."""
+    """One try of a trial: a message, and what the tests said of the work after it, `again` when
+    that was the second time they ran."""
 
     passed: bool
     reason: str
@@ -57,6 +60,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     agent_seconds: float = 0.0
     test_seconds: float = 0.0
     failed: tuple[str, ...] = ()
+    again: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +96,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[str, int]:
         return self.task, self.trial
+
+    @property
+    def again(self) -> bool:
+        """Whether a verdict comes of tests that were run a second time, alone."""
+        return any(each.again for each in self.tries)
 
     @property
     def test_seconds(self) -> float:

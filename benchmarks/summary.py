@@ -48,6 +48,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, int]
     quarantine: dict[str, str]
     tampered: tuple[str, ...]
+    again: tuple[str, ...]
     tokens: int
     cost: float | None
     agent_seconds: float
@@ -86,6 +87,7 @@ def summarise(manifest: Manifest, results: Sequence[Result]) -> Summary:
         reasons=dict(Counter(r.reason for r in results if r.reason).most_common()),
         quarantine=manifest.quarantine,
         tampered=tuple(sorted(result.task for result in results if result.tampered)),
+        again=tuple(sorted(result.task for result in results if result.again)),
         tokens=usage.prompt + usage.completion,
         cost=usage.cost,
         agent_seconds=round(sum(result.seconds for result in results), 1),

@@ -181,6 +181,7 @@ def _try(verdict: Verdict, seconds: float, limit: str) -> Try:
         agent_seconds=seconds,
         test_seconds=verdict.seconds,
         failed=verdict.failed,
+        again=verdict.again,
     )
 
 

@@ -23,7 +23,8 @@ class Options:
     model's questions meet `on_ask`. `fork` names a session that the new one starts from, where it
     stands or after its turn `turn`. `base` is a commit, branch or tag that a new session begins at
     instead of what the user has; new ones with the same `packing` begin alike. Sessions with the
-    same `tree` share what that may spend. A `child` does a piece of another's work.
+    same `tree` share what that may spend. A `child` does a piece of another's work. Programs inside
+    see `environment` besides what the settings say.
     """
 
     directory: Path

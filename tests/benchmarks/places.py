@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import io
@@ -17,7 +16,7 @@ import pytest
 from agent.config import Settings
 from agent.core.errors import UserError
 from agent.host import env, files
-from benchmarks.grading import Place
+from benchmarks.grading import Place, Turns
 from benchmarks.needs import check_needs
 from benchmarks.suites.polyglot import load
 from benchmarks.tasks import Task
@@ -30,7 +29,7 @@ _PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
 def a_place() -> Generator[Place]:
     """A run's folder; no sandbox may be left of it."""
     with files.temporary_dir("gb-", shared=True) as folder:
-        yield Place(folder, Settings(sandbox="local"), asyncio.Semaphore(1))
+        yield Place(folder, Settings(sandbox="local"), Turns(1))
         assert files.children(env.sandbox_dir(folder / "state")) == []
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+from collections.abc import ItemsView
 from pathlib import Path
 
 import pytest
 
-from benchmarks.grading import grade, judge
+from benchmarks.grading import Turns, grade, judge
 from benchmarks.results import Tests
-from benchmarks.tasks import Work
+from benchmarks.suites.local import load
+from benchmarks.tasks import Content, Work
 from tests.benchmarks.exercises import EXERCISES
 from tests.benchmarks.places import a_place, a_task, require, toolchains
+from tests.benchmarks.test_tasks import make
 
 TWO = ("a", "b")
 
@@ -45,6 +50,68 @@ def test_an_empty_report_passes_nothing_where_nothing_is_expected() -> None:
 def test_what_else_there_is_does_not_count_where_only_the_expected_does() -> None:
     found = judge({"a": "passed", "b": "passed", "c": "failed"}, TWO, 1, exact=True)
     assert (found.passed, found.tests) == (True, Tests(2))
+
+
+async def test_who_is_alone_waits_for_the_others_and_keeps_them_out() -> None:
+    turns, running, seen = Turns(2), set[str](), list[tuple[str, set[str]]]()
+    begun, go = asyncio.Barrier(3), asyncio.Event()
+
+    async def beside(name: str) -> None:
+        async with turns.one():
+            running.add(name)
+            if name in "ab":
+                await begun.wait()
+                await go.wait()
+            seen.append((name, set(running)))
+            await asyncio.sleep(0)
+            running.remove(name)
+
+    async def alone(name: str) -> None:
+        async with turns.alone():
+            running.add(name)
+            await asyncio.sleep(0)
+            seen.append((name, set(running)))
+            running.remove(name)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for name in "ab":
+            group.create_task(beside(name))
+        await begun.wait()
+        for work, name in ((alone, "X"), (alone, "Y"), (beside, "c")):
+            group.create_task(work(name))
+        await asyncio.sleep(0)
+        go.set()
+
+    assert {name: with_it for name, with_it in seen if name in "XY"} == {"X": {"X"}, "Y": {"Y"}}
+    assert sorted(name for name, _ in seen) == ["X", "Y", "a", "b", "c"]
+
+
+class Slow(dict[str, Content]):
+    """Files of a check that says the first time that it must wait."""
+
+    def items(self) -> ItemsView[str, Content]:
+        found = dict(self)
+        self["wait"] = b"0"
+        return found.items()
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+async def test_tests_that_ran_out_of_time_run_once_more_and_the_verdict_says_so(
+    tmp_path: Path,
+) -> None:
+    check = {"check.sh": 'sleep "$(cat "$CHECK/wait")"\n', "task.toml": "check_seconds = 2\n"}
+    (task,) = load(make(tmp_path / "task", **check))
+    once = dataclasses.replace(task, hidden=Slow(wait=b"300"))
+    ever = dataclasses.replace(task, hidden={"wait": b"300"})
+    with a_place() as place:
+        passed, late = [
+            await grade(each, Work(), ("check",), place, place.folder / "graded")
+            for each in (once, ever)
+        ]
+
+    assert (passed.passed, passed.reason, passed.again) == (True, "", True), passed
+    assert (late.passed, late.reason, late.again) == (False, "test_timeout", True)
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from agent.core.events import Problem
 from agent.core.messages import Usage
-from benchmarks.report import table, totals
-from benchmarks.results import Result
+from benchmarks.report import row_text, table, totals
+from benchmarks.results import Result, Try
 
 PASSED = Result(
     task="b", trial=1, model="m", outcome="passed", seconds=1.26, steps=3,
@@ -42,3 +42,11 @@ def test_trials_of_a_task_are_told_apart() -> None:
     again = Result(task="b", trial=2, model="m", outcome="passed")
     rows = table([again, PASSED]).splitlines()
     assert [row.split()[0] for row in rows[1:3]] == ["b#1", "b#2"]
+
+
+def test_a_verdict_of_tests_that_ran_twice_says_so() -> None:
+    tries = (Try(passed=True, reason="", again=True),)
+    again = Result(task="b", trial=1, model="m", outcome="passed", tries=tries)
+    assert "passed: (tests run twice)" in table([again])
+    assert row_text(again).endswith("(tests run twice)")
+    assert row_text(PASSED) == "passed   b#1  1.3 s"
