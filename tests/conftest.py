@@ -49,6 +49,8 @@ def isolated(suite_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "HOME": str(home),
         "XDG_STATE_HOME": str(home / "state"),
         "XDG_CONFIG_HOME": str(home / "config"),
+        # What is made of our own source again and again: the toolbox, compiled, and its grammars.
+        "XDG_CACHE_HOME": str(suite_home / "cache"),
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",

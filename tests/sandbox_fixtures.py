@@ -48,6 +48,11 @@ async def local_sandbox() -> AsyncGenerator[LocalSandbox]:
             await backend.destroy(sandbox.ref)
 
 
+def own_environment() -> dict[str, str]:
+    """For a toolbox without a sandbox: as in one, its index is in a cache of its own."""
+    return {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+
+
 @contextlib.asynccontextmanager
 async def bare_toolbox(folder: Path) -> AsyncGenerator[ToolboxClient]:
     """The real toolbox working in `folder`, without a sandbox around it: fast, and not confined."""
@@ -57,6 +62,7 @@ async def bare_toolbox(folder: Path) -> AsyncGenerator[ToolboxClient]:
         process = await asyncio.create_subprocess_exec(
             *(TOOLBOX_PYTHON, "-I", "-S", "-X", "utf8", str(archive)),
             cwd=folder,
+            env=own_environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

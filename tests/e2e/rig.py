@@ -56,6 +56,7 @@ class User:
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "XDG_STATE_HOME": str(self.state),
+            "XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"],
             "LANG": "C.UTF-8",
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",

@@ -15,6 +15,7 @@ import pytest
 
 from agent.sandbox.protocol import ExecResult, OnOutput, SandboxSpec
 from agent.sandbox.toolbox import ToolboxClient, bundle
+from tests.sandbox_fixtures import own_environment
 
 Inside = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -60,6 +61,7 @@ async def bare(folder: Path) -> AsyncGenerator[Bare]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(archive)),
         cwd=workdir,
+        env=own_environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
