@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     validate.set_defaults(run=commands_of.check, **_UNUSED)
     report = commands.add_parser("report", help="write the summary of a run again")
     report.add_argument("run_folder", type=Path, metavar="RUN")
+    report.add_argument("--junit", type=Path, metavar="FILE", help="also as JUnit's XML, for CI")
+    report.add_argument("--csv", type=Path, metavar="FILE", help="also as a table, a line a trial")
     report.set_defaults(run=commands_of.report)
     compare = commands.add_parser("compare", help="whether the second run is better")
     compare.add_argument("one", type=Path, metavar="RUN")

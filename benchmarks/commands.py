@@ -19,6 +19,7 @@ from benchmarks.agents import trial_folder
 from benchmarks.cleaning import clear
 from benchmarks.compare import Run, compare, worded
 from benchmarks.expectations import Expectation, Expectations, default_place
+from benchmarks.exports import junit, table_csv
 from benchmarks.grading import Place, Turns
 from benchmarks.images import build
 from benchmarks.manifest import Wanted
@@ -28,7 +29,7 @@ from benchmarks.publish import publish
 from benchmarks.report import row_text, table
 from benchmarks.repository import git
 from benchmarks.results import Result, Results, Verdict, read_results
-from benchmarks.run import Job, Stop, jobs_of, new_folder, run_jobs
+from benchmarks.run import Forecast, Job, Stop, jobs_of, new_folder, run_jobs
 from benchmarks.suites import load_suite
 from benchmarks.tasks import Task
 from benchmarks.trial import RUN_BUDGET, run_trial
@@ -116,7 +117,8 @@ def carry_out(folder: Path, plan: Plan, done: list[Result], options: argparse.Na
     print(f"\n{', '.join((RESULTS, *names))}: {folder}")
     if stopped:
         return INTERRUPTED
-    return NO_VERDICT if any(r.outcome == "invalid" for r in ended) else DONE
+    whole = len(ended) >= len(plan.tasks) * plan.manifest.wanted.trials
+    return DONE if whole and not any(r.outcome == "invalid" for r in ended) else NO_VERDICT
 
 
 async def _carried(
@@ -152,9 +154,19 @@ async def _carried(
             _say(f"run: {folder}")
             if left_out := len(plan.manifest.quarantine):
                 _say(f"left out, as their verdict says nothing: {left_out}")
-            await run_jobs(jobs, one, results, at_once=options.jobs, on_result=on_result, stop=stop)
+            why = await run_jobs(
+                jobs,
+                one,
+                results,
+                at_once=options.jobs,
+                on_result=on_result,
+                stop=stop,
+                forecast=Forecast(how.budget, done),
+            )
     except asyncio.CancelledError:
         return True
+    if why:
+        _say(f"stopped: {why}; `resume` with a higher `--max-cost` or `--max-tokens` goes on")
     return stop.asked and not any(r.reason == RUN_BUDGET for r in read_results(results.path))
 
 
@@ -162,6 +174,9 @@ def report(options: argparse.Namespace) -> int:
     """Write the summary of a run again, as far as it got."""
     run = _read(options.run_folder)
     names = publish(run.folder, run.manifest, run.results)
+    for place, form in ((options.junit, junit), (options.csv, table_csv)):
+        if place is not None:
+            files.write_whole(place, form(run.manifest, run.results).encode(), mode=0o644)
     print(files.read_text(run.folder / names[0]))
     return DONE
 

@@ -10,12 +10,45 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.core.errors import UserError
+from agent.core.messages import Usage
 from agent.host import files
+from agent.loop.brakes import Budget, amount_of, spent_by
 from benchmarks.results import Result, Results
 from benchmarks.tasks import Task
 from benchmarks.trial import RUN_BUDGET
 
 Job = tuple[Task, int]
+
+
+class Forecast:
+    """What one more trial would bring a run to, if it took what those before took on average.
+
+    Those that run count as such a trial each, or by what was `spent`, where that is more already.
+    """
+
+    def __init__(self, budget: Budget | None, done: Sequence[Result]) -> None:
+        self._budget = budget
+        self._usages = [result.usage for result in done]
+        self._before = sum(self._usages, Usage())
+
+    def add(self, result: Result) -> None:
+        self._usages.append(result.usage)
+
+    def refusal(self, running: int) -> str:
+        """Why no trial should be started beside so many; "" when one may."""
+        for kind in ("money", "tokens"):
+            cap = self._budget.caps.of(kind) if self._budget else None
+            if self._budget is None or cap is None or not self._usages:
+                continue
+            had = [spent_by(usage).of(kind) for usage in self._usages]
+            before, mean = spent_by(self._before).of(kind), sum(had) / len(had)
+            likely = max(sum(had) + running * mean, before + self._budget.spent.of(kind)) + mean
+            if likely > before + cap:
+                return (
+                    f"another trial would likely bring the run to {amount_of(kind, likely)}"
+                    f" of {amount_of(kind, before + cap)}: they take {amount_of(kind, mean)} each"
+                )
+        return ""
 
 
 class Stop:
@@ -58,25 +91,33 @@ async def run_jobs(
     at_once: int,
     on_result: Callable[[Result], None],
     stop: Stop,
-) -> None:
+    forecast: Forecast,
+) -> str:
     """Run `jobs`, `at_once` of them side by side; `on_result` gets each result once it is kept.
 
-    No more are started when `stop` was asked or when the money of the run is spent.
+    No more are started when `stop` was asked, when the money of the run is spent or when one more
+    would likely spend more: then the answer says so.
     """
-    waiting = iter(jobs)
+    waiting, running, why = iter(jobs), 0, ""
 
     async def work() -> None:
+        nonlocal running, why
         for job in waiting:
-            if stop.asked:
+            why = why or forecast.refusal(running)
+            if stop.asked or why:
                 return
+            running += 1
             result = await run(job)
+            running -= 1
             results.add(result)
+            forecast.add(result)
             on_result(result)
             stop.asked = stop.asked or result.reason == RUN_BUDGET
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(at_once, len(jobs))):
             group.create_task(work())
+    return why
 
 
 def new_folder(root: Path) -> Path:

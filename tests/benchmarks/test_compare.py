@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from msgspec.structs import replace
@@ -10,6 +13,7 @@ from msgspec.structs import replace
 from agent.core.errors import UserError
 from agent.core.messages import Usage
 from benchmarks.compare import Run, compare, worded
+from benchmarks.exports import junit, table_csv
 from benchmarks.manifest import Manifest, Wanted
 from benchmarks.publish import aider_yaml, markdown, text_patch
 from benchmarks.results import Outcome, Result, Try
@@ -38,6 +42,7 @@ def run(*results: Result, wanted: Wanted = WANTED, **more) -> Run:
     return Run(replace(manifest, **more), results, Path("/runs/one"))
 
 
+ODD = Try(passed=False, reason="tests_failed", failed=('<é>\x00\x1b"x"',))
 FOUR = (
     result("a1"),
     result("a2", at=2),
@@ -238,3 +243,25 @@ def test_a_prediction_holds_text_and_ends_in_a_newline() -> None:
     assert text_patch(b"\n".join([one, image, other])) == f"{one.decode()}\n{other.decode()}\n"
     assert text_patch(b"\n".join([image, one]) + b"\r\n") == f"{one.decode()}\r\n"
     assert text_patch(image) == text_patch(b"") == ""
+
+
+def test_other_programs_can_read_the_results() -> None:
+    odd = result("a3", "failed", reason="tests_failed", tries=(ODD,))
+    one = run(*FOUR, odd)
+
+    root = ElementTree.fromstring(junit(one.manifest, one.results))
+    lines = list(csv.DictReader(io.StringIO(table_csv(one.manifest, one.results))))
+
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("5", "2", "1")
+    cases = {case.get("name"): [(c.tag, c.get("message")) for c in case] for case in root}
+    assert cases["a1#1"] == []
+    assert cases["a3#1"] == [("failure", 'tests_failed, <é>??"x"')]
+    assert cases["b2#1"] == [("error", "model_error")]
+    assert {line["task"]: line["outcome"] for line in lines} == {
+        each.task: each.outcome for each in one.results
+    }
+    assert (lines[0]["dollars"], lines[0]["tries"], lines[0]["prompt_tokens"]) == (
+        "0.5",
+        "1",
+        "1000",
+    )

@@ -135,9 +135,12 @@ def test_asked_twice_a_run_ends_and_leaves_no_sandbox(user: User) -> None:
     assert files.children(env.sandbox_dir(the_run(user) / "state")) == []
 
 
-def test_when_the_tokens_of_the_run_are_gone_it_stops_until_it_is_given_more(user: User) -> None:
-    tasks = tasks_of(user, a="", b="")
-    with OpenAIServer([say("done")] * 4) as server:
+def test_a_run_stops_when_its_tokens_are_gone_or_would_likely_be_and_goes_on_with_more(
+    user: User,
+) -> None:
+    tasks = tasks_of(user, a="", b="", c="")
+    million = {"prompt_tokens": 900_000, "completion_tokens": 100_000, "total_tokens": 1_000_000}
+    with OpenAIServer([say("done", usage=million)] * 3) as server:
         there = {"OPENAI_BASE_URL": server.url}
         model = ("--model", "openai/test-model", "--out", str(user.home / "runs"), "--jobs", "1")
         spent = benchmarks(user, "run", "local", str(tasks), *model, "--max-tokens", "9", **there)
@@ -148,10 +151,11 @@ def test_when_the_tokens_of_the_run_are_gone_it_stops_until_it_is_given_more(use
         assert server.requests == []
 
         run = str(the_run(user))
+        some = benchmarks(user, "resume", run, "--max-tokens", "2500000", **there)
+        assert len(server.requests) == 2
         more = benchmarks(user, "resume", run, "--max-tokens", "9000000", **there)
 
+    assert some.returncode == 1, some.stderr
+    assert "another trial would likely bring the run to 3,000,000 of 2,500,000" in some.stderr
     assert more.returncode == 0, more.stderr
-    assert sorted(outcomes(user)[1:]) == [
-        ("a", "failed", "tests_failed"),
-        ("b", "failed", "tests_failed"),
-    ]
+    assert sorted(outcomes(user)[1:]) == [(name, "failed", "tests_failed") for name in "abc"]

@@ -8,10 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from agent.core.events import Problem
+from agent.core.messages import Usage
+from agent.loop.brakes import Budget, Caps, Spent
 from benchmarks.conversation import Seen
 from benchmarks.manifest import in_order
 from benchmarks.results import Result, Results, read_results
-from benchmarks.run import Job, Stop, jobs_of, new_folder, run_jobs
+from benchmarks.run import Forecast, Job, Stop, jobs_of, new_folder, run_jobs
 from benchmarks.tasks import Task, Tree
 from benchmarks.trial import RUN_BUDGET
 
@@ -59,7 +61,13 @@ async def test_so_many_run_at_once_and_no_more(tmp_path: Path) -> None:
     jobs = jobs_of([task(name) for name in "abcd"], 1)
     results, heard = Results(tmp_path / "results.jsonl"), list[str]()
     await run_jobs(
-        jobs, run, results, at_once=2, on_result=lambda r: heard.append(r.task), stop=Stop()
+        jobs,
+        run,
+        results,
+        at_once=2,
+        on_result=lambda r: heard.append(r.task),
+        stop=Stop(),
+        forecast=Forecast(None, []),
     )
     results.close()
 
@@ -83,11 +91,53 @@ async def test_no_more_are_started_when_it_was_asked_or_the_money_is_gone(
 
     jobs = jobs_of([task(name) for name in "abcd"], 1)
     await run_jobs(
-        jobs, run, results, at_once=1, on_result=lambda r: heard.append(r.task), stop=stop
+        jobs,
+        run,
+        results,
+        at_once=1,
+        on_result=lambda r: heard.append(r.task),
+        stop=stop,
+        forecast=Forecast(None, []),
     )
     results.close()
 
     assert heard == ["a", "b"]
+
+
+async def test_no_trial_is_started_that_would_likely_cost_more_than_there_is(
+    tmp_path: Path,
+) -> None:
+    """Three cost 2 dollars each; with one of the two that still run, a fourth would break 9."""
+    budget = Budget("tree", Caps(money=9.0))
+    results, begun, more = Results(tmp_path / "results.jsonl"), list[str](), asyncio.Event()
+    forecast = Forecast(budget, [])
+
+    async def run(job: Job) -> Result:
+        name = job[0].id
+        begun.append(name)
+        if name == "d":
+            await more.wait()
+        budget.charge(Spent(money=2.0))
+        return replace(passed(job), usage=Usage(cost=2.0))
+
+    def told(result: Result) -> None:
+        if result.task == "c":
+            more.set()
+
+    jobs = jobs_of([task(name) for name in "abdcef"], 1)
+    why = await run_jobs(
+        jobs, run, results, at_once=2, on_result=told, stop=Stop(), forecast=forecast
+    )
+    results.close()
+
+    assert sorted(begun) == ["a", "b", "c", "d"]
+    assert why == (
+        "another trial would likely bring the run to $10.0000 of $9.0000: they take $2.0000 each"
+    )
+    done = read_results(tmp_path / "results.jsonl")
+    assert Forecast(Budget("tree", Caps(money=1.0)), done).refusal(0)
+    assert not Forecast(Budget("tree", Caps(money=2.0)), done).refusal(0)
+    assert Forecast(Budget("tree", Caps(money=2.0)), done).refusal(1)
 
 
 def test_a_last_line_that_a_kill_left_half_written_is_no_result(tmp_path: Path) -> None:
