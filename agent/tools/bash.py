@@ -35,8 +35,6 @@ CANNOT_START = 127
 # Colours, cursor moves, window titles: nothing to a model. What is left of a broken sequence is
 # made visible by the outermost wrapper.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-B]")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])|\r+(?=\n|\Z)")
-"""What a terminal writes over: of a progress bar all but its last state."""
 _UNTEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 
 
@@ -147,8 +145,12 @@ def _log_path(call_id: str) -> str:
 
 
 def _plain(output: bytes) -> str:
-    text = output.decode("utf-8", "replace").replace("\r\n", "\n")
-    return _ESCAPES.sub("", _OVERWRITTEN.sub("", text))
+    text = output.decode("utf-8", "replace")
+    if "\r" in text:
+        # What a terminal writes over: of a progress bar all but its last state.
+        lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+        text = "\n".join(lines)
+    return _ESCAPES.sub("", text)
 
 
 def _ends(result: ExecResult) -> tuple[str, str]:

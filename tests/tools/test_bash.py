@@ -132,6 +132,12 @@ async def test_of_what_is_written_over_the_last_is_shown() -> None:
     assert (await shown(ExecResult(0, output))).text == "one\n100%\ndone\nlast\nExit code 0."
 
 
+async def test_a_long_line_is_shown_in_time() -> None:
+    lines = [b"x" * 1_000_000, b"y" * 1_000_000 + b"\rz"]
+    result = await shown(ExecResult(0, b"\n".join(lines)))
+    assert result.text.endswith("x\nz\nExit code 0.")
+
+
 @pytest.mark.parametrize("data", [b"\x7fELF\x02\x01\x01" + b"\0" * 60, bytes(range(256))])
 async def test_binary_is_told_by_its_size_alone(data: bytes) -> None:
     result = await shown(ExecResult(0, data))

@@ -188,15 +188,25 @@ def _opened(page: Page, heading: str) -> List[int]:
     words = re.findall(r"[\w$]+", heading)
     if not words:
         return []
-    between = r"(?![\w$]).*?(?<![\w$])"
-    wanted = re.compile(r"(?<![\w$])" + between.join(map(re.escape, words)) + r"(?![\w$])")
+    wanted = [re.compile(r"(?<![\w$])" + re.escape(word) + r"(?![\w$])") for word in words]
     found = [
         at
         for at, line in enumerate(page.lines)
-        if words[0] in line and wanted.search(line[:HEADING_MAX])
+        if words[0] in line and _in_order(line[:HEADING_MAX], wanted)
     ]
     opened = [at for at in found if _in_block(page, at, _next(page, at))]
     return [at for at in opened if _DEFINES.search(page.lines[at])] or opened
+
+
+def _in_order(line: str, wanted: Sequence["re.Pattern[str]"]) -> bool:
+    """Whether a line has all of these, each after the one before it."""
+    at = 0
+    for word in wanted:
+        match = word.search(line, at)
+        if match is None:
+            return False
+        at = match.end()
+    return True
 
 
 def _next(page: Page, at: int) -> int:

@@ -17,7 +17,8 @@ NOT_THERE = {errno.ENOENT, errno.ENOTDIR}
 
 def absolute(path: str, workdir: str) -> str:
     """`path` as an absolute, lexically normalised path; `~/` is the home inside."""
-    return os.path.normpath(os.path.join(workdir, os.path.expanduser(path)))
+    home = path if "\0" in path else os.path.expanduser(path)  # which takes no such path
+    return os.path.normpath(os.path.join(workdir, home))
 
 
 def refusal(path: str, reason: str, **more: Any) -> Answer:

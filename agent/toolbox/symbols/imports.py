@@ -9,28 +9,35 @@ import re
 from typing import Dict, List, NamedTuple, Tuple
 
 STARS_MAX = 40
+# Whoever wrote the file chooses its text, and the toolbox waits for these patterns: none may look
+# for a line's beginning or for an end that is missing through the whole of it.
 SCRIPTS = frozenset(("javascript", "typescript", "tsx"))
 
 _PYTHON = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<module>[.\w]+)[ \t]+import[ \t]*"
-    r"(?:\((?P<many>[^)]*)\)|(?P<few>[^\n#;]*))"
+    r"(?:\((?P<many>[^)]{0,8000})\)|(?P<few>[^\n#;]*))"
     r"|import[ \t]+(?P<plain>[\w., \t]+))",
     re.MULTILINE,
 )
 _SCRIPT = re.compile(
-    r"(?:^|[;\n])\s*(?:import|export)\s+(?P<what>[^'\";]*?)\s*from\s*['\"](?P<from>[^'\"\n]+)['\"]"
-    r"|(?:const|let|var)\s+(?P<bound>[^=\n;]{1,300}?)=\s*(?:await\s+)?(?:require|import)\(\s*['\"](?P<required>[^'\"\n]+)['\"]"
+    r"(?:^|[;\n])[ \t]*(?:import|export)\s(?P<what>[^'\";]{0,4000}?)\bfrom"
+    r"\s*['\"](?P<from>[^'\"\n]+)['\"]"
+    r"|(?:const|let|var)\s+(?P<bound>[^=\n;]{1,300}?)=\s*(?:await\s+)?(?:require|import)\("
+    r"\s*['\"](?P<required>[^'\"\n]+)['\"]"
 )
 _GO = re.compile(
-    r"^\s*(?:import\s+)?(?:(?P<alias>[\w.]+)\s+)?\"(?P<path>[^\"\n]+)\"\s*$", re.MULTILINE
-)
-_DOTTED = re.compile(
-    r"^\s*(?:import|using|use)\s+(?:static\s+)?(?P<path>[\w.:\\]+?)(?:\s+as\s+(?P<alias>\w+))?\s*;?\s*$",
+    r"^[ \t]*(?:import[ \t]+)?(?:(?P<alias>[\w.]+)[ \t]+)?"
+    r"\"(?P<path>[^\"\n]+)\"[ \t\r]*$",
     re.MULTILINE,
 )
-_INCLUDE = re.compile(r"^\s*#\s*include\s*[\"<](?P<path>[^\">\n]+)[\">]", re.MULTILINE)
+_DOTTED = re.compile(
+    r"^[ \t]*(?:import|using|use)[ \t]+(?:static[ \t]+)?(?P<path>[\w.:\\*]+)"
+    r"(?:[ \t]+as[ \t]+(?P<alias>\w+))?[ \t]*(?:;[ \t]*)?\r?$",
+    re.MULTILINE,
+)
+_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[\"<](?P<path>[^\">\n]+)[\">]", re.MULTILINE)
 _REQUIRE = re.compile(
-    r"^\s*require(?:_relative)?\s*\(?\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE
+    r"^[ \t]*require(?:_relative)?[ \t]*(?:\([ \t]*)?['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE
 )
 
 
@@ -95,10 +102,8 @@ def _script(text: str, names: Dict[str, Origin], stars: List[str]) -> None:
         what = re.sub(r"^type\s+", "", what)
         braces = re.search(r"\{([^}]*)\}", what)
         for item in (braces.group(1) if braces else "").split(","):
-            name, _, alias = re.sub(r"^type\s+|:", " as ", item.strip()).strip().partition(" as ")
-            name, alias = name.strip(), alias.strip()
-            if not name and alias:
-                name, alias = alias, ""
+            item = re.sub(r"^type\s+(?!as\b)", "", item.strip()).replace(":", " as ")
+            name, alias = (part.strip() for part in item.partition(" as ")[::2])
             if name:
                 names[alias or name] = Origin(module, name)
         outside = re.sub(r"\{[^}]*\}", "", what).strip(" ,")

@@ -35,13 +35,14 @@ COMPOUND = 3.0
 COMPOUND_MIN = 8
 SIGNATURE_MAX = 90
 GENERIC_FILES_MAX = 20_000
+TEXT_MAX_CHARS = 50_000
 NAMES_AT_ONCE = 500  # SQLite takes 999 values in one statement
 
 _K1, _B = 1.2, 0.5
 _PATH_WEIGHT = 3
 _MENTION = 6.0
 _IDENTIFIER = re.compile(r"[^\W\d][\w]*")
-_PATHS = re.compile(r"[\w./-]+\.\w+|[\w-]+/[\w./-]+")
+_PATHS = re.compile(r"[\w./-]{1,300}\.\w+|[\w-]{1,300}/[\w./-]+")
 _COMMON = frozenset(
     re.findall(
         r"\w+",
@@ -95,6 +96,7 @@ class Asked:
 
     def __init__(self, text: str, touched: Sequence[str]) -> None:
         self.touched = tuple(dict.fromkeys(touched))
+        text = text[:TEXT_MAX_CHARS]
         self.raw = [w for w in dict.fromkeys(_IDENTIFIER.findall(text)) if len(w) > 2]
         words: Dict[str, None] = {}
         for raw in self.raw:

@@ -20,6 +20,8 @@ _BEFORE = re.compile(
 )
 _FRONT = re.compile(r"([A-Za-z_$][\w.$]*|[)\]])\??\.$")
 _IMPORTS = re.compile(r"\s*(?:from|import|export|use|using|require|#\s*include)\b")
+BEFORE_CHARS = 400
+"""So much before a name is looked at: the patterns here take time that grows faster than it."""
 FAR = 999
 _PLAIN = frozenset(("module", "function", "method"))
 _MEMBERS = frozenset(("method", "field", "function", "constant"))
@@ -53,7 +55,7 @@ def uses_of(lookup: Lookup, path: str, line: int, name: str) -> List[Use]:
         return [Use(path, line, name, "", False)]
     uses: Dict[Use, None] = {}
     for match in re.finditer(r"(?<![\w$])" + re.escape(name) + r"(?![\w$])", text):
-        head = text[: match.start()]
+        head = text[max(0, match.start() - BEFORE_CHARS) : match.start()]
         before = _BEFORE.search(head)
         member = bool(re.search(r"(?:\.|::|->)\s*$", head))
         front = _FRONT.search(head[: before.start()]) if before else None

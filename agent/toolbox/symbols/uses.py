@@ -66,7 +66,7 @@ def both(one: Lines, other: Lines) -> Lines:
 def is_call(lookup: Lookup, path: str, line: int, name: str) -> bool:
     """Whether a line calls a name, as far as its text tells."""
     text = lookup.line(path, line)
-    if re.search(word(name) + r"\s*(?:<[^<>()]*>|::<[^()]*>)?\s*!?\(", text):
+    if re.search(word(name) + r"\s*(?:(?:<[^<>()]*>|::<[^()]*>)\s*)?!?\(", text):
         return True
     if re.search(r"@" + r"(?:[\w.]*\.)?" + re.escape(name) + r"(?![\w$])", text):
         return True
