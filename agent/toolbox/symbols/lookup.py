@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import subprocess
 import time
@@ -20,6 +21,8 @@ SCAN_SECONDS = 3.0
 DEFINING_FILES_MAX = 400
 NAMES_MAX = 2_000
 MENTIONED_MAX = 4
+TEXTS_HELD = 200
+"""A name may be used in thousands of files: not all of them can be in memory."""
 
 
 class Found(NamedTuple):
@@ -68,7 +71,8 @@ class Lookup:
         self._store = index.store
         self._missing = index.missing()
         self._files: Dict[str, File] = {}
-        self._texts: Dict[str, str] = {}
+        self.text = functools.lru_cache(TEXTS_HELD)(self._text)
+        self.lines = functools.lru_cache(TEXTS_HELD)(self._lines)
         self._see()
 
     def _see(self) -> None:
@@ -155,16 +159,17 @@ class Lookup:
             self._files[path] = File(path, language, state, definitions)
         return self._files[path]
 
-    def text(self, path: str) -> str:
+    def _text(self, path: str) -> str:
         """A file's text as it is now; empty when there is none."""
-        if path not in self._texts:
-            content = text.decode(self._bytes(path))
-            self._texts[path] = content.text if content is not None else ""
-        return self._texts[path]
+        content = text.decode(self._bytes(path))
+        return content.text if content is not None else ""
+
+    def _lines(self, path: str) -> List[str]:
+        return self.text(path).split("\n")
 
     def line(self, path: str, number: int) -> str:
         """One line of a file, "" when it has none such."""
-        lines = self.text(path).split("\n")
+        lines = self.lines(path)
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
     def _bytes(self, path: str) -> bytes:

@@ -72,7 +72,7 @@ def _assigned(
     lookup: Lookup, file: File, line: int, name: str, own: bool, resolve: Resolve
 ) -> Optional[Found]:
     """The class of what is given the name where it is used, or before: the nearest counts."""
-    lines = lookup.text(file.path).split("\n")
+    lines = lookup.lines(file.path)
     line = min(line, len(lines))  # it may have changed since
     around = _around(file, line)
     if own:

@@ -52,7 +52,7 @@ def body(lookup: Lookup, one: Found) -> List[List[Any]]:
 
 def about(lookup: Lookup, one: Found) -> str:
     """What was written about a definition: its docstring, or the comment above it."""
-    text = lookup.text(one.path).split("\n")
+    text = lookup.lines(one.path)
     if one.language == "python":
         inner = "\n".join(text[one.line - 1 : one.definition.end])
         end = re.search(r":[ \t]*(?:#[^\n]*)?\n", inner)
