@@ -9,6 +9,7 @@ import msgspec
 from agent import upkeep
 from agent.cli.exits import Exit
 from agent.config import Settings
+from agent.core.errors import GloveboxError
 from agent.core.text import one_line, terminal_safe
 from agent.doctor.examination import examination
 from agent.doctor.report import Finding, Report, Section
@@ -40,7 +41,11 @@ async def _whole(settings: Settings) -> Report:
 
 async def _leftovers() -> Section:
     """What crashes left behind, without removing it."""
-    left = await upkeep.reap(dry=True)
+    try:
+        left = await upkeep.reap(dry=True)
+    except GloveboxError as error:
+        finding = Finding("of earlier sessions", "warning", error.message, error.hint)
+        return Section("Leftovers", (finding,))
     if not left:
         finding = Finding("of earlier sessions", "ok", "nothing was left behind")
     else:

@@ -26,6 +26,7 @@ _BY_KIND = {
     "UsageError": Exit.USAGE,
     "ConfigError": Exit.USAGE,
     "JournalError": Exit.USAGE,
+    "HostError": Exit.USAGE,
     "LlmAuthError": Exit.CREDENTIALS,
     "LlmLimitError": Exit.PROVIDER,
     "LlmContextError": Exit.PROVIDER,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 from prompt_toolkit.history import History
 
+from agent.core.errors import HostError
 from agent.host import files
 
 KEPT = 1_000
@@ -37,11 +39,12 @@ class PromptHistory(History):
     def store_string(self, string: str) -> None:
         if string.startswith(" "):
             return
-        file = files.AppendFile(self._path)
-        try:
-            file.append(msgspec.json.encode(string.encode("utf-8", "replace").decode()) + b"\n")
-        finally:
-            file.close()
+        with contextlib.suppress(HostError):  # a full disk is told of by the session's journal
+            file = files.AppendFile(self._path)
+            try:
+                file.append(msgspec.json.encode(string.encode("utf-8", "replace").decode()) + b"\n")
+            finally:
+                file.close()
 
 
 def _decoded(row: bytes) -> str:

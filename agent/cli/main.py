@@ -19,7 +19,7 @@ from agent.cli.verbs import attaching, inside, machine, mirror, parallel, sessio
 from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Problem, problem_of
 from agent.core.limits import LEAVE_SECONDS
-from agent.host import ending
+from agent.host import ending, trouble
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -108,6 +108,13 @@ def run() -> int:
     except BrokenPipeError:
         # The reader of our output has gone; nobody is left to tell.
         return Exit.OURS
+    except OSError as error:
+        named = trouble.named(error)
+        if named is None:
+            raise
+        problem = problem_of(named)
+        print(f"glovebox: {problem_text(problem)}", file=sys.stderr)
+        return _refused(problem)
 
 
 def last() -> None:

@@ -35,7 +35,7 @@ from agent.core.events import (
 from agent.core.limits import CLOSE_SECONDS, STOP_SECONDS, SYNC_SECONDS
 from agent.core.messages import Usage
 from agent.core.text import terminal_safe
-from agent.host import ending, terminal
+from agent.host import ending, terminal, trouble
 from agent.host.printing import Printer
 from agent.session.journal import encode
 from agent.session.session import Session
@@ -76,17 +76,22 @@ class Once:
                 problem = problem_of(error)
                 code = exit_of(problem)
             except Exception as error:  # noqa: BLE001 a result comes in every case
-                self._say(traceback.format_exc().rstrip())
-                problem = Problem(
-                    type(error).__name__,
-                    f"glovebox itself failed: {error}",
-                    "this is a defect: please report it with what stands above",
-                )
-                code = Exit.OURS
+                problem = self._unforeseen(error)
+                code = exit_of(problem)
             if self._stopped and code is not Exit.OURS:
                 code = Exit.INTERRUPTED
             self._watchdog.call_off()
             return await self._tell_result(code, problem)
+
+    def _unforeseen(self, error: Exception) -> Problem:
+        if isinstance(error, OSError) and (refused := trouble.named(error)) is not None:
+            return problem_of(refused)
+        self._say(traceback.format_exc().rstrip())
+        return Problem(
+            type(error).__name__,
+            f"glovebox itself failed: {error}",
+            "this is a defect: please report it with what stands above",
+        )
 
     async def _turn(self, text: str, options: Options) -> tuple[Exit, Problem | None]:
         session = await open_session(options)

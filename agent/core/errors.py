@@ -16,6 +16,7 @@
     ├── SyncError            work is safe inside but did not reach the branch
     ├── BudgetError          a limit the user set was reached
     ├── AnswerNeeded         the model asked the user, and nobody was there
+    ├── HostError            this computer has no room, no permission, no descriptor
     └── JournalError         a session record cannot be read or written
 
 What the *model* can act on is a tool result, never one of these.
@@ -113,6 +114,18 @@ class BudgetError(GloveboxError):
 
 class AnswerNeeded(GloveboxError):
     """The model asked the user something, nobody was there, and that was declared a failure."""
+
+
+class HostError(GloveboxError, OSError):
+    """This computer refused: a full disk, a directory of somebody else's, a limit.
+
+    Whoever handles an OSError handles it as well; `number` is its errno.
+    """
+
+    def __init__(self, number: int, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.errno = number
+        self.strerror = message
 
 
 class JournalError(GloveboxError):

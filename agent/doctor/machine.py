@@ -20,6 +20,7 @@ KEYS = (
     "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS", "OLLAMA_API_BASE",
 )  # fmt: skip
 _GIT_SECONDS = 30.0
+_PROBE_BYTES = 65_536  # a small file may fit where nothing else does
 
 
 async def section(state: Path, model: str) -> Section:
@@ -86,12 +87,7 @@ async def _run_git(folder: Path, *arguments: str) -> str:
 
 async def _state(state: Path) -> str:
     """Write there, and see whether others can read it."""
-    try:
-        files.make_private_dir(state)
-    except OSError as error:
-        raise UserError(
-            f"`{state}` cannot be made: {error.strerror}", "point XDG_STATE_HOME somewhere else"
-        ) from error
+    files.make_private_dir(state)
     _, keeper = owner.access(state)
     if keeper != system.user_ids()[0]:
         raise UserError(
@@ -100,9 +96,7 @@ async def _state(state: Path) -> str:
         )
     probe = state / f".doctor-{secrets.token_hex(4)}"
     try:
-        files.write_whole(probe, b"x")
-    except OSError as error:
-        raise UserError(f"`{state}` cannot be written: {error.strerror}", "make room") from error
+        files.write_whole(probe, b"x" * _PROBE_BYTES)
     finally:
         files.remove_file(probe)
     return f"{state} can be written"

@@ -107,13 +107,8 @@ class Repository:
     async def project_id(self) -> str:
         """A random id of this clone, the same for all its worktrees and for ever."""
         path = self.common_dir / "glovebox" / "project"
-        try:
+        if not files.exists(path):  # to look is possible where nothing can be written
             disk.write_once(path, f"{secrets.token_hex(8)}\n".encode())
-        except OSError as error:
-            raise UserError(
-                f"cannot write `{path}`: {error.strerror}",
-                "run glovebox as a user who may write to this repository",
-            ) from error
         found = files.read_text(path, limit=1000).strip()
         if not re.fullmatch(r"[0-9a-f]{16}", found):
             raise UserError(f"`{path}` is damaged", "delete it; its old sessions lose their tie")

@@ -14,6 +14,7 @@ from typing import Literal
 
 from agent.core.errors import UserError
 from agent.host.files import make_private_dir
+from agent.host.trouble import told
 
 Kind = Literal["file", "link", "dir", "other", "absent"]
 PIECE_BYTES = 1_000_000
@@ -62,7 +63,7 @@ def copy_exactly(source: Path, target: Path) -> bool:
     Content and times are those of one moment, also when somebody replaces `source` meanwhile.
     """
     try:
-        with open(source, "rb") as old, open(target, "wb") as new:
+        with told(target), open(source, "rb") as old, open(target, "wb") as new:
             shutil.copyfileobj(old, new)
             new.flush()
             times = os.fstat(old.fileno())
@@ -123,15 +124,16 @@ def write_once(path: Path, data: bytes) -> bool:
     Whoever finds it finds all of it.
     """
     make_private_dir(path.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(temporary)
+    with told(path):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary)
     return True

@@ -1,4 +1,7 @@
-"""Files of the host: private by default, written whole or not at all, read with a cap."""
+"""Files of the host: private by default, written whole or not at all, read with a cap.
+
+What this computer refuses (a full disk, a closed directory, a limit) is raised as `HostError`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from agent.core.errors import UserError
+from agent.core.errors import HostError, UserError
+from agent.host.trouble import told
 
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
@@ -26,15 +30,17 @@ def make_private_dir(path: Path) -> Path:
     """Create `path` and its parents; those made here are readable by the user alone."""
     # One by one: `parents=True` would make the parents with whatever mode the umask leaves.
     for folder in (*reversed(path.parents), path):
-        if not folder.is_dir():
-            folder.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+        with told(folder):
+            if not folder.is_dir() and not claim_dir(folder) and not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     return path
 
 
 def claim_dir(path: Path) -> bool:
     """Create `path` if nobody has; True for the one process that did. Parents must exist."""
     try:
-        path.mkdir(mode=PRIVATE_DIR)
+        with told(path):
+            path.mkdir(mode=PRIVATE_DIR)
     except FileExistsError:
         return False
     return True
@@ -88,25 +94,25 @@ def contains(path: Path, wanted: bytes) -> bool:
 def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
     """Replace `path` by `data` so that a crash leaves the old or the new content, never a part."""
     make_private_dir(path.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with told(path):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
 
 def jot(path: Path, data: bytes) -> None:
     """Write a file that nobody needs after a crash, which may leave a part of it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as file:
+    with told(path), os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb") as file:
         file.write(data)
 
 
@@ -126,22 +132,35 @@ class AppendFile:
 
     def __init__(self, path: Path) -> None:
         make_private_dir(path.parent)
+        self._path = path
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(path, flags, PRIVATE_FILE)
+        with told(path):
+            self._fd = os.open(path, flags, PRIVATE_FILE)
 
     def append(self, data: bytes) -> None:
-        """Write all of `data` at the end. A crash can leave at most a part of the last write."""
+        """Write all of `data` at the end, or nothing of it where there is no room for it.
+
+        A crash can leave at most a part of the last write.
+        """
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        with told(self._path):
+            try:
+                while view:
+                    view = view[os.write(self._fd, view) :]
+            except OSError:
+                # What came after a part of it would not be readable.
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - (len(data) - len(view)))
+                raise
 
     def flush(self) -> None:
         """Return when everything appended is on the disk."""
-        os.fsync(self._fd)
+        with told(self._path):
+            os.fsync(self._fd)
 
     def truncate(self, size: int) -> None:
         """Cut the file to `size` bytes."""
-        os.ftruncate(self._fd, size)
+        with told(self._path):
+            os.ftruncate(self._fd, size)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -162,7 +181,8 @@ class FileLock:
         One that only looks, see `held`, is over in a moment, and waited for.
         """
         make_private_dir(self._path.parent)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        with told(self._path):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         try:
             for left in reversed(range(_LOCK_TRIES)):
                 if _locked(fd, fcntl.LOCK_EX):
@@ -179,7 +199,8 @@ class FileLock:
     def held(self) -> bool:
         """Whether a process has the lock; asking does not take it."""
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            with told(self._path):
+                fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
@@ -217,7 +238,9 @@ def temporary_dir(
     With `shared` others may pass through it (not list it), as a sandbox's own user must. As long
     as this process lives it holds a lock on it: what a killed one left can be told by that.
     """
-    path = Path(tempfile.mkdtemp(prefix=prefix))
+    root = temporary_root()
+    with told(root):
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
     lock = _open_directory(str(path))
     fcntl.flock(lock, fcntl.LOCK_EX)
     path.chmod(PRIVATE_DIR | (0o011 if shared else 0) | (0 if keep else OURS))
@@ -227,6 +250,20 @@ def temporary_dir(
         if not keep:
             remove_tree(path)
         os.close(lock)
+
+
+def temporary_root() -> str:
+    """Where temporary directories go: never where we were started, which is the user's own."""
+    named = ("/tmp", "/var/tmp", *(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")))
+    with contextlib.suppress(FileNotFoundError):  # none can be written
+        root = tempfile.gettempdir()
+        if root != os.getcwd() or root in [os.path.abspath(place) for place in named if place]:
+            return root
+    raise HostError(
+        errno.ENOSPC,
+        "no temporary directory can be written, neither `/tmp` nor `/var/tmp`",
+        "free some space there, or name another directory as TMPDIR",
+    )
 
 
 def remove_tree(path: Path) -> None:
@@ -303,12 +340,14 @@ def package_texts(folder: str) -> Mapping[str, str]:
 
 def exists(path: Path) -> bool:
     """Whether there is something at `path` (a link that leads nowhere counts as nothing)."""
-    return path.exists()
+    with told(path):
+        return path.exists()
 
 
 def children(path: Path) -> list[Path]:
     """What lies in a directory, sorted by name; nothing when it is absent."""
-    return sorted(path.iterdir()) if path.is_dir() else []
+    with told(path):
+        return sorted(path.iterdir()) if path.is_dir() else []
 
 
 def modified(path: Path) -> float:

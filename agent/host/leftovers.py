@@ -8,12 +8,11 @@ import os
 import re
 import signal
 import stat
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.host.files import OURS, remove_tree
+from agent.host.files import OURS, remove_tree, temporary_root
 from agent.host.territory import SHARED
 
 VAR = SHARED
@@ -26,7 +25,7 @@ _YOUNG_ROOT_SECONDS = 3600.0
 
 def temporary_folders() -> tuple[Path, ...]:
     """Temporary directories of ours whose process is dead."""
-    with os.scandir(tempfile.gettempdir()) as entries:
+    with os.scandir(temporary_root()) as entries:
         named = [Path(e.path) for e in entries if _TEMPORARY.fullmatch(e.name)]
     return tuple(path for path in sorted(named) if _taken(path, lambda: None))
 

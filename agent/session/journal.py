@@ -2,7 +2,9 @@
 
 Delivery promise: `append` returns when the kernel has the record, so a killed process loses at
 most the record it was writing; `flush` returns when the disk has it. A torn last line is normal
-and cut off when the journal is opened for writing. Records of old versions load for ever.
+and cut off when the journal is opened for writing. Where a record cannot be written (a full disk)
+none after it is, until `again`: what is there is always the beginning of what happened. Records of
+old versions load for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from agent.core.errors import JournalError, UserError
+from agent.core.errors import HostError, JournalError, UserError
 from agent.core.events import RECORD_VERSION, AnyEvent, Record
 from agent.host.files import AppendFile, FileLock, read_bytes, write_whole
 
@@ -102,6 +104,8 @@ class Journal:
         """Open or create the journal at `path`. Raises `JournalError` when another has it."""
         self.path = path
         self.closed = False
+        self.problem: JournalError | None = None
+        """Why nothing is written any more."""
         self._lock = FileLock(path.with_suffix(".lock"))
         if not self._lock.acquire():
             raise JournalError(
@@ -124,13 +128,33 @@ class Journal:
         return self.records[-1].turn if self.records else 0
 
     def append(self, turn: int, event: AnyEvent, *, passing: bool = False) -> Record:
-        """Write an event and return its record; a `passing` one is only given its record."""
+        """Write an event and return its record; a `passing` one is only given its record.
+
+        Raises `JournalError` when it cannot be written, and from then on.
+        """
         seq = max(self._seq - 1, 0) if passing else self._seq
         record = Record(RECORD_VERSION, seq, round(time.time(), 3), turn, event)
         if not passing:
-            self._file.append(encode(record))
+            self._write(encode(record))
             self._seq += 1
         return record
+
+    def _write(self, line: bytes) -> None:
+        if self.problem is not None:
+            raise self.problem
+        try:
+            self._file.append(line)
+        except HostError as error:
+            self.problem = JournalError(
+                f"the session cannot be written down: {error.message}",
+                f"{error.hint}; what was done until then is kept",
+            )
+            raise self.problem from error
+
+    def again(self) -> bool:
+        """Try to write again; whether there is a gap, which is to be mended first."""
+        gap, self.problem = self.problem is not None, None
+        return gap
 
     @contextlib.contextmanager
     def resting(self) -> Generator[None]:

@@ -62,6 +62,17 @@ def test_configuration(user: User):
     refused(user, *GO, code=2, words=("GLOVEBOX_STEPPS", "`steps`"), environment=more)
 
 
+def test_no_room_for_a_session(user: User):
+    user.start()
+    full = {"within": ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh")}
+    refused(user, "sessions", "--json", code=2, words=(str(user.repo), "ulimit -f"), **full)
+    user.glovebox("sessions")  # what has to be in the repository is there now
+    refused(user, *GO, code=2, words=(str(user.state), "File too large", "ulimit -f"), **full)
+    examined = user.glovebox("doctor", **full)
+    assert "File too large" in examined.out
+    assert "Traceback" not in examined.err
+
+
 @pytest.mark.slow
 @pytest.mark.sandbox
 class TestProvider:

@@ -10,7 +10,11 @@ import textwrap
 import threading
 from pathlib import Path
 
-from agent.host import files
+import pytest
+
+from agent.core.errors import GloveboxError, HostError
+from agent.host import disk, files
+from tests.full import room_for
 
 
 def test_what_a_killed_write_left_goes_with_the_file(tmp_path: Path) -> None:
@@ -56,3 +60,40 @@ def test_a_child_that_inherits_a_lock_holds_it(tmp_path: Path) -> None:
         assert lock.held
         child.communicate(b"\n")
     assert not lock.held
+
+
+def test_without_room_a_file_has_all_of_it_or_nothing(tmp_path: Path) -> None:
+    log, whole = files.AppendFile(tmp_path / "log"), tmp_path / "whole"
+    log.append(b"1" * 90)
+    files.write_whole(whole, b"old")
+    with room_for(100):
+        for write in (
+            lambda: log.append(b"2" * 90),
+            lambda: files.write_whole(whole, b"2" * 101),
+            lambda: disk.write_once(tmp_path / "once", b"2" * 101),
+        ):
+            with pytest.raises(HostError, match=str(tmp_path)) as raised:
+                write()
+            assert "ulimit -f" in raised.value.hint
+            assert isinstance(raised.value, GloveboxError)
+        log.append(b"3")
+    log.close()
+    assert (tmp_path / "log").read_bytes() == b"1" * 90 + b"3"
+    assert whole.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "whole"]
+
+
+def test_temporary_files_never_lie_where_glovebox_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Python takes when no directory for such files can be written.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("TMPDIR", raising=False)
+    with pytest.raises(HostError, match="temporary") as raised, files.temporary_dir():
+        pass
+    assert "TMPDIR" in raised.value.hint
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # it is what was asked for
+    with files.temporary_dir() as folder:
+        assert folder.parent == tmp_path
