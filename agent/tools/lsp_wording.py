@@ -72,6 +72,9 @@ REFUSALS = {
     "unsure_rename": "Nothing was changed: {count} of the uses of `{name}` may mean something else"
     " of that name. Look at the places without `apply`, where they have a `?`; if all are meant,"
     " repeat this.",
+    "not_renamed": "Nothing was changed: {why}.",
+    "torn": "One file could not be changed, and then these not put back: {names}. They have the new"
+    " name; look at them (`git diff`) before you go on.",
     "no_index": "There is no index to ask ({why}). Search as text instead.",
 }
 UNKNOWN = "{target}: refused ({reason})."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +290,28 @@ def test_what_may_be_of_a_library_is_not_renamed_unseen(tmp_path: Path) -> None:
     assert "text.strip()" in (root / "use.py").read_text()
     assert ask(root, "rename", "strip", new_name="peel", apply=True, shown=True)["applied"]
     assert "text.peel()" in (root / "use.py").read_text()
+
+
+def test_a_rename_that_cannot_be_made_says_why(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "west.py").write_bytes("from use import total  # na\xefve\n".encode("latin-1"))
+    (root / "use.py").write_text("def total(): pass\n")
+    before = (root / "west.py").read_bytes()
+    refused = ask(root, "rename", "total", new_name="\u0438\u0442\u043e\u0433", apply=True)
+    why = "west.py: U+0438 cannot be written as latin-1"
+    assert (refused["reason"], refused["why"]) == ("not_renamed", why)
+    assert (root / "west.py").read_bytes() == before
+
+    replace, made = os.replace, [1]
+
+    def fail_after_one(source: str, target: str) -> None:
+        if not made:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        replace(source, target)
+        made.pop()
+
+    monkeypatch.setattr(os, "replace", fail_after_one)
+    torn = ask(root, "rename", "total", new_name="sum_up", apply=True)
+    assert (torn["reason"], torn["names"]) == ("torn", ["use.py"])
 
 
 def test_a_member_of_something_unknown_is_told_of(root: Path) -> None:

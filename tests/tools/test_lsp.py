@@ -136,6 +136,8 @@ def cases() -> dict[str, Awaitable[ToolResult]]:
         "same": no("same"),
         "ambiguous": no("ambiguous_rename", count=4, name="split"),
         "unsure": no("unsure_rename", count=4, name="split"),
+        "not renamed": no("not_renamed", why="a.py was changed just now"),
+        "torn": no("torn", names=["a.py", "b.py"]),
         "no index": no("no_index", why="disk I/O error"),
         "another reason": no("phase_of_the_moon"),
     }

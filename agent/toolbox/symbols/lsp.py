@@ -14,10 +14,11 @@ import os
 import sqlite3
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from agent.toolbox.changes import swap
+from agent.toolbox.changes.drafts import alone
 from agent.toolbox.code import parsing
 from agent.toolbox.files import paths
 from agent.toolbox.files.paths import Answer, refusal
-from agent.toolbox.files.read import changing
 from agent.toolbox.symbols import build, consult, renaming, rows, shown
 from agent.toolbox.symbols.consult import Spot
 from agent.toolbox.symbols.lookup import Found, Lookup
@@ -44,7 +45,7 @@ def rename(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """
     if not arguments.get("apply"):
         return _answer(_rename, arguments, limits)
-    with changing:
+    with alone(limits):
         return _answer(_rename, arguments, limits)
 
 
@@ -270,7 +271,12 @@ def _rename(q: Question) -> Answer:
         raise q.refuse("ambiguous_rename", count=len(found), name=target.name)
     if apply and sure == "likely" and not q.arguments.get("shown"):
         raise q.refuse("unsure_rename", count=unsure, name=target.name)
-    result = renaming.made(q.lookup, changes, q.limits, apply)
+    try:
+        result = renaming.made(q.lookup, changes, q.limits, apply)
+    except renaming.Unchanged as error:
+        raise q.refuse("not_renamed", why=str(error)) from error
+    except swap.Torn as error:
+        raise q.refuse("torn", names=[q.relative(path) for path in error.paths]) from error
     for group in result["groups"]:
         marked = doubtful.get(group["path"], ())
         group["rows"] = [[line, text, line in marked] for line, text in group["rows"]]

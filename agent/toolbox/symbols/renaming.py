@@ -16,6 +16,10 @@ SHOWN_MAX = 60
 _CHARS = 120
 
 
+class Unchanged(Exception):
+    """The change cannot be made; the text says why."""
+
+
 def by_name(
     lookup: Lookup, name: str, new: str, uses: Dict[str, List[int]]
 ) -> Dict[str, List[Change]]:
@@ -36,7 +40,7 @@ def by_name(
 def made(
     lookup: Lookup, changes: Dict[str, List[Change]], limits: Dict[str, Any], apply: bool
 ) -> Dict[str, Any]:
-    """What the files become; with `apply` they do. Raises OSError when they cannot."""
+    """What the files become; with `apply` they do. Raises `Unchanged`, and `swap.Torn`."""
     groups: List[Dict[str, Any]] = []
     swaps: List[swap.Change] = []
     shown = 0
@@ -45,9 +49,12 @@ def made(
         before, problem = load(where, limits)
         content = text.decode(before) if before is not None else None
         if before is None or content is None:
-            raise OSError("%s cannot be changed: %s" % (path, problem.get("reason", "binary")))
+            raise Unchanged("%s cannot be changed (%s)" % (path, problem.get("reason", "binary")))
         after, rows = _edited(content.text, edits)
-        data = content.encode(after)
+        try:
+            data = content.encode(after)
+        except UnicodeEncodeError as error:
+            raise Unchanged("%s: %s" % (path, text.unencodable(error))) from error
         swaps.append(swap.Change(where, before, data))
         room = max(0, SHOWN_MAX - shown)
         groups.append(
@@ -58,14 +65,19 @@ def made(
         try:
             swap.swap(swaps, limits["workdir"])
         except swap.Interfered as error:
-            raise OSError("%s was changed by somebody else just now" % error.path) from error
+            raise Unchanged("%s was changed just now" % _inner(lookup, error.path)) from error
         except swap.Failed as error:
-            raise OSError("%s cannot be changed: %s" % (error.path, error.error)) from error
+            why = "%s cannot be changed (%s)" % (_inner(lookup, error.path), error.error.strerror)
+            raise Unchanged(why) from error
     return {
         "groups": groups,
         "total": sum(len(edits) for edits in changes.values()),
         "files": len(changes),
     }
+
+
+def _inner(lookup: Lookup, path: str) -> str:
+    return os.path.relpath(path, lookup.index.root)
 
 
 def _edited(content: str, edits: Sequence[Change]) -> Tuple[str, List[List[Any]]]:
@@ -75,7 +87,7 @@ def _edited(content: str, edits: Sequence[Change]) -> Tuple[str, List[List[Any]]
     for edit in sorted(edits, reverse=True):
         (first, start), (last, end) = edit.start, edit.end
         if first != last or not 0 < first <= len(lines):
-            raise OSError("a change over several lines was asked for")
+            raise Unchanged("a change over several lines was asked for")
         line = lines[first - 1]
         lines[first - 1] = line[:start] + edit.text + line[end:]
         touched[first] = None
