@@ -29,13 +29,14 @@ from agent.prompting.builder import GitFacts, system_prompt
 from agent.sandbox.protocol import Backend, Facts, SandboxSpec
 from agent.session.fitting import Fitting, unknown_window
 from agent.session.journal import Journal
+from agent.session.parts import Parts
 from agent.session.place import Workplace as Place
 from agent.session.purse import Allowed
 from agent.session.questions import OnAsk
-from agent.session.session import Parts, Session
+from agent.session.session import Session
 from agent.session.state import State
 from agent.session.tasks import NOT_FOR_CHILDREN, Fork, run_task
-from agent.tools.base import Toolset, schema_of
+from agent.tools.base import Toolset, run_nowhere, schema_of
 from agent.tools.builtin import builtin
 from agent.workplace import Workplace
 
@@ -69,12 +70,13 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
     texts = files.package_texts("prompts")
 
     def models(model: str) -> Llm:
-        answers = llm if llm is not None else open_model(model, options.settings)
+        pace = options.pace
+        answers = llm if llm is not None else open_model(model, options.settings, pace=pace)
         return Recorder(answers, options.record) if options.record is not None else answers
 
     tools = builtin(_below(texts, "tools/"))
     tools = tools.without(*NOT_FOR_CHILDREN) if options.child else tools
-    namer = _namer(options.settings, texts["commit.md"])
+    namer = _namer(options, texts["commit.md"])
 
     def tuned(model: str, chosen: Mapping[str, str]) -> Made:
         settings = msgspec.structs.replace(options.settings, **chosen)
@@ -96,12 +98,12 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
     )
 
 
-def _namer(settings: Settings, prompt: str) -> Namer | None:
+def _namer(options: Options, prompt: str) -> Namer | None:
     """Who words the commits; None for the words of the request."""
-    if not settings.weak_model:
+    settings, model = options.settings, options.settings.weak_model
+    if not model:
         return None
-    model = settings.weak_model
-    return Namer(open_model(model, settings, fallback=False), model, prompt)
+    return Namer(open_model(model, settings, fallback=False, pace=options.pace), model, prompt)
 
 
 def _fitting(
@@ -172,7 +174,9 @@ def assemble(
             fitting=made.fitting,
             allowed=made.allowed,
             checks=checks_of(settings, always=not made.options.asks),
-            run_task=fork and partial(run_task, model=settings.editor_model, fork=fork),
+            run_task=partial(run_task, session, model=settings.editor_model, fork=fork)
+            if fork
+            else run_nowhere,
             namer=made.namer
             and dataclasses.replace(made.namer, recent=lambda: recent_subjects(repository)),
         )

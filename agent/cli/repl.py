@@ -37,7 +37,8 @@ from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Record, Steered, TurnFinished, TurnStarted, problem_of
 from agent.core.text import terminal_safe
 from agent.host import env, terminal
-from agent.session.session import Session, Status
+from agent.session.session import Session
+from agent.session.status import Status
 
 if TYPE_CHECKING:
     from agent.cli.markdown import Markdown

@@ -38,11 +38,12 @@ from agent.loop import wording
 from agent.loop.brakes import Budget
 from agent.session.checks import Commands
 from agent.session.journal import Journal
+from agent.session.parts import Parts
 from agent.session.place import Chart, Note, Workplace
 from agent.session.purse import Allowed
-from agent.session.session import Parts, Session
+from agent.session.session import Session
 from agent.session.state import State
-from agent.tools.base import Done, Task, ToolContext
+from agent.tools.base import Done, Task, ToolContext, run_nowhere
 
 FOLDER = "tasks"
 NOT_FOR_CHILDREN = ("task", "ask")
@@ -116,7 +117,7 @@ def _parts(parts: Parts, model: str, budget: Budget) -> Parts:
         namer=None,
         allowed=Allowed(tree=budget, price_of=parts.allowed.price_of),
         checks=Commands(),
-        run_task=None,
+        run_task=run_nowhere,
     )
 
 

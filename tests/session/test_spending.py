@@ -21,8 +21,7 @@ from agent.core.messages import AssistantMessage, ToolResult, Usage
 from agent.llm.protocol import Price, Request
 from agent.loop.brakes import Budget, Caps
 from agent.loop.naming import Namer
-from agent.session import home
-from agent.session import session as sessions
+from agent.session import held, home
 from agent.session.purse import Allowed
 from agent.testing.model import Line, Scripted
 from agent.tools.base import ToolContext
@@ -266,7 +265,7 @@ async def test_a_way_home_that_does_not_end_is_given_up(
 async def test_a_sandbox_that_does_not_stop_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sessions, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(held, "CLOSE_SECONDS", 0.05)
     session, bench = open_session(tmp_path / "j", Scripted([*dear(1), reply("done")]), ECHO)
     bench.hangs.add("close")
     await send(session, "go")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,10 @@ async def no_fork(*_: Any) -> Session:
 
 
 def opened(folder: Path, llm: Any, **more: Any) -> tuple[Session, Any]:
-    run = partial(run_task, model="", fork=no_fork)
-    tools = (task_tool("task"), NOTE, ASK)
-    return open_session(folder / "j", llm, *tools, run_task=run, **more)
+    session, bench = open_session(folder / "j", llm, task_tool("task"), NOTE, ASK, **more)
+    run = partial(run_task, session, model="", fork=no_fork)
+    session._parts = replace(session._parts, run_task=run)  # pyright: ignore[reportPrivateUsage]
+    return session, bench
 
 
 def of(records: list[Record], kind: type[Any]) -> list[Any]:
