@@ -70,13 +70,12 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
     texts = files.package_texts("prompts")
 
     def models(model: str) -> Llm:
-        pace = options.pace
-        answers = llm if llm is not None else open_model(model, options.settings, pace=pace)
+        answers = llm if llm is not None else open_model(model, options.settings)
         return Recorder(answers, options.record) if options.record is not None else answers
 
     tools = builtin(_below(texts, "tools/"))
     tools = tools.without(*NOT_FOR_CHILDREN) if options.child else tools
-    namer = _namer(options, texts["commit.md"])
+    namer = _namer(options.settings, texts["commit.md"])
 
     def tuned(model: str, chosen: Mapping[str, str]) -> Made:
         settings = msgspec.structs.replace(options.settings, **chosen)
@@ -98,12 +97,12 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
     )
 
 
-def _namer(options: Options, prompt: str) -> Namer | None:
+def _namer(settings: Settings, prompt: str) -> Namer | None:
     """Who words the commits; None for the words of the request."""
-    settings, model = options.settings, options.settings.weak_model
-    if not model:
+    if not settings.weak_model:
         return None
-    return Namer(open_model(model, settings, fallback=False, pace=options.pace), model, prompt)
+    model = settings.weak_model
+    return Namer(open_model(model, settings, fallback=False), model, prompt)
 
 
 def _fitting(
