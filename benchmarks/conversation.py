@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.core.events import AnyEvent, CallFinished, Problem, SyncFinished, TurnFinished
@@ -68,22 +68,51 @@ class Seen:
                 pass
 
 
-async def turn(session: Session, text: str, seconds: float, seen: Seen) -> float:
+class Clock:
+    """The time of one turn, in which what it has `waited` for the provider does not count.
+
+    `late` is called when it has taken so many `seconds`.
+    """
+
+    def __init__(
+        self, seconds: float, waited: Callable[[], float], late: Callable[[], None]
+    ) -> None:
+        self._seconds, self._waited, self._late = seconds, waited, late
+        self._loop = asyncio.get_running_loop()
+        self._begun, self._before = self._loop.time(), waited()
+        self._handle = self._loop.call_later(seconds, self._look)
+
+    @property
+    def took(self) -> float:
+        return self._loop.time() - self._begun - (self._waited() - self._before)
+
+    def _look(self) -> None:
+        if (left := self._seconds - self.took) > 0:
+            self._handle = self._loop.call_later(left, self._look)
+        else:
+            self._late()
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+
+async def turn(
+    session: Session, text: str, seconds: float, seen: Seen, waited: Callable[[], float]
+) -> float:
     """Send `text`, note in `seen` what comes of it; how long it took. Ended after `seconds`."""
 
     def end() -> None:
         seen.late = True
         session.interrupt()
 
-    begun, took = time.monotonic(), 0.0
-    clock = asyncio.get_running_loop().call_later(seconds, end)
+    clock, took = Clock(seconds, waited, end), 0.0
     try:
         async for record in session.send(text):
             seen.apply(record.event)
             if isinstance(record.event, TurnFinished):
-                took = time.monotonic() - begun
-                clock.cancel()
+                took = clock.took
+                clock.stop()
     finally:
-        clock.cancel()
+        clock.stop()
     seen.seconds += took
     return round(took, 3)

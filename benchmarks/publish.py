@@ -54,7 +54,8 @@ def markdown(summary: Summary, results: Sequence[Result]) -> str:
             if summary.trials > 1
         ),
         f"- {summary.tokens:,} tokens, cost {_money(summary.cost)},"
-        f" agents {_time(summary.agent_seconds)}, tests {_time(summary.test_seconds)}",
+        f" agents {_time(summary.agent_seconds)}, tests {_time(summary.test_seconds)}"
+        + (f", waited {_time(summary.waited_seconds)}" if summary.waited_seconds else ""),
         f"- glovebox {summary.commit or 'of no commit'}, {summary.started}",
         "",
         *_section("Languages", {name: _said(rate) for name, rate in summary.languages.items()}),

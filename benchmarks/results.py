@@ -66,9 +66,10 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One trial of one task.
 
-    `seconds` is the agent's time, the sandbox's start and the tests not counted. `reason` says
-    why it did not pass. `outside` are files that the agent changed or added and that were left
-    behind, `tampered` says whether what decides the verdict was among them.
+    `seconds` is the agent's time; the sandbox's start, the tests and what it `waited` because the
+    provider limits requests are not counted. `reason` says why it did not pass. `outside` are files
+    that the agent changed or added and that were left behind, `tampered` says whether what decides
+    the verdict was among them.
     """
 
     v: int = VERSION
@@ -82,6 +83,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     tries: tuple[Try, ...] = ()
     seconds: float = 0.0
+    waited: float = 0.0
     steps: int = 0
     calls: int = 0
     usage: Usage = Usage()

@@ -52,6 +52,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     cost: float | None
     agent_seconds: float
+    waited_seconds: float
     test_seconds: float
     code: str
     commit: str
@@ -91,6 +92,7 @@ def summarise(manifest: Manifest, results: Sequence[Result]) -> Summary:
         tokens=usage.prompt + usage.completion,
         cost=usage.cost,
         agent_seconds=round(sum(result.seconds for result in results), 1),
+        waited_seconds=round(sum(result.waited for result in results), 1),
         test_seconds=round(sum(result.test_seconds for result in results), 1),
         code=manifest.code,
         commit=manifest.commit,

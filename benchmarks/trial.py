@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from agent.app import Options, open_session
+from agent.app import Options, Pace, Share, open_session
 from agent.config import Settings
 from agent.core.errors import GloveboxError, SandboxError
 from agent.core.events import Problem, problem_of
@@ -38,7 +38,7 @@ class How:
     """How tasks are solved: by whom, by which protocol, with what settings and money.
 
     `given` gives the work where no model does. `expected` are the names of each task's tests.
-    `budget` is what all trials of the run may spend together.
+    `budget` is what all trials of the run may spend together, and `pace` how fast they ask.
     """
 
     settings: Settings
@@ -48,6 +48,7 @@ class How:
     given: Given | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     budget: Budget | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 async def run_trial(task: Task, trial: int, how: How, place: Place) -> Result:
@@ -87,16 +88,18 @@ async def _solved(task: Task, how: How, place: Place, blank: Result) -> Result:
     shown = task.shown if how.protocol == "agentic" else dict[str, Content]()
     await lay(with_fields(task.start, files={**task.start.files, **shown}), repository)
     settings, llm = answering(task, _settings(task, how))
+    share = Share(how.pace)
     options = Options(
         repository,
         settings,
         state=place.state,
         tree=how.budget,
+        pace=share,
         environment=await environment_of(task),
     )
     session = await open_session(options, llm=llm)
     try:
-        return await _conversed(task, session, how, place, blank)
+        return await _conversed(task, session, how, place, blank, share)
     finally:
         await (session.close() if place.keep else session.discard())
 
@@ -105,7 +108,9 @@ def _settings(task: Task, how: How) -> Settings:
     return settings_of(task, replace(how.settings, model=task.model))
 
 
-async def _conversed(task: Task, session: Session, how: How, place: Place, blank: Result) -> Result:
+async def _conversed(
+    task: Task, session: Session, how: How, place: Place, blank: Result, share: Share
+) -> Result:
     """The tries of one conversation, each judged before the next."""
     folder, seen, tries = place.folder / blank.folder, Seen(), list[Try]()
     words, verdict = task.instruction, Verdict()
@@ -113,8 +118,8 @@ async def _conversed(task: Task, session: Session, how: How, place: Place, blank
     assert session.state.seeded is not None
     base = session.state.seeded.tip
     for number in range(1, how.tries + 1):
-        took = await turn(session, words, task.limits.agent, seen)
-        known = _known(blank, session, seen, tries)
+        took = await turn(session, words, task.limits.agent, seen, lambda: share.waited)
+        known = replace(_known(blank, session, seen, tries), waited=round(share.waited, 3))
         if seen.problem is not None and _OF_THE_RUN in seen.problem.message:
             return _invalid(known, RUN_BUDGET, seen.problem)
         if seen.fault:

@@ -14,3 +14,5 @@ from agent.app.options import Options as Options
 from agent.app.walls import Reached as Reached
 from agent.app.walls import explain_network as explain_network
 from agent.app.walls import reached as reached
+from agent.llm.pace import Pace as Pace
+from agent.llm.pace import Share as Share

@@ -70,12 +70,13 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
     texts = files.package_texts("prompts")
 
     def models(model: str) -> Llm:
-        answers = llm if llm is not None else open_model(model, options.settings)
+        pace = options.pace
+        answers = llm if llm is not None else open_model(model, options.settings, pace=pace)
         return Recorder(answers, options.record) if options.record is not None else answers
 
     tools = builtin(_below(texts, "tools/"))
     tools = tools.without(*NOT_FOR_CHILDREN) if options.child else tools
-    namer = _namer(options.settings, texts["commit.md"])
+    namer = _namer(options, texts["commit.md"])
 
     def tuned(model: str, chosen: Mapping[str, str]) -> Made:
         settings = msgspec.structs.replace(options.settings, **chosen)
@@ -97,12 +98,12 @@ def parts_of(options: Options, model: str, llm: Llm | None, forking: Fork) -> Ma
     )
 
 
-def _namer(settings: Settings, prompt: str) -> Namer | None:
+def _namer(options: Options, prompt: str) -> Namer | None:
     """Who words the commits; None for the words of the request."""
-    if not settings.weak_model:
+    settings, model = options.settings, options.settings.weak_model
+    if not model:
         return None
-    model = settings.weak_model
-    return Namer(open_model(model, settings, fallback=False), model, prompt)
+    return Namer(open_model(model, settings, fallback=False, pace=options.pace), model, prompt)
 
 
 def _fitting(

@@ -13,6 +13,7 @@ from agent.config import Settings
 from agent.host import files
 from agent.llm.absent import Absent
 from agent.llm.fallback import Fallback
+from agent.llm.pace import Share
 from agent.llm.price import Rate
 from agent.llm.protocol import Llm, Price
 from agent.llm.replay import Replay
@@ -22,8 +23,13 @@ REPLAY_PREFIX = "replay:"
 TEXT_PROMPT = "text_protocol.md"
 
 
-def open_model(model: str, settings: Settings, *, fallback: bool = True) -> Llm:
-    """Who answers for `model`; with `fallback` those that the settings name come after it."""
+def open_model(
+    model: str, settings: Settings, *, fallback: bool = True, pace: Share | None = None
+) -> Llm:
+    """Who answers for `model`; with `fallback` those that the settings name come after it.
+
+    With `pace` it is asked at one that it shares with others.
+    """
     if not model:
         return Absent()
     if model.startswith(REPLAY_PREFIX):
@@ -33,7 +39,7 @@ def open_model(model: str, settings: Settings, *, fallback: bool = True) -> Llm:
     # It loads while the sandbox comes up and the user types.
     _begin_to_load()
     provider = client.LitellmClient(
-        options=settings.options, effort=settings.effort, prices=_rates(settings)
+        retry=pace, options=settings.options, effort=settings.effort, prices=_rates(settings)
     )
     llm = (
         provider if settings.tools == "native" else _spoken(provider, client.calls_tools, settings)

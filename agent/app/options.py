@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.config import Settings
 from agent.git.packing import Packing
+from agent.llm.pace import Share
 from agent.loop.brakes import Budget
 from agent.session.questions import OnAsk
 
@@ -24,7 +25,8 @@ class Options:
     stands or after its turn `turn`. `base` is a commit, branch or tag that a new session begins at
     instead of what the user has; new ones with the same `packing` begin alike. Sessions with the
     same `tree` share what that may spend. A `child` does a piece of another's work. Programs inside
-    see `environment` besides what the settings say.
+    see `environment` besides what the settings say. Sessions whose `pace` is a share of one slow
+    down together when a provider is asked too much.
     """
 
     directory: Path
@@ -42,4 +44,5 @@ class Options:
     packing: Packing | None = None
     tree: Budget | None = None
     child: bool = False
+    pace: Share | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -7,11 +7,13 @@ What it prints and logs is silenced here; what it raises is translated here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import gc
 import logging
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from agent.core.errors import LlmDownError, LlmError
@@ -31,6 +33,7 @@ from agent.llm.known import (
     window_of,
 )
 from agent.llm.overheard import Overheard
+from agent.llm.pace import Share
 from agent.llm.price import Rate
 from agent.llm.protocol import Delta, OnDelta, Price, Request
 from agent.llm.retry import Retry, TransientError
@@ -64,12 +67,25 @@ _SETTINGS = {
 def _library() -> Any:
     for name, value in _SETTINGS.items():
         env.set_variable(name, value)
-    import litellm
+    with _nothing_collected():
+        import litellm
 
     litellm.suppress_debug_info = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).disabled = True
     return litellm
+
+
+@contextlib.contextmanager
+def _nothing_collected() -> Generator[None]:
+    """What an import makes stays: looking for garbage in it, again and again, takes a third more."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _silence() -> None:
@@ -145,7 +161,7 @@ class LitellmClient:
     def __init__(
         self,
         *,
-        retry: Retry | None = None,
+        retry: Retry | Share | None = None,
         first_byte_seconds: float = FIRST_BYTE_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
         whole_seconds: float = WHOLE_SECONDS,
@@ -314,5 +330,7 @@ def _raisable(failure: Failure, partial: str, *, shown: bool) -> Exception:
     if shown:
         return type(error)(f"the reply was cut: {error.message}", error.hint, partial=partial)
     if failure.reason:
-        return TransientError(error, failure.reason, asked=failure.asked, quick=failure.quick)
+        return TransientError(
+            error, failure.reason, asked=failure.asked, quick=failure.quick, busy=failure.busy
+        )
     return error

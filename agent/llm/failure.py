@@ -48,12 +48,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`error` is what to raise. A `reason` means that it may pass, after the `asked` seconds."""
+    """`error` is what to raise. A `reason` means that it may pass, after the `asked` seconds.
+
+    `busy` says that the provider is asked more than it likes.
+    """
 
     error: GloveboxError
     reason: str = ""
     asked: float | None = None
     quick: bool = False
+    busy: bool = False
 
 
 def failure_of(error: BaseException, asked: Asked, *, now: datetime | None = None) -> Failure:
@@ -105,12 +109,14 @@ def _by_status(
         return Failure(LlmAuthError(f"{name} refused the key ({status}){detail}", hint))
     if status == 429:
         wait = _retry_after(headers, now)
-        return Failure(_limit(name, detail, wait), "provider is busy", asked=wait)
+        return Failure(_limit(name, detail, wait), "provider is busy", asked=wait, busy=True)
     if status == 404:
         return Failure(unknown_model(asked, detail))
     if (status >= 500 and headers) or status in (409, 503) or _BUSY.search(text):
         error = LlmDownError(f"{name} is failing ({status}){detail}", "try again later")
-        return Failure(error, "provider is failing", asked=_retry_after(headers, now))
+        wait = _retry_after(headers, now)
+        busy = wait is not None or bool(_BUSY.search(text))
+        return Failure(error, "provider is failing", asked=wait, busy=busy)
     if headers:
         hint = "this is not likely to pass; choose another model, or start a new session"
         return Failure(LlmDownError(f"{name} refused the request ({status}){detail}", hint))

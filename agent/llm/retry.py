@@ -28,17 +28,24 @@ class TransientError(Exception):
     """A failure that may pass: `error` is what to raise when it does not.
 
     `asked` is the pause the provider asked for in seconds, if any. `quick` is set where waiting
-    long is pointless: nobody listens at the address.
+    long is pointless: nobody listens at the address; `busy` where it is asked too much.
     """
 
     def __init__(
-        self, error: LlmError, reason: str, *, asked: float | None = None, quick: bool = False
+        self,
+        error: LlmError,
+        reason: str,
+        *,
+        asked: float | None = None,
+        quick: bool = False,
+        busy: bool = False,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.reason = reason
         self.asked = asked
         self.quick = quick
+        self.busy = busy
 
 
 @dataclass(frozen=True, slots=True)
