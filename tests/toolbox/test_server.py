@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import struct
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,10 @@ from agent.sandbox import frames as host_frames
 from agent.sandbox.toolbox import LIMITS, bundle
 from agent.toolbox.__main__ import OLDEST
 from agent.toolbox.channel import frames
-from agent.toolbox.channel.jobs import CROWDED
+from agent.toolbox.channel.jobs import CROWDED, Job, Reply
+from agent.toolbox.network.dial import Dial
+from agent.toolbox.programs.execute import Execution
+from agent.toolbox.programs.family import Family
 from tests.sandbox_fixtures import TOOLBOX_PYTHON
 
 HELLO = {"op": "hello", "arguments": {"limits": LIMITS, "bounds": {}}}
@@ -141,3 +146,55 @@ def test_where_programs_have_used_up_all_processes_requests_are_refused(tmp_path
     hello, *refused = talk(tmp_path, sent, "-c", WITHOUT_THREADS)
     assert hello[:2] == (frames.ANSWER_END, 1)
     assert refused == [(frames.FAILED, number, CROWDED.encode()) for number in (2, 3)]
+
+
+WITHOUT_DESCRIPTORS = """
+import errno, os, runpy, sys
+def pipe(): raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+os.pipe = pipe
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_request_that_gets_no_descriptor_fails_alone(tmp_path: Path) -> None:
+    program = {"argv": ["true"], "cwd": "", "env": {}, "log": "", "live": False, "seconds": 9}
+    sent = [ask(1, HELLO), ask(2, {"op": "exec", "arguments": program})]
+    sent += [ask(3, {"op": "no-such", "arguments": {}})]
+    _, *refused = talk(tmp_path, b"".join(sent), "-c", WITHOUT_DESCRIPTORS)
+    assert [(kind, number) for kind, number, _ in refused] == [
+        (frames.FAILED, 2),
+        (frames.FAILED, 3),
+    ]
+
+
+def test_what_never_runs_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a program whose input was not sent to its end, nor what no thread can be had for."""
+
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def reply() -> Reply:
+        return Reply(out, 1, {})
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    out, family = frames.Outgoing(null), Family()
+    arguments = {"argv": ["true"], "log": "", "live": False, "window": 1, "port": 1}
+    held = len(os.listdir("/proc/self/fd"))
+    program: Job = Execution(reply(), arguments, dict(LIMITS, workdir="/"), family)
+    program.data(b"half of its input")
+    program.abandon()
+    program.cancel()
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    Dial(reply(), arguments, {})
+    Execution(reply(), arguments, dict(LIMITS, workdir="/"), family).end()
+    assert len(os.listdir("/proc/self/fd")) == held
+    os.close(null)
+
+
+def test_a_port_that_is_none_is_nobody(tmp_path: Path) -> None:
+    dial = {"window": 100, "port": 70_000}
+    sent = ask(1, HELLO) + ask(2, {"op": "dial", "arguments": dial})
+    sent += ask(3, {"op": "port", "arguments": {"port": 70_000}})
+    answers = {number: (kind, payload) for kind, number, payload in talk(tmp_path, sent)}
+    assert frames.FAILED not in {kind for kind, _ in answers.values()}

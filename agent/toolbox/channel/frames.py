@@ -105,10 +105,11 @@ class Outgoing:
 
     def send_pieces(self, kind: int, last: int, request: int, data: bytes) -> None:
         """Send `data` as frames of `kind`, the final one (possibly empty) as `last`."""
-        while len(data) > PAYLOAD_MAX_BYTES:
-            self.send(kind, request, data[:PAYLOAD_MAX_BYTES])
-            data = data[PAYLOAD_MAX_BYTES:]
-        self.send(last, request, data)
+        at = 0
+        while len(data) - at > PAYLOAD_MAX_BYTES:
+            self.send(kind, request, data[at : at + PAYLOAD_MAX_BYTES])
+            at += PAYLOAD_MAX_BYTES
+        self.send(last, request, data[at:])
 
     def answer(self, request: int, value: Dict[str, Any]) -> None:
         """End a request with its answer."""

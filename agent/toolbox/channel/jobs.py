@@ -76,7 +76,7 @@ class Job:
         try:
             threading.Thread(target=self._guarded, daemon=True).start()
         except RuntimeError:  # a thread counts as a process, and programs in here have used them up
-            self.kill()
+            self.drop()
             self.reply.fail(CROWDED)
 
     def cancel(self) -> None:
@@ -84,8 +84,12 @@ class Job:
 
     def abandon(self) -> None:
         """The host no longer wants it and its input has not come whole: never start."""
-        self.kill()
+        self.drop()
         self.reply.fail("cancelled")
+
+    def drop(self) -> None:
+        """It will never run: let go of what it holds."""
+        self.kill()
 
     def kill(self) -> None:
         """The channel is closed: leave nothing running."""

@@ -125,8 +125,10 @@ class Server:
             reply = Reply(self._out, number, self._requests)
             try:
                 request.job = self._job(reply, *frames.asked(ask))
-            except (KeyError, TypeError) as error:
+            except (KeyError, TypeError, ValueError) as error:
                 reply.fail("bad arguments: %r" % (error,))
+            except OSError as error:  # no descriptor to be had: this request alone suffers
+                reply.fail("cannot work inside: %s" % error)
 
     def _job(self, reply: Reply, op: str, arguments: Dict[str, Any]) -> Optional[Job]:
         if op == "hello":

@@ -54,6 +54,9 @@ class Stream(Job):
             self._cancelled = True
             self._wake()
 
+    def drop(self) -> None:
+        self._close_wake()
+
     def _wake(self) -> None:
         if self._wake_write >= 0:
             with contextlib.suppress(BlockingIOError):

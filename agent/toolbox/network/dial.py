@@ -26,27 +26,15 @@ class Dial(Stream):
         self.start()
 
     def run(self) -> None:
-        line = self._connect()
+        line = connected(self._port, CONNECT_SECONDS)
         try:
             if line is not None:
+                line.setblocking(False)
                 with line, contextlib.suppress(OSError):
                     self._follow(line)
         finally:
             self._close_wake()
         self.reply.answer({"exit_code": ABSENT if line is None else ENDED})
-
-    def _connect(self) -> Optional[socket.socket]:
-        for family, address in ADDRESSES:
-            with contextlib.suppress(OSError):
-                line = socket.socket(family, socket.SOCK_STREAM)
-                try:
-                    line.settimeout(CONNECT_SECONDS)
-                    line.connect((address, self._port))
-                    line.setblocking(False)
-                    return line
-                except OSError:
-                    line.close()
-        return None
 
     def _follow(self, line: socket.socket) -> None:
         """Move bytes both ways until the port has said its last."""
@@ -95,3 +83,17 @@ class Dial(Stream):
             self.reply.credit(count)
         if over:
             line.shutdown(socket.SHUT_WR)
+
+
+def connected(port: int, seconds: float) -> Optional[socket.socket]:
+    """A connection to a port of the loopback; None where nothing takes one."""
+    for family, address in ADDRESSES:
+        with contextlib.suppress(OSError):
+            line = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                line.settimeout(seconds)
+                line.connect((address, port))
+                return line
+            except (OSError, OverflowError):  # which a number is that no port has
+                line.close()
+    return None

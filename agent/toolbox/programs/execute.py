@@ -44,6 +44,7 @@ class Execution(Job):
         self._stdin_problem = ""
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._wake_read, self._wake_write = os.pipe()
+        self._lock = threading.RLock()  # a signal may cancel, too
         head, tail = limits["output_head"], limits["output_tail"]
         self._kept = Kept(head, tail, self._path(arguments["log"]), limits["log_max"])
         self._live = Live(reply.live, limits["live_max"] if arguments["live"] else 0)
@@ -64,8 +65,9 @@ class Execution(Job):
             )
 
     def cancel(self) -> None:
-        with contextlib.suppress(OSError):  # it has just ended by itself
-            os.write(self._wake_write, b"x")
+        with self._lock, contextlib.suppress(OSError):
+            if self._wake_write >= 0:  # else it has ended, and the number may be another's by now
+                os.write(self._wake_write, b"x")
 
     def run(self) -> None:
         started = time.monotonic()
@@ -83,10 +85,15 @@ class Execution(Job):
                 os.close(exited)
             self._finish(self._code(), how, started)
         finally:
+            self.drop()
+
+    def drop(self) -> None:
+        with self._lock:
             os.close(self._wake_read)
             os.close(self._wake_write)
-            if self._stdin is not None:
-                self._stdin.close()
+            self._wake_write = -1
+        if self._stdin is not None:
+            self._stdin.close()
 
     # Starting.
 

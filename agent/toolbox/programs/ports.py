@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Set
 
 from agent.toolbox.files.paths import Answer
-from agent.toolbox.network.dial import ADDRESSES
+from agent.toolbox.network.dial import connected
 
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LISTENING = "0A"
@@ -45,29 +44,15 @@ def port(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
 
 def answers(number: int) -> bool:
     """Whether something takes connections at a port of the loopback."""
-    line = _connected(number)
-    if line is None:
-        return False
-    line.close()
-    return True
-
-
-def _connected(number: int) -> Optional[socket.socket]:
-    for family, address in ADDRESSES:
-        with contextlib.suppress(OSError, OverflowError):
-            line = socket.socket(family, socket.SOCK_STREAM)
-            try:
-                line.settimeout(KNOCK_SECONDS)
-                line.connect((address, number))
-                return line
-            except (OSError, OverflowError):
-                line.close()
-    return None
+    line = connected(number, KNOCK_SECONDS)
+    if line is not None:
+        line.close()
+    return line is not None
 
 
 def _greeting(number: int) -> str:
     """The first line of the answer to a request for the front page; "" when it is no HTTP."""
-    line = _connected(number)
+    line = connected(number, KNOCK_SECONDS)
     if line is None:
         return ""
     with line, contextlib.suppress(OSError):
