@@ -14,7 +14,7 @@ import msgspec
 
 from agent.core import limits
 from agent.core.errors import GloveboxError, SandboxError, SandboxLost, SandboxUnavailable
-from agent.host import files, system, territory, toolchains
+from agent.host import files, system, territory, toolchains, usage
 from agent.host.env import is_root
 from agent.host.handles import Channel, Handed, Hold, Report
 from agent.host.launch import Child, launch, settled
@@ -168,6 +168,7 @@ class LocalBackend:
 
     async def _start(self, starter: _Starter, place: Path) -> LocalSandbox:
         ref = f"{NAME}:{place.name}"
+        _require_room(place)
         async with self._starting:
             sandbox = LocalSandbox(ref, *await starter.start(place))
             sandbox.notes = starter.notes
@@ -182,6 +183,17 @@ class LocalBackend:
         if not re.fullmatch(r"[a-z0-9]+", session):
             raise SandboxError(f"`{session}` cannot name a sandbox")
         return self._root / session
+
+
+def _require_room(place: Path) -> None:
+    """Refuse to start where the watch would end whatever is run."""
+    left, least = usage.free(place).bytes, limits.SANDBOX_DISK_RESERVE_BYTES
+    if left < least:
+        raise SandboxUnavailable(
+            f"the disk with `{place.parent}` is nearly full: {left / 1e6:.0f} MB are left,"
+            f" a sandbox needs {least / 1e6:.0f} MB",
+            "free some space there; `glovebox reap` and `glovebox rm N` remove what sandboxes hold",
+        )
 
 
 def _session(ref: str) -> str:
@@ -259,7 +271,7 @@ class _Starter:
         try:
             async with asyncio.timeout(limits.TOOLBOX_START_SECONDS):
                 await process.let_in()
-                toolbox.autopsy = ration.autopsy
+                toolbox.autopsy = lambda: ration.autopsy() or process.watch.gave_up
                 inside = grammars.PLACE if self._grammars else ""
                 ways = self._passage.ways
                 await toolbox.start(bounds=ration.bounds, ways=ways, grammars=inside)

@@ -39,6 +39,8 @@ class Watch:
         self.stops = 0
         """How often programs were ended."""
         self.reason = ""
+        self.gave_up = ""
+        """Why the sandbox itself was ended, if it was."""
 
     def start(self, process: int) -> None:
         """Begin; what is there already counts."""
@@ -115,6 +117,7 @@ class Watch:
         self.stops += 1
         async with self._ending:
             if not await asyncio.to_thread(usage.end_programs, self._process):
+                self.gave_up = f"the sandbox was ended: {reason}"
                 self._give_up()
             # They went on while they were being ended: what counts is what there is now.
             self._worst = await self._measure(usage.free(self._folders[0]))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.core import limits
-from agent.core.errors import SandboxLost
+from agent.core.errors import SandboxLost, SandboxUnavailable
 from agent.host import cgroups, usage
 from agent.sandbox import ration, watch
 from agent.sandbox.local import LocalBackend
@@ -301,6 +301,23 @@ async def test_a_disk_that_is_nearly_full_stops_programs(monkeypatch: pytest.Mon
         await sandbox.exec(["true"])
         monkeypatch.setattr(limits, "SANDBOX_DISK_RESERVE_BYTES", 10**18)
         assert b"the disk of this machine is nearly full" in (await task).output
+
+
+async def test_who_cannot_be_kept_off_a_full_disk_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SANDBOX_WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(usage, "end_programs", lambda _: False)  # they are begun too fast
+    async with local_sandbox() as sandbox:
+        task = asyncio.create_task(sandbox.exec(["sleep", "86378"]))
+        await sandbox.exec(["true"])
+        monkeypatch.setattr(limits, "SANDBOX_DISK_RESERVE_BYTES", 10**18)
+        with pytest.raises(SandboxLost, match="the disk of this machine is nearly full"):
+            await task
+    with pytest.raises(SandboxUnavailable, match=r"nearly full: .* MB are left") as raised:
+        async with local_sandbox():
+            pass
+    assert "free some space" in raised.value.hint
 
 
 async def test_where_nothing_changes_it_is_looked_for_less_and_less(
