@@ -223,13 +223,17 @@ def _run(code: str, cwd: Path) -> str:
 
 
 @pytest.mark.slow
-def test_the_client_does_not_import_litellm_until_it_is_warmed(tmp_path: Path) -> None:
+def test_litellm_is_imported_when_it_is_warmed_and_no_garbage_is_looked_for_meanwhile(
+    tmp_path: Path,
+) -> None:
     code = (
-        "import sys, agent.llm.client as client\n"
-        "before = 'litellm' in sys.modules; client.warm(); print(before, 'litellm' in sys.modules)"
+        "import gc, sys, agent.llm.client as client\n"
+        "before = 'litellm' in sys.modules; looked = []\n"
+        "gc.callbacks.append(lambda *a: looked.append(a)); client.warm(); del gc.callbacks[:]\n"
+        "print(before, 'litellm' in sys.modules, len(looked) < 100, gc.isenabled())"
     )
 
-    assert _run(code, tmp_path) == "False True"
+    assert _run(code, tmp_path) == "False True True True"
 
 
 @pytest.mark.slow
