@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def use(
     """
     if not grammars:
         monkeypatch.setattr("agent.sandbox.grammars.bring", _none)
+    # A client reads all certificates of the machine four times, and there is none here to check.
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
     monkeypatch.setenv("DAYTONA_API_KEY", KEY)
     monkeypatch.setenv("DAYTONA_API_URL", server.url)
     return DaytonaBackend(NOWHERE)
