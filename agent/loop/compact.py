@@ -13,7 +13,7 @@ from agent.core.messages import AssistantMessage, Message, ToolMessage, Usage, U
 from agent.llm.protocol import Llm, OnDelta, Request
 from agent.loop import wording
 from agent.loop.condense import condensed, cut
-from agent.loop.history import History
+from agent.loop.history import Aside, History
 from agent.loop.tokens import BYTES, of_message, of_request
 from agent.tools.base import MARKS, Item
 
@@ -63,7 +63,7 @@ class Summing:
     async def write(
         self,
         main: Writer,
-        messages: Sequence[Message],
+        messages: Sequence[Message | Aside],
         *,
         earlier: str,
         focus: str,

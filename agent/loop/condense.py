@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from agent.core.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from agent.core.text import model_safe
 from agent.loop import wording
+from agent.loop.history import Aside
 from agent.loop.tokens import BYTES
 
 _OUTPUT_CHARS = (2_000, 600, 150, 0)
 """Of each output and each call's arguments, the first of these with which all of it fits."""
 
 
-def condensed(messages: Sequence[Message], *, summary: str = "", tokens: int) -> str:
+def condensed(messages: Sequence[Message | Aside], *, summary: str = "", tokens: int) -> str:
     """`messages` in about `tokens` tokens; what they went on from is in `summary`.
 
     When nothing else helps, the middle is left out.
@@ -36,7 +37,7 @@ def cut(text: str, most: int) -> str:
     return f"{text[:head]}\n{wording.words_cut(len(text) - most)}\n{text[-tail:] if tail else ''}"
 
 
-def _said(messages: Sequence[Message], summary: str, most: int) -> Iterator[str]:
+def _said(messages: Sequence[Message | Aside], summary: str, most: int) -> Iterator[str]:
     if summary:
         yield f"## Earlier\n{summary}"
     for message in messages:
@@ -46,6 +47,8 @@ def _said(messages: Sequence[Message], summary: str, most: int) -> Iterator[str]
             case AssistantMessage():
                 calls = (_call(call, most) for call in message.calls)
                 yield "\n".join(["## Agent", *([message.text] if message.text else []), *calls])
+            case Aside():
+                yield f"## The user ran `{model_safe(message.files[0])}`\n{cut(message.text, most)}"
             case ToolMessage():
                 for result in message.results:
                     how = "Result" if result.ok else "Failed"

@@ -193,7 +193,7 @@ class Context:
         self.emit(Notice("info", "the conversation has become long: it is being summed up"))
         summary = await self.summing.write(
             Writer(self.llm, model),
-            history.everything[history.first : start],
+            tuple(history.told(history.first, start)),
             earlier=history.summary,
             focus=focus,
             on_delta=self._pass_on,

@@ -9,7 +9,7 @@ Nothing that was said is forgotten here: what was pruned or compacted is only le
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,6 +114,12 @@ class History:
     def everything(self) -> tuple[Message, ...]:
         """All that was said, left out or not, and nothing that was added to it."""
         return tuple(self._all)
+
+    def told(self, begin: int, end: int) -> Iterator[Message | Aside]:
+        """Those of `everything` from `begin` to before `end`, and before each what a person ran."""
+        for at in range(begin, end):
+            yield from (a for a in self.asides(at, at + 1) if a.kind == "commands")
+            yield self._all[at]
 
     @property
     def first(self) -> int:

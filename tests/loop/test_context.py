@@ -18,6 +18,7 @@ from agent.core.events import (
     Noted,
     Notice,
     Pruned,
+    Ran,
     TurnStarted,
 )
 from agent.core.messages import (
@@ -235,6 +236,23 @@ async def test_a_summary_keeps_word_for_word_what_must_not_be_lost() -> None:
     assert compacted.after < compacted.before / 2
     assert refolded(desk.events) == desk.history.messages
     assert "y" * 40_000 in str(desk.history.everything)
+
+
+async def test_who_sums_up_reads_what_a_person_ran_at_its_place_and_cut_as_results_are() -> None:
+    desk = Desk([SUMMARY])
+    desk.say("first")
+    desk.emit(MessageFinished(AssistantMessage("one")))
+    desk.emit(Ran("make test", "3 failed " + "x" * 50_000, 1))
+    desk.say("mend it")
+    desk.emit(MessageFinished(AssistantMessage("two")))
+    desk.say("and then?")
+    desk.look("a", 4_000)
+    desk.look("b", 4_000)
+    await desk.context.compact("")
+    told = cast("UserMessage", desk.model.requests[-1].messages[-1]).text
+    places = [told.index(text) for text in ("one", "The user ran", "3 failed", "mend it", "two")]
+    assert places == sorted(places)
+    assert "`make test`" in told and len(told) < 5_000
 
 
 async def test_the_newest_words_stay_whole_and_older_ones_as_far_as_there_is_room() -> None:
