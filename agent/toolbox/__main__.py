@@ -1,8 +1,7 @@
 """Start: `python3 -I -S toolbox.zip [DESCRIPTOR]`; without it stdin and stdout are the channel.
 
-`python3 -I -S toolbox.zip once REQUEST` answers a single request instead, see `once`; `job FOLDER`
-keeps a background program, see `keeper`. With `init` before anything else it runs below a process 1
-of ours, see `init`.
+With the name of a mode the process does that one thing instead, see `MODES`. With `init` before
+anything else it runs below a process 1 of ours, see `init`.
 """
 
 from __future__ import annotations
@@ -11,57 +10,31 @@ import os
 import sys
 
 OLDEST = (3, 8)
+MODES = {
+    "once": "channel.once:once",
+    "lines": "channel.lines:serve",
+    "job": "programs.keeper:keep",
+    "parse": "code.parse:serve",
+    "search": "search.worker:serve",
+    "index": "symbols.build:main",
+    "fetch": "network.fetch:main",
+    "forward": "network.forward:main",
+}
 
 
 def main() -> None:
     if sys.version_info[:2] < OLDEST:
         sys.exit("glovebox toolbox: python %d.%d or newer is needed" % OLDEST)
 
-    if sys.argv[1:2] == ["once"]:
-        from agent.toolbox.channel.once import once
-
-        os._exit(once(sys.argv[2]))
-
-    if sys.argv[1:2] == ["job"]:
-        from agent.toolbox.programs.keeper import keep
-
-        keep(sys.argv[2])
-        os._exit(0)
-
-    if sys.argv[1:2] == ["parse"]:
-        from agent.toolbox.code.parse import serve as parse
-
-        parse(sys.argv[2:])
-        os._exit(0)
-
-    if sys.argv[1:2] == ["search"]:
-        from agent.toolbox.search.worker import serve as search
-
-        search()
-        os._exit(0)
-
-    if sys.argv[1:2] == ["index"]:
-        from agent.toolbox.symbols.build import main as build
-
-        os._exit(build(*sys.argv[2:5]))
-
-    if sys.argv[1:2] == ["fetch"]:
-        from agent.toolbox.network.fetch import main as fetch
-
-        fetch()
-        os._exit(0)
+    from agent.toolbox.channel.later import loaded
 
     if sys.argv[1:2] == ["init"]:
-        from agent.toolbox.programs.init import watch
-
         del sys.argv[1]
-        watch(*map(int, sys.argv[1:2]))
+        loaded("programs.init:watch")(*map(int, sys.argv[1:2]))
 
-    if sys.argv[1:2] == ["lines"]:
-        from agent.toolbox.channel.lines import serve
-
-        serve(sys.argv[2])
-        os._exit(0)
+    mode = sys.argv[1] if len(sys.argv) > 1 else ""
+    if mode in MODES:
+        os._exit(loaded(MODES[mode])(*sys.argv[2:]) or 0)
 
     from agent.toolbox.channel.server import Server
     from agent.toolbox.programs.confine import confine

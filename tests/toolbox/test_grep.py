@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.limits import PLACE_HITS_MAX, TEXT_HITS_MAX
+from agent.toolbox.search import grep as search
 from agent.toolbox.search.dialect import wanted
 from agent.toolbox.search.matching import LINE_SHOWN_CHARS, matches_in
 from tests.toolbox.conftest import Use
@@ -326,3 +327,10 @@ def test_a_whole_text_is_searched_as_its_lines_would_be_one_by_one(
     asked = wanted(pattern, fixed=False, ignore_case=ignore_case)
     found = matches_in(str(path), asked, most=100, context=0)
     assert found is not None and [hit.line for hit in found.hits] == expected
+
+
+def test_a_search_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
+    grow(tmp_path, {"a": "x" * 5_000})
+    arguments = {"pattern": "(x+x+)+y", "text_hits": 1, "place_hits": 1}
+    limits = {"workdir": str(tmp_path), "cancelled": lambda: True}
+    assert search.grep(arguments, limits)["reason"] == "too_slow"

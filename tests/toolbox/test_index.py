@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.toolbox.code import parsing
+from agent.toolbox.programs import own
 from agent.toolbox.symbols import build, rows, store
 from agent.toolbox.symbols.index import AT_ONCE, Index
 from agent.toolbox.symbols.lookup import Lookup
@@ -141,7 +142,7 @@ def test_a_question_begins_the_build_in_the_background(tmp_path: Path) -> None:
 
 def test_a_build_that_is_killed_has_lost_little_and_is_gone_on_with(tmp_path: Path) -> None:
     root = repository(tmp_path / "r", **many(1_500, lines=60))
-    command = [*parsing.command("index"), str(root), store.database(), grammars()]
+    command = [*own.command("index"), str(root), store.database(), grammars()]
     index = Index(str(root))
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     while parsed(index) == 0:

@@ -213,7 +213,7 @@ def test_workers_end_with_the_one_who_started_them():
 def test_a_worker_that_nobody_asks_ends_by_itself():
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox.code import parse;"
-        "parse.IDLE_SECONDS = 0.1; parse.serve([])"
+        "parse.IDLE_SECONDS = 0.1; parse.serve()"
     )
     root = Path(__file__).parents[2]
     argv = [sys.executable, "-I", "-S", "-c", program, root]
@@ -224,7 +224,7 @@ def test_a_worker_that_nobody_asks_ends_by_itself():
 def test_a_worker_that_has_grown_old_is_replaced():
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from agent.toolbox.code import parse;"
-        "parse.RESIDENT_MAX_KB = 1; parse.serve([])"
+        "parse.RESIDENT_MAX_KB = 1; parse.serve()"
     )
     root = Path(__file__).parents[2]
     argv = [sys.executable, "-I", "-S", "-c", program, root]

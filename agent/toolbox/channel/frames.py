@@ -13,11 +13,13 @@ TUNE carries a JSON object that changes something about what runs (window size, 
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import struct
 import threading
 from typing import Any, Dict, Optional, Tuple
+
+from agent.toolbox.programs.pipes import read_exactly, write_all
 
 HEADER = struct.Struct("!IBQ")
 PAYLOAD_MAX_BYTES = 1_000_000
@@ -36,27 +38,14 @@ class BadFrame(Exception):
 
 def read_frame(descriptor: int) -> Optional[Frame]:
     """The next (kind, id, payload); None at the end of the channel."""
-    header = _exactly(descriptor, HEADER.size)
-    if header is None:
+    header = read_exactly(descriptor, HEADER.size)
+    if len(header) < HEADER.size:
         return None
     size, kind, request = HEADER.unpack(header)
     if size > PAYLOAD_MAX_BYTES or kind not in FROM_HOST:
         raise BadFrame("frame of kind %d with %d bytes" % (kind, size))
-    payload = _exactly(descriptor, size)
-    return None if payload is None else (kind, request, payload)
-
-
-def _exactly(descriptor: int, size: int) -> Optional[bytes]:
-    data = bytearray()
-    while len(data) < size:
-        try:
-            piece = os.read(descriptor, size - len(data))
-        except ConnectionResetError:
-            return None
-        if not piece:
-            return None
-        data += piece
-    return bytes(data)
+    payload = read_exactly(descriptor, size)
+    return None if len(payload) < size else (kind, request, payload)
 
 
 def decode(data: bytes) -> Dict[str, Any]:
@@ -95,13 +84,12 @@ class Outgoing:
 
     def send(self, kind: int, request: int, payload: bytes = b"") -> None:
         """Send one frame whole."""
-        view = memoryview(HEADER.pack(len(payload), kind, request) + payload)
         with self._lock:
-            try:
-                while view:
-                    view = view[os.write(self._descriptor, view) :]
-            except (BrokenPipeError, ConnectionResetError):
-                return
+            self._write(HEADER.pack(len(payload), kind, request) + payload)
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            write_all(self._descriptor, data)
 
     def send_pieces(self, kind: int, last: int, request: int, data: bytes) -> None:
         """Send `data` as frames of `kind`, the final one (possibly empty) as `last`."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict
+from typing import Any, Dict
 
 from agent.toolbox.channel import frames
 from agent.toolbox.channel.frames import BadFrame, Outgoing
+from agent.toolbox.channel.later import Operation
 
 CROWDED = "too many processes run in the sandbox; end some of them first"
-Operation = Callable[[Dict[str, Any], Dict[str, Any]], Dict[str, Any]]
 
 
 class Reply:
@@ -111,7 +111,7 @@ class Job:
 class Call(Job):
     """An operation that is one function from arguments to answer.
 
-    What takes long asks `limits["cancelled"]()` now and then, where there is such a thing.
+    What takes long asks `limits["cancelled"]()` now and then.
     """
 
     def __init__(

@@ -2,58 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+import importlib
+import sys
+from typing import Any, Callable, Dict
 
-from agent.toolbox.files.paths import Answer
-
-
-def lsp(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """A question about symbols."""
-    from agent.toolbox.symbols.lsp import lsp as answer
-
-    return answer(arguments, limits)
+Operation = Callable[[Dict[str, Any], Dict[str, Any]], Dict[str, Any]]
+"""From the arguments of a request and the limits that hold in here to its answer."""
 
 
-def rename(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """A symbol's new name, shown or made."""
-    from agent.toolbox.symbols.lsp import rename as answer
-
-    return answer(arguments, limits)
-
-
-def chart(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """The repository map."""
-    from agent.toolbox.symbols.map import map_
-
-    return map_(arguments, limits)
+def loaded(place: str) -> Any:
+    """What `module:name` is called in here; the module is loaded if it was not."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module("agent.toolbox." + module), name)
 
 
-def index(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """Begin to build the index."""
-    from agent.toolbox.symbols.build import begin
+def later(place: str) -> Operation:
+    """The operation at `place`, loaded when it is asked for."""
 
-    return begin(arguments, limits)
+    def run(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Dict[str, Any]:
+        return loaded(place)(arguments, limits)  # type: ignore[no-any-return]
 
-
-def fetch(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """A page of the web as text."""
-    from agent.toolbox.network.fetch import fetch as answer
-
-    return answer(arguments, limits)
-
-
-def grammars(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
-    """Grammars that the host has brought."""
-    from agent.toolbox.code.grammars import grammars as answer
-
-    return answer(arguments, limits)
+    return run
 
 
 def end_servers() -> None:
     """End the language servers that this process started."""
-    import sys
-
     if "agent.toolbox.symbols.servers" in sys.modules:
-        from agent.toolbox.symbols.servers import end_all
-
-        end_all()
+        loaded("symbols.servers:end_all")()

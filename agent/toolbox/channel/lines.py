@@ -17,6 +17,7 @@ from agent.toolbox.channel import frames
 from agent.toolbox.channel.once import Lines, own_stdout
 from agent.toolbox.channel.server import Server
 from agent.toolbox.programs import confine
+from agent.toolbox.programs.pipes import write_all
 
 PIECE_BYTES = 16_384
 
@@ -39,9 +40,7 @@ def _arrive(channel: int) -> None:
         if number != b"@%d" % expected:
             continue
         expected += 1
-        view = memoryview(base64.b64decode(payload))
-        while view:
-            view = view[os.write(channel, view) :]
+        write_all(channel, base64.b64decode(payload))
     os.close(channel)
 
 

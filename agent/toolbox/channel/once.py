@@ -26,8 +26,9 @@ import threading
 import time
 from typing import Any, Dict, Generator, List
 
-from agent.toolbox.channel import frames, later
+from agent.toolbox.channel import frames
 from agent.toolbox.channel.jobs import Reply
+from agent.toolbox.channel.later import end_servers
 from agent.toolbox.channel.server import OPERATIONS, WAITING
 from agent.toolbox.code import parsing
 from agent.toolbox.files import paths, transfer
@@ -46,20 +47,18 @@ class Lines(frames.Outgoing):
 
     def __init__(self, descriptor: int, name: str) -> None:
         super().__init__(descriptor)
-        self._out = descriptor
         self._name = name
         self._number = 0
-        self._guard = threading.Lock()
         self.record: List[bytes] = []
 
     def send(self, kind: int, request: int, payload: bytes = b"") -> None:
-        with self._guard:
+        with self._lock:
             data = base64.b64encode(payload).decode("ascii")
             line = ("@%s %d %d %s\n" % (self._name, self._number, kind, data)).encode("ascii")
             self._number += 1
             if kind != frames.LIVE:
                 self.record.append(payload_line(kind, data))
-            _write(self._out, line)
+            self._write(line)
 
     def again(self, record: bytes) -> None:
         """Send what another process of this request recorded."""
@@ -118,7 +117,7 @@ def once(word: str) -> int:
         confine.bound(ask["bounds"])
     parsing.use_grammars(ask.get("grammars", ""))
     _serve(ask, Reply(lines, 0, {}))
-    later.end_servers()
+    end_servers()
     if claim:
         _keep(claim + DONE, b"\n".join(lines.record))
     return 0
@@ -145,7 +144,8 @@ def own_stdout() -> int:
 
 
 def _serve(ask: Dict[str, Any], reply: Reply) -> None:
-    op, arguments, limits = ask["op"], ask["arguments"], ask["limits"]
+    op, arguments = ask["op"], ask["arguments"]
+    limits = dict(ask["limits"], cancelled=lambda: False)
     try:
         os.chdir(limits["workdir"])
         if op == "exec":
@@ -344,12 +344,3 @@ def _reach(arguments: Dict[str, Any]) -> Dict[str, Any]:
 def _knock(host: str, port: int, seconds: float, reached: List[str]) -> None:
     with contextlib.suppress(OSError), socket.create_connection((host, port), seconds):
         reached.append("%s:%d" % (host, port))
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except (BrokenPipeError, ConnectionResetError):
-        return

@@ -8,9 +8,10 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any, Dict, Optional
 
 from agent.toolbox.changes import edits, patches, records, writes
-from agent.toolbox.channel import frames, later
+from agent.toolbox.channel import frames
 from agent.toolbox.channel.frames import BadFrame, Outgoing
 from agent.toolbox.channel.jobs import Call, Job, Reply
+from agent.toolbox.channel.later import Operation, end_servers, later
 from agent.toolbox.code import parsing
 from agent.toolbox.files import notes
 from agent.toolbox.files import read as files
@@ -23,7 +24,7 @@ from agent.toolbox.programs.family import Family
 from agent.toolbox.programs.interact import Interaction
 from agent.toolbox.search import grep, listing
 
-OPERATIONS = {
+OPERATIONS: Dict[str, Operation] = {
     "read": files.read,
     "write": writes.write,
     "edit": edits.edit,
@@ -34,17 +35,17 @@ OPERATIONS = {
     "paths": listing.everything,
     "notes": notes.notes,
     "grep": grep.grep,
-    "lsp": later.lsp,
-    "rename": later.rename,
-    "map": later.chart,
-    "index": later.index,
+    "lsp": later("symbols.lsp:lsp"),
+    "rename": later("symbols.lsp:rename"),
+    "map": later("symbols.map:map_"),
+    "index": later("symbols.build:begin"),
     "job_start": background.start,
     "job_list": background.jobs,
     "job_look": background.look,
     "job_send": background.send,
     "job_kill": background.kill,
-    "grammars": later.grammars,
-    "fetch": later.fetch,
+    "grammars": later("code.grammars:grammars"),
+    "fetch": later("network.fetch:fetch"),
     "port": ports.port,
     "ports": ports.ports,
 }
@@ -90,7 +91,7 @@ class Server:
         for request in list(self._requests.values()):
             if request.job is not None:
                 request.job.kill()
-        later.end_servers()
+        end_servers()
 
     def _accept(self, kind: int, number: int, payload: bytes) -> None:
         request = self._requests.get(number)

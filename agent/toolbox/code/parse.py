@@ -14,13 +14,13 @@ import os
 import resource
 import select
 import signal
-import sys
 from typing import Any, Dict, List, Optional, Tuple
 
 from agent.toolbox.code import regexes
 from agent.toolbox.code.outline import ANSWER, REQUEST, packed
 from agent.toolbox.code.trees import Trees
 from agent.toolbox.programs import memory
+from agent.toolbox.programs.pipes import read_exactly, write_all
 
 MEMORY_BYTES = 1_500_000_000
 RESIDENT_MAX_KB = 400_000
@@ -28,14 +28,14 @@ LIFE_CPU_SECONDS = 900
 IDLE_SECONDS = 60.0
 
 
-def serve(arguments: List[str]) -> None:
+def serve(grammars: str = "") -> None:
     """Answer until stdin ends, nobody asks any more, or it is time for a new process."""
     incoming, outgoing = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):
         os.dup2(null, standard)
     _limit()
-    trees = Trees(arguments[0] if arguments else "")
+    trees = Trees(grammars)
     while not _worn():
         if not select.select([incoming], [], [], IDLE_SECONDS)[0]:
             return
@@ -47,7 +47,7 @@ def serve(arguments: List[str]) -> None:
         signal.setitimer(signal.ITIMER_PROF, ask["cpu"])
         answer = json.dumps(_answer(trees, ask, data)).encode("ascii")
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(outgoing, ANSWER.pack(len(answer)) + answer)
+        write_all(outgoing, ANSWER.pack(len(answer)) + answer)
 
 
 def _limit() -> None:
@@ -75,30 +75,14 @@ def _worn() -> bool:
 
 
 def _read(descriptor: int) -> Optional[Tuple[Dict[str, Any], bytes]]:
-    lengths = _exactly(descriptor, REQUEST.size)
+    lengths = read_exactly(descriptor, REQUEST.size)
     if len(lengths) < REQUEST.size:
         return None
     first, second = REQUEST.unpack(lengths)
-    both = _exactly(descriptor, first + second)
+    both = read_exactly(descriptor, first + second)
     if len(both) < first + second:
         return None
     return json.loads(both[:first].decode("ascii")), both[first:]
-
-
-def _exactly(descriptor: int, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        piece = os.read(descriptor, size - len(data))
-        if not piece:
-            break
-        data += piece
-    return bytes(data)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _answer(trees: Trees, ask: Dict[str, Any], data: bytes) -> Any:
@@ -127,7 +111,3 @@ def _exact(
     except (ValueError, RecursionError, MemoryError):
         return found
     return []
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1:])

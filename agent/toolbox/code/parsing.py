@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import threading
 import time
 from typing import Any, Dict, Generator, List, Optional, Set, Tuple
@@ -19,6 +18,7 @@ from agent.toolbox.code.languages import MODULES, language_of
 from agent.toolbox.code.outline import Outline, unpacked
 from agent.toolbox.code.tables import TABLES
 from agent.toolbox.code.worker import Died, Worker
+from agent.toolbox.programs import own
 
 FILE_MAX_BYTES = 2_000_000
 FILE_CPU_SECONDS = 3.0
@@ -140,18 +140,6 @@ def edition() -> str:
     return told.hexdigest()[:12]
 
 
-def command(mode: str) -> List[str]:
-    """How a process of ours is started: from the zip that we are in, or from a source tree."""
-    place = os.path.abspath(__file__)
-    for _ in ("code", "toolbox", "agent", "the place of them"):
-        place = os.path.dirname(place)
-    python = [sys.executable, "-I", "-S", "-X", "utf8"]
-    if os.path.isfile(place):
-        return [*python, place, mode]
-    start = "import sys; sys.path.insert(0, sys.argv.pop(1))"
-    return [*python, "-c", start + "; from agent.toolbox.__main__ import main; main()", place, mode]
-
-
 def _errors(language: str, text: bytes, until: float) -> Optional[List[Tuple[int, str]]]:
     answer = _ask("errors", language, text, until)
     return None if answer is None else [(int(line), str(what)) for line, what in answer]
@@ -215,7 +203,7 @@ def _worker() -> Generator[Worker, None, None]:
         folder = _grammars
         _started += worker is None
     if worker is None:
-        worker = Worker(command("parse"), folder)
+        worker = Worker(own.command("parse"), folder)
     try:
         yield worker
     except BaseException:

@@ -6,30 +6,28 @@ to read: at the deadline it is killed. It can reach what any program in here can
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import re
 import resource
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Tuple
 
 from agent.toolbox.files.paths import Answer
 from agent.toolbox.network.markdown import markdown
+from agent.toolbox.programs.own import answer_of
 
 BODY_MAX_BYTES = 5_000_000
 TEXT_MAX_CHARS = 1_000_000
 REDIRECTS_MAX = 8
 MEMORY_BYTES = 1_500_000_000
 PIECE_BYTES = 65_536
-POLL_SECONDS = 0.1
 SCHEMES = ("http", "https")
 HTML = ("text/html", "application/xhtml+xml")
 TEXTS = re.compile(r"text/|application/(json|xml|javascript|x-sh|x-yaml|toml)|\S+\+(json|xml)\Z")
@@ -47,34 +45,12 @@ _CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?([A-Za-z0-9_.:-]{1,40})",
 def fetch(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """`limit` characters of the page at `url` from `start` on, within `seconds`."""
     seconds = float(arguments["seconds"])
-    cancelled = limits.get("cancelled") or (lambda: False)
-    until = time.monotonic() + seconds
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-X", "utf8", sys.argv[0], "fetch"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    asked = dict(arguments, seconds=seconds)
-    sent: Optional[bytes] = json.dumps(asked).encode("ascii")
     try:
-        while True:
-            try:
-                said, _ = process.communicate(sent, timeout=POLL_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                sent = None  # it has begun to send, and goes on by itself
-                if cancelled() or time.monotonic() >= until:
-                    return {"ok": False, "reason": "late"}
-    finally:
-        process.kill()
-        process.wait()
-    with contextlib.suppress(ValueError):
-        answer: Any = json.loads(said.decode("ascii"))
-        if isinstance(answer, dict):
-            return dict(answer)  # type: ignore[arg-type]
-    return {"ok": False, "reason": "unreadable"}
+        return answer_of("fetch", dict(arguments, seconds=seconds), seconds, limits["cancelled"])
+    except TimeoutError:
+        return {"ok": False, "reason": "late"}
+    except ValueError:
+        return {"ok": False, "reason": "unreadable"}
 
 
 def main() -> None:

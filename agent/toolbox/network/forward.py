@@ -16,9 +16,10 @@ import select
 import selectors
 import socket
 import subprocess
-import sys
 import threading
 from typing import Any, Dict, List, Optional, Tuple
+
+from agent.toolbox.programs import own
 
 HOST = "127.0.0.1"
 LIFELINE = 0
@@ -26,10 +27,6 @@ BACKLOG = 128
 BUFFER_BYTES = 262_144
 CONNECTIONS_MAX = 512
 STARTS_MAX = 100
-START = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from agent.toolbox.network.forward import main; main(sys.argv[1:])"
-)
 
 Listener = Tuple[socket.socket, bytes]
 
@@ -65,7 +62,7 @@ class Ways:
             select.select(numbers, [], [])
             with contextlib.suppress(OSError):
                 subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", START, sys.argv[0], *self._words()],
+                    [*own.command("forward"), *self._words()],
                     pass_fds=numbers,
                     stdin=subprocess.PIPE,  # ends when we do, which tells it to end
                     stdout=subprocess.DEVNULL,
@@ -83,11 +80,10 @@ class Ways:
         return [self._asked["socket"], self._asked["refusal"], *named]
 
 
-def main(words: List[str]) -> None:
+def main(path: str, refusal: str, *words: str) -> None:
     """Serve the ports whose descriptors are named: SOCKET REFUSAL DESCRIPTOR:FORWARDED-PORT…"""
-    path, refusal = words[0], words[1]
     listeners: List[Listener] = []
-    for word in words[2:]:
+    for word in words:
         number, _, port = word.partition(":")
         # For a port of the host itself the way there is asked for in the client's name.
         ask = b"CONNECT localhost:%s HTTP/1.1\r\n\r\n" % port.encode() if port != "0" else b""

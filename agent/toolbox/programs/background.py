@@ -12,13 +12,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from agent.toolbox.files import transfer
 from agent.toolbox.files.paths import Answer
-from agent.toolbox.programs import joblog, keeper, ports
+from agent.toolbox.programs import joblog, keeper, own, ports
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 JOBS_MAX = 32
@@ -45,7 +44,7 @@ def start(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
         with open(os.path.join(folder, keeper.JOB), "w", encoding="ascii") as file:
             json.dump(job, file)
         subprocess.run(
-            [sys.executable, "-I", "-S", "-X", "utf8", sys.argv[0], "job", folder],
+            [*own.command("job"), folder],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -142,7 +141,6 @@ def _wait(folder: str, arguments: Dict[str, Any], limits: Dict[str, Any]) -> str
     """What was waited for and came: "text", "port", "end", or "" when nothing did in time."""
     text, port = arguments.get("text", ""), arguments.get("port", 0)
     after = max(0, int(arguments.get("after", 0)))
-    cancelled = limits.get("cancelled") or (lambda: False)
     until = time.monotonic() + float(arguments["seconds"])
     size = -1
     while True:
@@ -159,7 +157,7 @@ def _wait(folder: str, arguments: Dict[str, Any], limits: Dict[str, Any]) -> str
             return "port"
         if over:
             return "end"
-        if cancelled() or time.monotonic() >= until:
+        if limits["cancelled"]() or time.monotonic() >= until:
             return ""
         time.sleep(POLL_SECONDS)
 

@@ -13,6 +13,7 @@ import re
 from typing import Iterator, List, NamedTuple, Tuple
 
 from agent.toolbox.files import transfer
+from agent.toolbox.programs.pipes import write_all
 
 SEGMENT_BYTES = 1_000_000
 SEGMENTS_MAX = 8
@@ -65,10 +66,9 @@ class Writer:
 
     def _write(self, data: bytes) -> None:
         self._size += len(data)
-        view = memoryview(data)
-        with contextlib.suppress(OSError):
-            while view and self._file >= 0:
-                view = view[os.write(self._file, view) :]
+        if self._file >= 0:
+            with contextlib.suppress(OSError):
+                write_all(self._file, data)
 
     def _turn(self) -> None:
         self.close()
@@ -116,20 +116,20 @@ def segments(folder: str) -> List[Tuple[int, str]]:
 
 def count(folder: str) -> int:
     """How many lines there have been, those no longer kept included."""
-    for first, path in reversed(segments(folder)):
-        rows = _rows(path)
-        return first - 1 + len(rows)
-    return 0
+    found = segments(folder)
+    return found[-1][0] - 1 + len(_rows(found[-1][1])) if found else 0
 
 
 def last(folder: str, wanted: int) -> List[Line]:
     """The last `wanted` lines."""
     kept: List[Line] = []
     for first, path in reversed(segments(folder)):
-        kept = _shown(first, _rows(path)) + kept
+        rows = _rows(path)
+        skipped = max(0, len(rows) - wanted + len(kept))
+        kept = _shown(first + skipped, rows[skipped:]) + kept
         if len(kept) >= wanted:
             break
-    return kept[-wanted:]
+    return kept
 
 
 def after(folder: str, number: int) -> Iterator[Line]:
@@ -138,9 +138,8 @@ def after(folder: str, number: int) -> Iterator[Line]:
     for at, (first, path) in enumerate(found):
         if at + 1 < len(found) and found[at + 1][0] <= number + 1:
             continue
-        for line in _shown(first, _rows(path)):
-            if line.number > number:
-                yield line
+        known = max(0, number + 1 - first)
+        yield from _shown(first + known, _rows(path)[known:])
 
 
 def _rows(path: str) -> List[bytes]:

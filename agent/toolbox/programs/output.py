@@ -6,6 +6,8 @@ import os
 import time
 from typing import Callable, Optional
 
+from agent.toolbox.programs.pipes import write_all
+
 FLUSH_SECONDS = 0.03
 FLUSH_BYTES = 16_384
 
@@ -69,11 +71,10 @@ class Kept:
     def _to_log(self, data: bytes) -> None:
         if self._file is None or not self._room:
             return
-        view = memoryview(data)[: self._room]
-        self._room -= len(view)
+        data = data[: self._room]
+        self._room -= len(data)
         try:
-            while view:
-                view = view[os.write(self._file, view) :]
+            write_all(self._file, data)
         except OSError:
             self._room = 0  # the disk is full: what is there stays
 

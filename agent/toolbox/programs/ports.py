@@ -33,10 +33,9 @@ def ports(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
 def port(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     """Wait at most `seconds` until `port` answers, and hear what it says to an HTTP request."""
     number = int(arguments["port"])
-    cancelled = limits.get("cancelled") or (lambda: False)
     until = time.monotonic() + float(arguments.get("seconds", 0.0))
     while not answers(number):
-        if cancelled() or time.monotonic() >= until:
+        if limits["cancelled"]() or time.monotonic() >= until:
             return dict(ports({}, limits), answers=False, says="")
         time.sleep(POLL_SECONDS)
     return {"ok": True, "answers": True, "says": _greeting(number), "ports": []}

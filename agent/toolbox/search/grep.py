@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from agent.toolbox.code import parsing
 from agent.toolbox.code.outline import Outline
 from agent.toolbox.files import paths, transfer
 from agent.toolbox.files.paths import Answer, refusal
+from agent.toolbox.programs.own import answer_of
 from agent.toolbox.search import choose
 from agent.toolbox.search.glob import BadPattern, expand
 from agent.toolbox.search.listing import missing, shown
 
 SECONDS = 20.0
 GRACE_SECONDS = 4.0
-ANSWER_MAX_BYTES = 32_000_000
 
 LEAST_OF_A_FILE = 3
 BEST_HITS = 10
@@ -63,7 +60,7 @@ def grep(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     }
     try:
         [expand(pattern) for pattern in patterns]
-        found = _searched(ask)
+        found = _searched(ask, limits["cancelled"])
     except BadPattern as problem:
         return refusal(target, "bad_pattern", why=str(problem))
     except OSError as error:
@@ -74,42 +71,19 @@ def grep(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
     return dict(answer, ok=True, path=target)
 
 
-def _searched(ask: Dict[str, Any]) -> Any:
+def _searched(ask: Dict[str, Any], cancelled: Callable[[], bool]) -> Any:
     """What the searching process answers, or the reason for which it does not."""
-    process = subprocess.Popen(
-        parsing.command("search"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
     try:
-        data, _ = process.communicate(
-            json.dumps(ask).encode("ascii"), timeout=ask["seconds"] + GRACE_SECONDS
-        )
-    except subprocess.TimeoutExpired:
+        found = answer_of("search", ask, ask["seconds"] + GRACE_SECONDS, cancelled)
+    except TimeoutError:
         return "too_slow"
-    finally:
-        _end(process)
-    if process.returncode or len(data) > ANSWER_MAX_BYTES:
+    except ValueError:
         return "failed"
-    found = json.loads(data.decode("ascii"))
     if found.get("problem") == "bad_pattern":
         raise BadPattern(found["why"])
     if found.get("problem") == "os":
         raise OSError(found["errno"], found["why"])
     return found
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave nothing of it, the programs it started included."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
-    process.wait()
 
 
 def _formed(found: Dict[str, Any], arguments: Dict[str, Any], workdir: str) -> Answer:

@@ -26,8 +26,9 @@ from typing import Any, Dict, Generator, List, Optional, Tuple
 from agent.toolbox.code import parsing, regexes
 from agent.toolbox.code.trees import Trees
 from agent.toolbox.files.paths import Answer, refusal
-from agent.toolbox.programs import memory
+from agent.toolbox.programs import memory, own
 from agent.toolbox.programs.confine import expendable
+from agent.toolbox.programs.pipes import write_all
 from agent.toolbox.search import tree
 from agent.toolbox.symbols import rows, store
 from agent.toolbox.symbols.index import AT_ONCE, Index, Missing, content
@@ -61,7 +62,7 @@ def start(index: Index) -> bool:
         if not free:
             return False
     process = subprocess.Popen(
-        [*parsing.command("index"), root, database, parsing.grammars()],
+        [*own.command("index"), root, database, parsing.grammars()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -390,7 +391,7 @@ def _work(asked: int, telling: int, parent: Index, grammars: str) -> None:
             for task in _tasks(stream):
                 # The kernel's own clock: it stops a loop in a grammar too, which Python cannot.
                 signal.setitimer(signal.ITIMER_PROF, FILE_CPU_SECONDS)
-                _send(telling, _parsed(index, trees, task))
+                write_all(telling, _framed(_parsed(index, trees, task)))
         code = 0
     finally:
         os._exit(code)
@@ -424,9 +425,3 @@ def _parsed(index: Index, trees: Trees, task: Missing) -> Tuple[str, Optional[Tu
 def _framed(value: Any) -> bytes:
     data = marshal.dumps(value)
     return _HEADER.pack(len(data)) + data
-
-
-def _send(pipe: int, value: Any) -> None:
-    view = memoryview(_framed(value))
-    while view:
-        view = view[os.write(pipe, view) :]
