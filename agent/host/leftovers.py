@@ -9,13 +9,16 @@ import re
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.host.files import OURS, remove_tree, temporary_root
 from agent.host.territory import SHARED
 
 VAR = SHARED
+PROC = Path("/proc")
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _TEMPORARY = re.compile(r"glovebox-(?:[a-z]+-)?[a-z0-9_]{8}")
 _ROOT = re.compile(r"[0-9a-f]{16}")
 # A directory is made a moment before its lock is taken, and a root before its first sandbox.
@@ -82,26 +85,56 @@ def remove_empty(path: Path) -> bool:
 
 def inhabitants(root: Path) -> dict[str, list[int]]:
     """The processes in local sandboxes whose files are below `root`, by session."""
+    place = _place_of(root)
     found: dict[str, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (session := _session_of(int(name), root)):
+    for name in os.listdir(PROC):
+        if name.isdigit() and (session := _session_of(name, place)):
             found.setdefault(session, []).append(int(name))
     return found
 
 
-def _session_of(pid: int, root: Path) -> str:
-    """Which session's directories a process has mounted as its workspace; "" for none."""
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """What is mounted where: a file system, a directory told from its top, a place to see it at."""
+
+    device: str
+    top: str
+    point: str
+
+
+def _mounts(process: str) -> Iterator[_Mount]:
+    text = (PROC / process / "mountinfo").read_text("utf-8", "surrogateescape")
+    for line in text.splitlines():
+        _, _, device, top, point, *_ = (_OCTAL.sub(_character, word) for word in line.split(" "))
+        yield _Mount(device, top, point)
+
+
+def _character(escaped: re.Match[str]) -> str:
+    return chr(int(escaped[1], 8))
+
+
+def _place_of(root: Path) -> tuple[str, str]:
+    """The file system `root` lies on, and its path from the top of that, as mounts are told.
+
+    Another state directory can have the same name on a file system of its own, in a container too.
+    """
+    real = os.path.realpath(root)
+    over = [m for m in _mounts("self") if f"{real}/".startswith(f"{m.point.rstrip('/')}/")]
+    nearest = max(len(mount.point) for mount in over)
+    mount = [one for one in over if len(one.point) == nearest][-1]  # it hides those before it
+    below = os.path.relpath(real, mount.point)
+    return mount.device, os.path.normpath(os.path.join(mount.top, below))
+
+
+def _session_of(process: str, place: tuple[str, str]) -> str:
+    """Which session's directories a process has mounted as its workspace; "" for none of ours."""
+    device, top = place
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/mountinfo").read_text("utf-8", "replace").splitlines():
-            words = line.split()
-            # The path is told from the top of its own file system, so it is an end of ours.
-            inner = re.fullmatch(r"(/.*)?/([a-z0-9]+)/work", words[3])
-            if (
-                words[4] == "/workspace"
-                and inner
-                and str(root / inner[2] / "work").endswith(words[3])
-            ):
-                return inner[2]
+        for mount in _mounts(process):
+            folder, session = os.path.split(os.path.dirname(mount.top))
+            ours = mount.device == device and folder == top and session.isalnum()
+            if mount.point == "/workspace" and ours and os.path.basename(mount.top) == "work":
+                return session
     return ""
 
 
@@ -110,7 +143,7 @@ def end(pid: int, session: str, root: Path) -> bool:
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
-            if _session_of(pid, root) == session:
+            if _session_of(str(pid), _place_of(root)) == session:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 return True
         finally:

@@ -305,3 +305,26 @@ def test_temporary_folders_are_locked_while_they_are_in_use(
         pass
     assert not leftovers.remove_temporary_folder(kept)
     kept.rmdir()
+
+
+def test_who_lives_in_a_sandbox_of_the_same_name_elsewhere_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another state directory on a file system of its own, or one in a container."""
+    ours = tmp_path / "a b" / "glovebox" / "sandboxes"
+    ours.mkdir(parents=True)
+    shown = str(ours).replace(" ", "\\040")
+    lines = {
+        "self": ("8:1 / /", f"8:2 /@state {tmp_path}/a\\040b", f"8:3 / {tmp_path}/other"),
+        "11": (f"8:2 {shown.replace(shown[: -len('/glovebox/sandboxes')], '/@state')}/abc1/work",),
+        "12": ("8:3 /glovebox/sandboxes/abc2/work",),
+        "13": ("0:9 /@state/glovebox/sandboxes/abc3/work",),
+        "14": ("8:2 /elsewhere/@state/glovebox/sandboxes/abc4/work",),
+    }
+    for name, mounts in lines.items():
+        (tmp_path / "proc" / name).mkdir(parents=True)
+        told = [m if name == "self" else f"{m} /workspace" for m in mounts]
+        text = "".join(f"1 2 {mount} rw shared:1 - ext4 x rw\n" for mount in told)
+        (tmp_path / "proc" / name / "mountinfo").write_text(text)
+    monkeypatch.setattr(leftovers, "PROC", tmp_path / "proc")
+    assert leftovers.inhabitants(ours) == {"abc1": [11]}
