@@ -78,7 +78,7 @@ class Sight:
             "tokens": usage.prompt + usage.completion,
             "cost": usage.cost,
             "began": self.glance.began,
-            "age": round(time.time() - self.glance.began, 1),
+            "age": round(max(0.0, time.time() - self.glance.began), 1),  # the clock may be set back
             "changed": self.glance.at,
             "sync": self.sync,
             "branch": state.branch,

@@ -61,6 +61,7 @@ async def open_session(
         return await fork_session(rest, options.fork, turn=options.turn, llm=llm)
     catalog, repository, project = await _here(options)
     await remember(catalog, repository, project)
+    catalog.settle(project)
     if options.resume is None:
         if options.needs_model:
             require_model(options.settings)

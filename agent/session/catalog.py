@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,16 @@ class Catalog:
             if folder.name.isdigit() and (entry := self._entry(folder)) is not None
         ]
         return sorted(found, key=lambda e: (e.used, e.number))
+
+    def settle(self, project: str) -> None:
+        """Have what was used in the future, for the clock was set back since, be of now.
+
+        Their order stays, and what is used from now on comes after them.
+        """
+        now = time.time()
+        ahead = [entry for entry in self.entries(project) if entry.used > now]
+        for before, entry in enumerate(reversed(ahead)):
+            files.set_modified(self.journal(entry.id), now - before / 1000)
 
     def _entry(self, folder: Path) -> Entry | None:
         place = folder / "session"

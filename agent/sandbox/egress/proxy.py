@@ -113,7 +113,7 @@ class _Client:
         self._writer = writer
         self._socks = False
         self._answered = False
-        self._started = time.time()
+        self._started, self._at = time.monotonic(), time.time()
         self._host, self._port, self._address = "", 0, ""
         self._verdict, self._why = "failed", ""
         self._up = self._down = 0
@@ -123,7 +123,7 @@ class _Client:
     def entry(self) -> dict[str, Any]:
         """The line of audit: who was asked for, what came of it, how much went which way."""
         return {
-            "at": round(self._started, 3),
+            "at": round(self._at, 3),
             "host": self._host,
             "port": self._port,
             "address": self._address,
@@ -131,7 +131,7 @@ class _Client:
             "why": self._why,
             "up": self._up,
             "down": self._down,
-            "seconds": round(time.time() - self._started, 3),
+            "seconds": round(time.monotonic() - self._started, 3),
         }
 
     async def serve(self) -> None:
