@@ -20,6 +20,8 @@ from agent.core.events import (
     CallFinished,
     CallOutput,
     CallStarted,
+    Checked,
+    Checking,
     EgressAnswered,
     EgressAsked,
     Entered,
@@ -178,6 +180,12 @@ class Live:
                 self._doing = "· working; Ctrl-C interrupts"
             case Entered():
                 self._doing = "· running; Ctrl-C interrupts"
+            case Checking(command=command):
+                self._doing = (
+                    f"· checking: {one_line(command, 60)}; Ctrl-C interrupts" if command else ""
+                )
+            case Checked():
+                self._doing = ""
             case Ran():
                 self._doing, self._ran = "", True
                 return [*((("", line),) for line in self._printed.end()), *self._line(event)]

@@ -386,6 +386,13 @@ class Granted(Event, frozen=True, tag=True):
     money: float
 
 
+class Checking(Event, frozen=True, tag=True):
+    """A check has begun; `Checked` follows, or one without a `command` when it was ended."""
+
+    kind: Literal["lint", "test", "until"]
+    command: str
+
+
 class Checked(Event, frozen=True, tag=True):
     """A command that is to succeed was run in the sandbox after a turn; `output` is its end.
 
@@ -515,6 +522,7 @@ AnyEvent = (
     | ChildFinished
     | Charged
     | Granted
+    | Checking
     | Checked
     | Notice
     | EgressAsked

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Literal
 
-from agent.core.events import AnyEvent, Checked
+from agent.core.events import AnyEvent, Checked, Checking
 from agent.core.limits import (
     CHECK_FILES_MAX,
     CHECK_HEAD_CHARS,
@@ -132,11 +132,16 @@ class Checks:
         """Run one; what the model is told when it fails, "" when it does not."""
         context = await self._place.context(ToolCall("check", "", None), lambda _: None)
         script = f'{command} "$@"' if names else command
-        result = await context.sandbox.exec(
-            ["sh", "-c", script, "sh", *(names or [])[:CHECK_FILES_MAX]],
-            cwd=context.sandbox.workdir,
-            seconds=CHECK_SECONDS,
-        )
+        self._emit(Checking(kind, command))
+        try:
+            result = await context.sandbox.exec(
+                ["sh", "-c", script, "sh", *(names or [])[:CHECK_FILES_MAX]],
+                cwd=context.sandbox.workdir,
+                seconds=CHECK_SECONDS,
+            )
+        except BaseException:
+            self._emit(Checking(kind, ""))
+            raise
         output = _ends(result.output, result.dropped)
         code = None if result.timed_out else result.exit_code
         seconds = round(result.seconds, 3)

@@ -9,6 +9,8 @@ from agent.core.events import (
     AnyEvent,
     CallFinished,
     CallStarted,
+    Checked,
+    Checking,
     Entered,
     MessageFinished,
     Notice,
@@ -49,6 +51,7 @@ class Glance:
         self._titles: dict[str, str] = {}
         self._asking = False
         self._until = 0.0
+        self._check = ""
         self.visit = ""
         """What a person runs inside, beside the conversation."""
 
@@ -63,7 +66,11 @@ class Glance:
             case TurnStarted():
                 self._outcome = self._problem = None
                 self._titles.clear()
-                self.visit = ""
+                self.visit = self._check = ""
+            case Checking(command=command):
+                self._check = command
+            case Checked():
+                self._check = ""
             case Entered(command=command):
                 self.visit = command
             case SyncStarted():
@@ -145,6 +152,8 @@ class Glance:
 
     def _between(self) -> str:
         """What is done before a turn and after it, where nobody waits for a person."""
+        if self._check:
+            return one_line(f"checks: {self._check}", _CHARS)
         if self.visit:
             return one_line(f"$ {self.visit}", _CHARS)
         if self.state.sync == "ahead":

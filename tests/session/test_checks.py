@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from agent.cli.live import Live
 from agent.core.errors import BudgetError
-from agent.core.events import Checked, TurnFinished, TurnStarted
+from agent.core.events import Checked, Record, TurnFinished, TurnStarted
 from agent.core.limits import CHECK_HEAD_CHARS, CHECK_TAIL_CHARS, CHECK_TRIES, UNTIL_TRIES
 from agent.core.messages import AssistantMessage
 from agent.loop.brakes import Caps
 from agent.sandbox.protocol import ExecResult
 from agent.session.checks import Commands
+from agent.session.glance import Glance
 from agent.session.purse import Allowed
 from agent.session.session import Session
 from agent.testing.model import Scripted
@@ -155,8 +157,22 @@ async def test_a_check_can_be_interrupted(tmp_path: Path):
     box = Box()
     session, _ = rig(tmp_path, box, worked(1), until="hang")
 
+    live, seen, doing = Live(), Glance(), list[str]()
+
+    def hear(record: Record) -> None:
+        seen.apply(record)
+        live.apply(record.event)
+
+    session.listeners.append(hear)
+
+    def now() -> str:
+        doing.append(" ".join(text for line in live.area() for _, text in line))
+        return seen.now(held=True)
+
     async def interrupt() -> None:
         await box.hanging.wait()
+        assert now() == "checks: hang", "whoever looks is told what is waited for"
+        assert doing == ["· checking: hang; Ctrl-C interrupts"]
         session.interrupt()
 
     stopping = asyncio.create_task(interrupt())
@@ -164,6 +180,8 @@ async def test_a_check_can_be_interrupted(tmp_path: Path):
     await stopping
     assert checks(records) == []
     assert not session.busy
+    assert now() == ""
+    assert doing[-1] == ""
     await session.close()
 
 
