@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.toolbox.code import parsing
-from agent.toolbox.symbols import servers
+from agent.toolbox.symbols import build, servers
 from tests.sandbox_fixtures import bare_toolbox
 
 Use = Callable[..., dict[str, Any]]
@@ -20,6 +23,16 @@ def _nothing_left() -> Iterator[None]:
     yield
     parsing.use_grammars("")
     servers.end_all()
+
+
+@pytest.fixture(autouse=True)
+def _no_build_goes_on() -> Iterator[None]:
+    """A question begins a build in the background, of a tree that is about to go."""
+    yield
+    for process in build.started():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.fixture
