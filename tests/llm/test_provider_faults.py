@@ -189,14 +189,15 @@ async def test_an_answer_that_is_none_is_a_provider_failure(
 async def test_a_refused_connection_names_the_address_and_gives_up_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    naps = Naps()
+    # It stays bound, so that nobody else begins to listen there, and nobody does.
     with contextlib.closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://{address}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    naps = Naps()
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://{address}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
-    error = await _failure(retry=without_waiting(naps))
+        error = await _failure(retry=without_waiting(naps))
 
     assert isinstance(error, LlmDownError)
     assert error.message == f"cannot connect to `{address}`: connection refused"
