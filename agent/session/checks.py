@@ -150,12 +150,18 @@ class Checks:
 
 
 def linting(command: str, since: str) -> str:
-    """A script that runs a linter as after a turn: on the files that changed `since` a commit."""
-    named, base = shlex.quote(f'{command} "$@"'), shlex.quote(since)
+    """A script that runs a linter as after a turn: on the files that changed `since` a commit.
+
+    Its exit code is the linter's own, which `xargs` makes another one of.
+    """
+    base = shlex.quote(since)
+    told = shlex.quote(f'(\n{command} "$@"\n) >&3 2>&4 3>&- 4>&-\necho $?')
     return (
         f"changed() {{{_CHANGED}}}\n"
         f'test -n "$(changed {base} | tr -d "\\0")" || echo "no file has changed"\n'
-        f"changed {base} | xargs -0 -r sh -c {named} sh"
+        "exec 3>&1 4>&2\n"
+        f"codes=$(changed {base} | xargs -0 -r sh -c {told} sh)\n"
+        'for code in $codes; do test "$code" = 0 || exit "$code"; done'
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from agent.core.limits import CHECK_HEAD_CHARS, CHECK_TAIL_CHARS, CHECK_TRIES, U
 from agent.core.messages import AssistantMessage
 from agent.loop.brakes import Caps
 from agent.sandbox.protocol import ExecResult
-from agent.session.checks import Commands
+from agent.session.checks import Commands, linting
 from agent.session.glance import Glance
 from agent.session.purse import Allowed
 from agent.session.session import Session
@@ -215,3 +216,15 @@ async def test_long_output_keeps_both_ends(tmp_path: Path):
     assert check.output in told
     assert isinstance(records[-1].event, Checked | TurnFinished)
     await session.close()
+
+
+@pytest.mark.parametrize("code", [0, 1, 7])
+def test_a_linter_run_by_hand_ends_with_its_own_code(tmp_path: Path, code: int) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "a b.py").touch()
+    script = linting(f"printf 'seen %s\\n'; echo bad >&2; sh -c 'exit {code}'", "")
+    ran = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (code, "bad\n")
+    script = linting("printf 'seen %s\\n'", "")
+    ran = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "seen a b.py\n")
