@@ -1,7 +1,7 @@
 """`python -m benchmarks`: run tasks, or measure glovebox itself.
 
 Exit codes: 0 every trial has a verdict (failed ones too: they are what a benchmark is for),
-1 some have none, 2 usage or configuration, 130 interrupted.
+1 some have none, 3 something leaked in one, 2 usage or configuration, 130 interrupted.
 """
 
 from __future__ import annotations

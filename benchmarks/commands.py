@@ -35,7 +35,7 @@ from benchmarks.tasks import Task
 from benchmarks.trial import RUN_BUDGET, run_trial
 from benchmarks.validation import validate
 
-DONE, NO_VERDICT, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, NO_VERDICT, USAGE, LEAKED, INTERRUPTED = 0, 1, 2, 3, 130
 RESULTS = "results.jsonl"
 _TRIES = {"aider": 2, "blind": 1, "agentic": 1}
 
@@ -117,6 +117,8 @@ def carry_out(folder: Path, plan: Plan, done: list[Result], options: argparse.Na
     print(f"\n{', '.join((RESULTS, *names))}: {folder}")
     if stopped:
         return INTERRUPTED
+    if _leaked(ended):
+        return LEAKED
     whole = len(ended) >= len(plan.tasks) * plan.manifest.wanted.trials
     return DONE if whole and not any(r.outcome == "invalid" for r in ended) else NO_VERDICT
 
@@ -178,7 +180,15 @@ def report(options: argparse.Namespace) -> int:
         if place is not None:
             files.write_whole(place, form(run.manifest, run.results).encode(), mode=0o644)
     print(files.read_text(run.folder / names[0]))
-    return DONE
+    return LEAKED if _leaked(run.results) else DONE
+
+
+def _leaked(results: Sequence[Result]) -> bool:
+    """Whether something came to light in some trial; said for each."""
+    found = [result for result in results if result.leaks]
+    for result in found:
+        _say(f"leaked: {result.task}#{result.trial}: {'; '.join(result.leaks)}")
+    return bool(found)
 
 
 def compare_runs(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from agent.core.events import AnyEvent, CallFinished, Problem, SyncFinished, TurnFinished
 from agent.core.messages import Usage
 from agent.session.session import Session
+from benchmarks.leaks import Heard
 
 LIMITS = {
     "LlmContextError": "context_exhausted",
@@ -39,6 +40,7 @@ class Seen:
     late: bool = False
     branch: str = ""
     commit: str = ""
+    heard: Heard = field(default_factory=Heard)
 
     @property
     def limit(self) -> str:
@@ -55,6 +57,7 @@ class Seen:
         return FAULTS.get(self.problem.kind, "harness_error")
 
     def apply(self, event: AnyEvent) -> None:
+        self.heard.apply(event)
         match event:
             case CallFinished():
                 self.calls += 1

@@ -50,7 +50,7 @@ def _quoted(text: str) -> str:
 _COLUMNS = (
     *("task", "trial", "language", "model", "protocol", "outcome", "reason", "tries"),
     *("agent_seconds", "test_seconds", "steps", "calls", "prompt_tokens", "cached_tokens"),
-    *("completion_tokens", "dollars", "tampered", "tests_again", "folder"),
+    *("completion_tokens", "dollars", "tampered", "leaks", "tests_again", "folder"),
 )
 
 
@@ -66,7 +66,14 @@ def table_csv(manifest: Manifest, results: Sequence[Result]) -> str:
                 *(result.task, result.trial, result.language, result.model, result.protocol),
                 *(result.outcome, result.reason, len(result.tries), result.seconds),
                 *(result.test_seconds, result.steps, result.calls, usage.prompt, usage.cached),
-                *(usage.completion, usage.cost, result.tampered, result.again, result.folder),
+                *(
+                    usage.completion,
+                    usage.cost,
+                    result.tampered,
+                    "; ".join(result.leaks),
+                    result.again,
+                    result.folder,
+                ),
             ]
         )
     return out.getvalue()

@@ -61,6 +61,7 @@ def markdown(summary: Summary, results: Sequence[Result]) -> str:
         *_section("Languages", {name: _said(rate) for name, rate in summary.languages.items()}),
         *_section("Reasons", {name: str(count) for name, count in summary.reasons.items()}),
         *_section("Tampered with", dict.fromkeys(summary.tampered, "it stayed behind")),
+        *_section("Leaks", {name: "; ".join(found) for name, found in summary.leaks.items()}),
         *_section("Tests run twice", dict.fromkeys(summary.again, "they ran out of time at first")),
         *_section("Left out", summary.quarantine),
         "## Trials",

@@ -69,7 +69,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     `seconds` is the agent's time; the sandbox's start, the tests and what it `waited` because the
     provider limits requests are not counted. `reason` says why it did not pass. `outside` are files
     that the agent changed or added and that were left behind, `tampered` says whether what decides
-    the verdict was among them.
+    the verdict was among them. `leaks` are what it brought to light and should not have.
     """
 
     v: int = VERSION
@@ -89,6 +89,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     tampered: bool = False
     outside: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
     session: str = ""
     branch: str = ""
     commit: str = ""

@@ -49,6 +49,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     quarantine: dict[str, str]
     tampered: tuple[str, ...]
     again: tuple[str, ...]
+    leaks: dict[str, tuple[str, ...]]
     tokens: int
     cost: float | None
     agent_seconds: float
@@ -88,6 +89,7 @@ def summarise(manifest: Manifest, results: Sequence[Result]) -> Summary:
         reasons=dict(Counter(r.reason for r in results if r.reason).most_common()),
         quarantine=manifest.quarantine,
         tampered=tuple(sorted(result.task for result in results if result.tampered)),
+        leaks={f"{r.task}#{r.trial}": r.leaks for r in results if r.leaks},
         again=tuple(sorted(result.task for result in results if result.again)),
         tokens=usage.prompt + usage.completion,
         cost=usage.cost,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from benchmarks.agents import Given, answering, keep_work, trial_folder
 from benchmarks.collect import collect, left_behind
 from benchmarks.conversation import Seen, turn
 from benchmarks.grading import Place, environment_of, grade, settings_of
-from benchmarks.repository import lay
+from benchmarks.leaks import search, texts_of
+from benchmarks.repository import git, lay
 from benchmarks.results import Outcome, Result, Try, Verdict
 from benchmarks.tasks import Content, Protocol, Task, Work
 from benchmarks.texts import text
@@ -97,11 +99,15 @@ async def _solved(task: Task, how: How, place: Place, blank: Result) -> Result:
         pace=share,
         environment=await environment_of(task),
     )
-    session = await open_session(options, llm=llm)
+    session, seen = await open_session(options, llm=llm), Seen()
     try:
-        return await _conversed(task, session, how, place, blank, share)
+        result = await _conversed(task, session, how, place, blank, share, seen)
     finally:
         await (session.close() if place.keep else session.discard())
+    names = (await git(["ls-files", "-z"], repository)).split("\0")
+    places = (place.folder, task.folder)
+    leaks = await asyncio.to_thread(search, task, seen.heard, places, repository, names)
+    return replace(result, leaks=leaks)
 
 
 def _settings(task: Task, how: How) -> Settings:
@@ -109,10 +115,10 @@ def _settings(task: Task, how: How) -> Settings:
 
 
 async def _conversed(
-    task: Task, session: Session, how: How, place: Place, blank: Result, share: Share
+    task: Task, session: Session, how: How, place: Place, blank: Result, share: Share, seen: Seen
 ) -> Result:
     """The tries of one conversation, each judged before the next."""
-    folder, seen, tries = place.folder / blank.folder, Seen(), list[Try]()
+    folder, tries = place.folder / blank.folder, list[Try]()
     words, verdict = task.instruction, Verdict()
     sandbox = (await session.enter()).sandbox
     assert session.state.seeded is not None
@@ -128,10 +134,12 @@ async def _conversed(
         outside, tampered = await left_behind(task, sandbox, base)
         known = replace(known, outside=outside, tampered=tampered)
         keep_work(folder, work)
+        seen.heard.graded(work)
         if last := bool(seen.limit) or number == how.tries:
             await session.close()  # what it left running would take the tests' time
         verdict = await _verdict(task, work, how, place, folder, number)
         tries.append(_try(verdict, took, seen.limit))
+        seen.heard.made += [*texts_of(work), verdict.output]
         if verdict.passed or verdict.problem or last:
             return _judged(known, verdict, tries, seen.limit)
         words = _again(task, verdict)

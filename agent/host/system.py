@@ -13,6 +13,11 @@ def machine() -> str:
     return platform.machine()
 
 
+def node_name() -> str:
+    """What this machine is called in its network."""
+    return platform.node()
+
+
 def is_linux() -> bool:
     """Whether this is Linux."""
     return platform.system() == "Linux"

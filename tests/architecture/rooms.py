@@ -208,6 +208,7 @@ ROOMS = (
             "agent.testing",
             "agent.host",
             "agent.llm.protocol",
+            "agent.llm.redact",
             "agent.loop",
             "agent.sandbox.protocol",
             "benchmarks.images",
