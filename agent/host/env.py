@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.core.errors import UserError
 from agent.host.territory import SHARED
 
 
@@ -29,8 +30,17 @@ def set_variable(name: str, value: str) -> None:
 
 
 def home() -> Path:
-    """The user's home directory: `$HOME`, else the account database."""
-    return Path(variable("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
+    """The user's home directory: `$HOME` if that can be one, else the account database."""
+    given = Path(variable("HOME"))
+    if given.is_absolute():
+        return given
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError as error:
+        raise UserError(
+            f"there is no home directory for user {os.getuid()}, whom this computer does not know",
+            "set HOME to a directory that you may write to",
+        ) from error
 
 
 def _xdg(name: str, fallback: str) -> Path:

@@ -18,7 +18,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from agent.core.errors import HostError, UserError
-from agent.host.trouble import told
+from agent.host.trouble import named, told
 
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
@@ -57,7 +57,9 @@ def read_bytes(path: Path, *, limit: int = 10_000_000) -> bytes:
         with open(path, "rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise UserError(f"cannot read `{path}`: {error.strerror}") from error
+        refused = named(error, path)
+        hint = refused.hint if refused else ""
+        raise UserError(f"cannot read `{path}`: {error.strerror}", hint) from error
     if len(data) > limit:
         raise UserError(f"`{path}` is larger than {limit} bytes")
     return data

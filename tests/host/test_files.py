@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import subprocess
 import sys
 import textwrap
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.errors import GloveboxError, HostError
-from agent.host import disk, files
+from agent.core.errors import GloveboxError, HostError, UserError
+from agent.host import disk, env, files
 from tests.full import room_for
 
 
@@ -97,3 +98,16 @@ def test_temporary_files_never_lie_where_glovebox_was_started(
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # it is what was asked for
     with files.temporary_dir() as folder:
         assert folder.parent == tmp_path
+
+
+def test_a_home_is_never_below_where_glovebox_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    for nowhere in ("", "rel", "."):
+        monkeypatch.setenv("HOME", nowhere)
+        assert env.home() == account
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    with pytest.raises(UserError, match="no home directory") as raised:
+        env.home()
+    assert "HOME" in raised.value.hint
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert env.home() == Path("/somewhere")
