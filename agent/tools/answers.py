@@ -19,11 +19,18 @@ class Refusal(msgspec.Struct, frozen=True):
 
     reason: str
     path: str = ""
+    name: str = ""
+    names: list[str] = msgspec.field(default_factory=list[str])
+    near: list[str] = msgspec.field(default_factory=list[str])
     nearest: list[str] = msgspec.field(default_factory=list[str])
-    entries: list[str] = msgspec.field(default_factory=list[str])
     kind: str = ""
     size: int = 0
     total: int = 0
+    line: int = 0
+    count: int = 0
+    status: int = 0
+    state: str = ""
+    exit_code: int | None = None
     why: str = ""
 
 
@@ -54,10 +61,10 @@ Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 
 async def ask(
-    ctx: ToolContext, answer: type[Answer], op: str, path: str, **arguments: Any
+    ctx: ToolContext, answer: type[Answer], op: str, **arguments: Any
 ) -> Answer | Refusal:
-    """Call the toolbox and parse what it says."""
-    raw = await ctx.sandbox.toolbox.call(op, path=path, **arguments)
+    """Call the toolbox and parse what it says; what does not fit is a `ToolboxError`."""
+    raw = await ctx.sandbox.toolbox.call(op, **arguments)
     try:
         return msgspec.convert(raw, answer if raw.get("ok") is True else Refusal)
     except msgspec.ValidationError as error:

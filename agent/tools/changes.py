@@ -203,7 +203,11 @@ def _sentence(ctx: ToolContext, failure: Failure, path: str) -> str:
     if template is None:
         names = [short(ctx, name) for name in failure.nearest if isinstance(name, str)]
         plain = Refusal(
-            failure.reason, path, names, kind=failure.kind, size=failure.size, why=failure.why
+            failure.reason,
+            nearest=names,
+            kind=failure.kind,
+            size=failure.size,
+            why=failure.why,
         )
         return sentence(path, plain)
     said = template.format(

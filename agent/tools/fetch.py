@@ -6,7 +6,6 @@ from typing import Annotated
 
 import msgspec
 
-from agent.core.errors import ToolboxError
 from agent.core.limits import (
     CALL_GRACE_SECONDS,
     FETCH_MAX_CHARS,
@@ -16,6 +15,7 @@ from agent.core.limits import (
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import wording
+from agent.tools.answers import Refusal, ask
 from agent.tools.base import Tool, ToolContext
 
 
@@ -36,16 +36,6 @@ class Page(msgspec.Struct, frozen=True):
     cut: bool = False
 
 
-class Missed(msgspec.Struct, frozen=True):
-    """Why there is no page. Which fields are set depends on `reason`."""
-
-    reason: str
-    why: str = ""
-    status: int = 0
-    kind: str = ""
-    size: int = 0
-
-
 def tool(description: str) -> Tool:
     """The `fetch` tool."""
     return Tool("fetch", description, Fetch, _run, reads_only=True, title=_title, seconds=_bound)
@@ -60,18 +50,16 @@ def _bound(_: Fetch) -> float:
 
 
 async def _run(arguments: Fetch, ctx: ToolContext) -> ToolResult:
-    raw = await ctx.sandbox.toolbox.call(
+    answer = await ask(
+        ctx,
+        Page,
         "fetch",
         url=arguments.url,
         start=max(0, arguments.start),
         limit=FETCH_MAX_CHARS,
         seconds=FETCH_SECONDS,
     )
-    try:
-        answer = msgspec.convert(raw, Page if raw.get("ok") is True else Missed)
-    except msgspec.ValidationError as error:
-        raise ToolboxError(f"the toolbox answered `fetch` with something else: {error}") from error
-    if isinstance(answer, Missed):
+    if isinstance(answer, Refusal):
         return _missed(arguments, answer, ctx)
     details = {"fetched": answer.url, "characters": answer.total}
     return ToolResult(ctx.call_id, ok=True, text=_said(answer), details=details)
@@ -88,7 +76,7 @@ def _said(page: Page) -> str:
     return f"{head}\n{title}{page.text or nothing}"
 
 
-def _missed(arguments: Fetch, missed: Missed, ctx: ToolContext) -> ToolResult:
+def _missed(arguments: Fetch, missed: Refusal, ctx: ToolContext) -> ToolResult:
     template = wording.MISSED.get(missed.reason, wording.MISSED_UNKNOWN)
     text = template.format(
         url=one_line(arguments.url, 300),

@@ -10,8 +10,9 @@ from agent.core.limits import NAMES_MAX
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import finding
+from agent.tools.answers import Refusal, ask
 from agent.tools.base import Tool, ToolContext
-from agent.tools.places import Lost, bounded, line, look, lost, several
+from agent.tools.places import bounded, line, lost, several
 
 
 class Glob(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,7 +47,7 @@ def _title(arguments: Glob) -> str:
 
 async def _run(arguments: Glob, ctx: ToolContext) -> ToolResult:
     patterns = several(arguments.pattern)
-    answer = await look(
+    answer = await ask(
         ctx,
         Names,
         "glob",
@@ -55,7 +56,7 @@ async def _run(arguments: Glob, ctx: ToolContext) -> ToolResult:
         all=arguments.all,
         limit=NAMES_MAX,
     )
-    if isinstance(answer, Lost):
+    if isinstance(answer, Refusal):
         return lost(ctx, arguments.path, answer)
     details = {"total": answer.total, "searched": answer.searched, "shown": len(answer.paths)}
     return ToolResult(ctx.call_id, ok=True, text="\n".join(_lines(answer)), details=details)

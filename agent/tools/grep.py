@@ -10,9 +10,10 @@ from agent.core.limits import PLACE_HITS_MAX, TEXT_HITS_MAX
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import finding
+from agent.tools.answers import Refusal, ask
 from agent.tools.base import Tool, ToolContext
 from agent.tools.hits import Hits, shown
-from agent.tools.places import Lost, look, lost, several
+from agent.tools.places import lost, several
 
 
 class Grep(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,7 +44,7 @@ def _title(arguments: Grep) -> str:
 
 
 async def _run(arguments: Grep, ctx: ToolContext) -> ToolResult:
-    answer = await look(
+    answer = await ask(
         ctx,
         Hits,
         "grep",
@@ -59,7 +60,7 @@ async def _run(arguments: Grep, ctx: ToolContext) -> ToolResult:
         text_hits=TEXT_HITS_MAX,
         place_hits=PLACE_HITS_MAX,
     )
-    if isinstance(answer, Lost):
+    if isinstance(answer, Refusal):
         return lost(ctx, arguments.path, answer)
     lines = shown(answer)
     if not answer.total and "\\|" in arguments.pattern and not arguments.fixed:

@@ -19,8 +19,8 @@ from agent.core.limits import (
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import wording
+from agent.tools.answers import Refusal, ask
 from agent.tools.base import Tool, ToolContext
-from agent.tools.operate import No, operate
 
 # Keys such as Ctrl-C are meant as they are; anything else is a line.
 _KEYS = re.compile(r"[\x00-\x1f]\Z")
@@ -113,7 +113,7 @@ async def _run(arguments: Jobs, ctx: ToolContext) -> ToolResult:
     if arguments.action == "list":
         return await _list(ctx)
     if not arguments.name:
-        return _refused(ctx, arguments.name, No("no_name"))
+        return _refused(ctx, arguments.name, Refusal("no_name"))
     match arguments.action:
         case "tail" | "wait":
             return await _look(arguments, ctx)
@@ -125,21 +125,19 @@ async def _run(arguments: Jobs, ctx: ToolContext) -> ToolResult:
 
 async def start(ctx: ToolContext, name: str, command: str) -> ToolResult:
     """Start a job for `bash`, and look once: what fails, mostly fails at once."""
-    started = await operate(ctx, Started, "job_start", name=name, command=command)
-    if isinstance(started, No):
+    started = await ask(ctx, Started, "job_start", name=name, command=command)
+    if isinstance(started, Refusal):
         return _refused(ctx, name, started)
-    seen = await operate(
-        ctx, Look, "job_look", name=name, lines=JOB_LINES, seconds=JOB_FIRST_SECONDS
-    )
-    if isinstance(seen, No):
+    seen = await ask(ctx, Look, "job_look", name=name, lines=JOB_LINES, seconds=JOB_FIRST_SECONDS)
+    if isinstance(seen, Refusal):
         return _refused(ctx, name, seen)
     note = wording.JOB_STARTED.format(name=name) if seen.state == "running" else ""
     return _shown(ctx, seen, note, ok=seen.state == "running" or seen.exit_code == 0)
 
 
 async def _list(ctx: ToolContext) -> ToolResult:
-    listed = await operate(ctx, Listed, "job_list")
-    if isinstance(listed, No):
+    listed = await ask(ctx, Listed, "job_list")
+    if isinstance(listed, Refusal):
         return _refused(ctx, "", listed)
     rows = [_row(job) for job in listed.jobs]
     details = {"jobs": [msgspec.to_builtins(job) for job in listed.jobs]}
@@ -168,7 +166,7 @@ def _row(job: Known) -> str:
 
 async def _look(arguments: Jobs, ctx: ToolContext) -> ToolResult:
     lines = max(1, min(arguments.lines, JOB_LINES_MAX))
-    seen = await operate(
+    seen = await ask(
         ctx,
         Look,
         "job_look",
@@ -179,7 +177,7 @@ async def _look(arguments: Jobs, ctx: ToolContext) -> ToolResult:
         port=arguments.port,
         seconds=_patience(arguments),
     )
-    if isinstance(seen, No):
+    if isinstance(seen, Refusal):
         return _refused(ctx, arguments.name, seen)
     if arguments.action == "tail":
         return _shown(ctx, seen, "", ok=True)
@@ -202,16 +200,16 @@ def _met(seen: Look, wanted: str, arguments: Jobs) -> str:
 
 async def _send(arguments: Jobs, ctx: ToolContext) -> ToolResult:
     text = arguments.text if _KEYS.search(arguments.text) else f"{arguments.text}\n"
-    sent = await operate(ctx, Sent, "job_send", name=arguments.name, text=text)
-    if isinstance(sent, No):
+    sent = await ask(ctx, Sent, "job_send", name=arguments.name, text=text)
+    if isinstance(sent, Refusal):
         return _refused(ctx, arguments.name, sent)
     said = wording.SENT.format(name=arguments.name, lines=sent.lines)
     return ToolResult(ctx.call_id, ok=True, text=said, details={"name": arguments.name})
 
 
 async def _kill(arguments: Jobs, ctx: ToolContext) -> ToolResult:
-    ended = await operate(ctx, Ended, "job_kill", name=arguments.name)
-    if isinstance(ended, No):
+    ended = await ask(ctx, Ended, "job_kill", name=arguments.name)
+    if isinstance(ended, Refusal):
         return _refused(ctx, arguments.name, ended)
     said = _state(ended.state, ended.exit_code)
     text = wording.KILLED.format(name=arguments.name, state=said)
@@ -236,7 +234,7 @@ def _shown(ctx: ToolContext, seen: Look, note: str, *, ok: bool) -> ToolResult:
     return ToolResult(ctx.call_id, ok=ok, text=text, details=details)
 
 
-def _refused(ctx: ToolContext, name: str, no: No) -> ToolResult:
+def _refused(ctx: ToolContext, name: str, no: Refusal) -> ToolResult:
     template = wording.JOB_REFUSALS.get(no.reason, wording.JOB_UNKNOWN)
     if no.reason == "absent" and not no.names:
         template = wording.JOB_NONE

@@ -9,8 +9,9 @@ import msgspec
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import finding
+from agent.tools.answers import Refusal, ask
 from agent.tools.base import Tool, ToolContext
-from agent.tools.places import Lost, bounded, line, look, lost
+from agent.tools.places import bounded, line, lost
 
 
 class Ls(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,8 +56,8 @@ async def _run(arguments: Ls, ctx: ToolContext) -> ToolResult:
 
 async def listing(path: str, depth: int, ctx: ToolContext) -> ToolResult:
     """The result of looking at a directory, also when another tool was asked to."""
-    answer = await look(ctx, Entries, "ls", path=path, depth=depth)
-    if isinstance(answer, Lost):
+    answer = await ask(ctx, Entries, "ls", path=path, depth=depth)
+    if isinstance(answer, Refusal):
         return lost(ctx, path, answer)
     details = {"entries": len(answer.entries), "total": answer.total}
     text = "\n".join(bounded(_lines(path, answer)))

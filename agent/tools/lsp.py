@@ -9,8 +9,8 @@ import msgspec
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import lsp_wording as wording
+from agent.tools.answers import Refusal, ask
 from agent.tools.base import Tool, ToolContext
-from agent.tools.operate import No, operate
 
 PATH_MAX_CHARS = 1_000
 OTHERS_SHOWN = 4
@@ -106,11 +106,11 @@ async def _run(arguments: Lsp, ctx: ToolContext) -> ToolResult:
     if arguments.operation == "rename":
         asked |= {"new_name": arguments.new_name, "apply": arguments.apply}
         asked |= {"shown": _key(arguments) in ctx.seen.previews}
-        answer = await operate(ctx, Answer, "rename", **asked)
+        answer = await ask(ctx, Answer, "rename", **asked)
     else:
         asked |= {"operation": arguments.operation}
-        answer = await operate(ctx, Answer, "lsp", **asked)
-    if isinstance(answer, No):
+        answer = await ask(ctx, Answer, "lsp", **asked)
+    if isinstance(answer, Refusal):
         text = _refused(arguments.target, answer)
         return ToolResult(ctx.call_id, ok=False, text=text, details={"reason": answer.reason})
     lines = _SAY[arguments.operation](answer) + _coverage(answer)
@@ -139,7 +139,7 @@ def flat(path: str) -> str:
     return one_line(path, PATH_MAX_CHARS)
 
 
-def _refused(target: str, refusal: No) -> str:
+def _refused(target: str, refusal: Refusal) -> str:
     template = wording.REFUSALS.get(refusal.reason, wording.UNKNOWN)
     names = ", ".join(f"`{name}`" for name in refusal.names or refusal.near)
     near = wording.NEAR.format(names=names) if names else ""

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
-import msgspec
-
-from agent.core.errors import ToolboxError
 from agent.core.limits import RESULT_MAX_BYTES
 from agent.core.messages import ToolResult
 from agent.core.text import terminal_safe
 from agent.tools import finding
+from agent.tools.answers import Refusal
 from agent.tools.base import ToolContext
 from agent.tools.say import short
 
-
-class Lost(msgspec.Struct, frozen=True):
-    """Why nothing was looked for. Which fields are set depends on `reason`."""
-
-    reason: str
-    path: str = ""
-    nearest: list[str] = msgspec.field(default_factory=list[str])
-    why: str = ""
-
-
 PATH_MAX_CHARS = 4_096
 
-Answer = TypeVar("Answer", bound=msgspec.Struct)
 
-
-async def look(
-    ctx: ToolContext, answer: type[Answer], op: str, **arguments: object
-) -> Answer | Lost:
-    """Call the toolbox and parse what it says; what does not fit is a `ToolboxError`."""
-    raw = await ctx.sandbox.toolbox.call(op, **arguments)
-    try:
-        return msgspec.convert(raw, answer if raw.get("ok") is True else Lost)
-    except msgspec.ValidationError as error:
-        raise ToolboxError(f"the toolbox answered `{op}` with something else: {error}") from error
-
-
-def lost(ctx: ToolContext, path: str, answer: Lost) -> ToolResult:
+def lost(ctx: ToolContext, path: str, answer: Refusal) -> ToolResult:
     """The result of a call that found nothing to look in."""
     template = finding.REFUSALS.get(answer.reason, finding.REFUSED)
     if answer.reason == "absent" and set("*?{") & set(path):

@@ -15,8 +15,8 @@ from agent.core.limits import CALL_GRACE_SECONDS, JOB_WAIT_MAX_SECONDS, JOB_WAIT
 from agent.core.messages import ToolResult
 from agent.core.text import one_line
 from agent.tools import wording
+from agent.tools.answers import Refusal, ask
 from agent.tools.base import Tool, ToolContext
-from agent.tools.operate import No, operate
 
 
 class Preview(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,8 +60,8 @@ def _bound(arguments: Preview) -> float:
 
 async def _run(arguments: Preview, ctx: ToolContext) -> ToolResult:
     port = arguments.port
-    answer = await operate(ctx, PortAnswer, "port", port=port, seconds=_patience(arguments))
-    if isinstance(answer, No):
+    answer = await ask(ctx, PortAnswer, "port", port=port, seconds=_patience(arguments))
+    if isinstance(answer, Refusal):
         return _no(ctx, port, wording.PREVIEW_REFUSED.format(port=port), answer.reason)
     if not answer.answers:
         others = ", ".join(str(one.port) for one in answer.ports) or wording.NO_PORT

@@ -95,7 +95,7 @@ async def _read(path: str, arguments: Read, ctx: ToolContext, count: int) -> Too
         ctx,
         ReadAnswer,
         "read",
-        path,
+        path=path,
         offset=arguments.offset,
         limit=min(arguments.limit, READ_MAX_LINES // count),
         bytes=READ_MAX_BYTES // count,
