@@ -315,6 +315,7 @@ EXCEPTIONS = {
     ("benchmarks.suites", "pkgutil"): "finds the suite files beside it",
     ("benchmarks.reports", "xml.etree"): "reads the text of a report, never a file",
     ("benchmarks.exports", "csv"): "writes a text",
+    ("agent.llm.client", "gc"): "has it rest while the provider library is imported",
     ("agent.llm.failure", "socket"): "names an exception type",
     ("agent.llm.failure", "ssl"): "names an exception type",
     ("agent.llm.failure", "vars"): "looks at an exception of the provider library",
