@@ -15,7 +15,8 @@ import pytest
 
 SECONDS = 60.0
 ENDED = "exit code "
-_POLL_SECONDS = 0.03
+# Each look is a program: who has waited for long looks less often.
+_POLL_SECONDS, _POLL_MAX_SECONDS, _POLL_SHARE = 0.03, 0.12, 0.05
 
 
 class Terminal:
@@ -85,13 +86,15 @@ class Terminal:
     def wait_for(self, what: str | Callable[[str], bool], seconds: float = SECONDS) -> str:
         """The transcript as soon as it holds `what`; fails with what was there instead."""
         holds = what if callable(what) else lambda text: what in text
-        end = time.monotonic() + seconds
+        begun = time.monotonic()
+        end = begun + seconds
         while not holds(text := self.transcript()):
             over = ENDED in text and ENDED in (text := self.transcript()) and not holds(text)
             if over or time.monotonic() > end:
                 why = "the program ended before" if over else f"waited {seconds:g} s for"
                 pytest.fail(f"{why} {what!r}; the terminal shows:\n{text}")
-            time.sleep(_POLL_SECONDS)
+            waited = time.monotonic() - begun
+            time.sleep(min(_POLL_MAX_SECONDS, max(_POLL_SECONDS, waited * _POLL_SHARE)))
         return text
 
     def stop(self) -> None:
