@@ -19,12 +19,6 @@ from benchmarks.agents import AGENTS
 from benchmarks.commands import DONE, NO_VERDICT, USAGE
 from benchmarks.tasks import PROTOCOLS
 
-_UNUSED = {
-    "agent": "oracle", "source": None, "model": "", "protocol": "blind", "tries": 1,
-    "trials": 1, "seconds": 0.0, "task_cost": None,
-}  # fmt: skip
-"""What `validate` does not ask."""
-
 
 def main() -> int:
     """Parse, run, and return the exit code."""
@@ -63,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("--repeat", type=_count, default=1, help="test references so often")
     validate.add_argument("--again", action="store_true", help="what is known already, too")
     validate.add_argument("--graders", type=_count, default=2, help="tests at once (default 2)")
-    validate.set_defaults(run=commands_of.check, **_UNUSED)
+    validate.set_defaults(run=commands_of.check)
     report = commands.add_parser("report", help="write the summary of a run again")
     report.add_argument("run_folder", type=Path, metavar="RUN")
     report.add_argument("--junit", type=Path, metavar="FILE", help="also as JUnit's XML, for CI")

@@ -11,9 +11,9 @@ import msgspec
 from agent.host import files
 from benchmarks.agents import WORK, trial_folder
 from benchmarks.manifest import Manifest
-from benchmarks.report import table
+from benchmarks.report import cost, said, table
 from benchmarks.results import Result, judged
-from benchmarks.summary import Rate, Summary, summarise
+from benchmarks.summary import Summary, summarise
 from benchmarks.tasks import FILE_MAX_BYTES, Work
 
 SUMMARY, NUMBERS, AIDER, PREDICTIONS = (
@@ -44,7 +44,8 @@ def markdown(summary: Summary, results: Sequence[Result]) -> str:
     lines = [
         f"# {summary.suite}, {summary.protocol}: {who}",
         "",
-        f"**{_said(summary.rate)}**" + ("" if summary.complete else " — the run is not complete"),
+        f"**passed: {said(summary.rate)}**"
+        + ("" if summary.complete else " — the run is not complete"),
         "",
         f"- {len(results)} of {summary.planned} trials: {counts or 'none'}",
         *(f"- passed within {k} tries: {100 * share:.1f} %" for k, share in _several(summary)),
@@ -53,12 +54,12 @@ def markdown(summary: Summary, results: Sequence[Result]) -> str:
             for k, share in summary.pass_at.items()
             if summary.trials > 1
         ),
-        f"- {summary.tokens:,} tokens, cost {_money(summary.cost)},"
+        f"- {summary.tokens:,} tokens, cost {cost(summary.cost)},"
         f" agents {_time(summary.agent_seconds)}, tests {_time(summary.test_seconds)}"
         + (f", waited {_time(summary.waited_seconds)}" if summary.waited_seconds else ""),
         f"- glovebox {summary.commit or 'of no commit'}, {summary.started}",
         "",
-        *_section("Languages", {name: _said(rate) for name, rate in summary.languages.items()}),
+        *_section("Languages", {name: said(rate) for name, rate in summary.languages.items()}),
         *_section("Reasons", {name: str(count) for name, count in summary.reasons.items()}),
         *_section("Tampered with", dict.fromkeys(summary.tampered, "it stayed behind")),
         *_section("Leaks", {name: "; ".join(found) for name, found in summary.leaks.items()}),
@@ -76,17 +77,6 @@ def markdown(summary: Summary, results: Sequence[Result]) -> str:
 
 def _several(summary: Summary) -> list[tuple[str, float]]:
     return list(summary.pass_try.items()) if summary.tries > 1 else []
-
-
-def _said(rate: Rate) -> str:
-    if not rate.judged:
-        return "no verdict"
-    between = f"95 %: {100 * rate.low:.1f} to {100 * rate.high:.1f}"
-    return f"{100 * rate.share:.1f} % of {rate.judged} passed ({between})"
-
-
-def _money(amount: float | None) -> str:
-    return "unknown" if amount is None else f"${amount:.4f}"
 
 
 def _time(seconds: float) -> str:

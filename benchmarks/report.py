@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from agent.core.messages import Usage
 from agent.core.text import one_line
 from benchmarks.results import Result, judged
-from benchmarks.stats import wilson
+from benchmarks.summary import Rate, rate_of
 
 _HEAD = ("task", "result", "time", "steps", "tokens", "cost", "branch")
 _RIGHT = {"time", "steps", "tokens", "cost"}
@@ -35,20 +35,17 @@ def totals(results: Sequence[Result]) -> str:
     """Counts, the pass rate over those with a verdict, and what it took."""
     counts = Counter(result.outcome for result in results)
     shown = ["passed", "failed", "invalid", *(["ungraded"] if counts["ungraded"] else [])]
-    said = ", ".join(f"{counts[name]} {_WORDS.get(name, name)}" for name in shown)
-    usage = sum((r.usage for r in results), Usage())
-    return f"{said} · pass rate {rate(results)} · {tokens(usage)} tokens · cost {cost(usage)}"
+    words = ", ".join(f"{counts[name]} {_WORDS.get(name, name)}" for name in shown)
+    usage, rate = sum((r.usage for r in results), Usage()), said(rate_of(judged(results)))
+    return f"{words} · pass rate {rate} · {tokens(usage)} tokens · cost {cost(usage.cost)}"
 
 
-def rate(results: Sequence[Result]) -> str:
-    """The pass rate over those with a verdict, and how far it may be off."""
-    valid = judged(results)
-    if not valid:
+def said(rate: Rate) -> str:
+    """A pass rate over those with a verdict, and how far it may be off."""
+    if not rate.judged:
         return "no verdict"
-    passed = sum(result.outcome == "passed" for result in valid)
-    low, high = wilson(passed, len(valid))
-    share = 100 * passed / len(valid)
-    return f"{share:.1f} % of {len(valid)} (95 %: {100 * low:.1f} to {100 * high:.1f})"
+    between = f"95 %: {100 * rate.low:.1f} to {100 * rate.high:.1f}"
+    return f"{100 * rate.share:.1f} % of {rate.judged} ({between})"
 
 
 def _row(result: Result, *, several: bool) -> tuple[str, ...]:
@@ -58,7 +55,7 @@ def _row(result: Result, *, several: bool) -> tuple[str, ...]:
         f"{result.seconds:.1f} s",
         str(result.steps),
         tokens(result.usage),
-        cost(result.usage),
+        cost(result.usage.cost),
         result.branch or "-",
     )
 
@@ -78,5 +75,5 @@ def tokens(usage: Usage) -> str:
     return f"{usage.prompt + usage.completion:,}"
 
 
-def cost(usage: Usage) -> str:
-    return "unknown" if usage.cost is None else f"${usage.cost:.4f}"
+def cost(dollars: float | None) -> str:
+    return "unknown" if dollars is None else f"${dollars:.4f}"

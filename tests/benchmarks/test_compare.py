@@ -95,7 +95,7 @@ def test_the_summary_for_people() -> None:
     assert lines[:10] == [
         "# s, aider: m/x",
         "",
-        "**66.7 % of 3 passed (95 %: 20.8 to 93.9)** — the run is not complete",
+        "**passed: 66.7 % of 3 (95 %: 20.8 to 93.9)** — the run is not complete",
         "",
         "- 4 of 4 trials: 1 failed, 1 invalid, 2 passed",
         "- passed within 1 tries: 33.3 %",

@@ -38,6 +38,16 @@ def test_what_has_no_verdict_is_no_failure() -> None:
     assert "pass rate no verdict" in totals([BROKEN])
 
 
+def test_trials_of_one_task_hang_together_in_the_table_as_in_the_summary() -> None:
+    """Six trials of two tasks say as much as two tasks: all that is sure is the middle."""
+    six = [
+        Result(task=task, trial=trial, model="m", outcome=outcome)
+        for task, outcome in (("a", "passed"), ("b", "failed"))
+        for trial in (1, 2, 3)
+    ]
+    assert "pass rate 50.0 % of 6 (95 %: 0.0 to 100.0)" in totals(six)
+
+
 def test_trials_of_a_task_are_told_apart() -> None:
     again = Result(task="b", trial=2, model="m", outcome="passed")
     rows = table([again, PASSED]).splitlines()
