@@ -264,7 +264,8 @@ def _resume(catalog: Catalog, identity: str) -> tuple[Journal, State]:
     journal, state = Journal(catalog.journal(identity)), State()
     for record in journal.records:
         state.apply(record)
-    if state.started is None:
+    if (began := state.started) is None:
         journal.close()
         raise UserError(f"session {identity} has no beginning", "start a new one")
+    journal.restored = lambda: catalog.record(began.project, began.number, identity)
     return journal, state

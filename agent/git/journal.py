@@ -103,6 +103,12 @@ def read(place: Path) -> Position:
 @asynccontextmanager
 async def held(place: Path) -> AsyncGenerator[Journal]:
     """The journal at `place`, once no other process has it. Raises `SyncError` after a while."""
+    repository = place.parents[2]
+    if not files.exists(repository / "HEAD"):  # nothing of it is to be made again at its old place
+        raise SyncError(
+            f"the repository is not at `{repository}` any more",
+            "nothing is lost inside; move it back, or go on with `--continue` where it is now",
+        )
     lock = files.FileLock(place / "lock")
     try:
         async with asyncio.timeout(_WAIT_SECONDS):

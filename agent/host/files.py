@@ -154,6 +154,18 @@ class AppendFile:
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - (len(data) - len(view)))
                 raise
 
+    @property
+    def there(self) -> bool:
+        """Whether it still is what lies at its path."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.lstat(self._path), os.fstat(self._fd))
+        return False
+
+    def content(self) -> bytes:
+        """All of it, also when it was removed."""
+        with open(f"/proc/self/fd/{self._fd}", "rb") as file:
+            return file.read()
+
     def flush(self) -> None:
         """Return when everything appended is on the disk."""
         with told(self._path):
@@ -370,6 +382,12 @@ def enclosing(start: Path, name: str) -> Path | None:
     """The nearest directory from `start` upwards that holds an entry called `name`."""
     here = start.resolve()
     return next((folder for folder in (here, *here.parents) if (folder / name).exists()), None)
+
+
+def move_aside(path: Path) -> None:
+    """Give what lies at `path`, if anything does, a name that ends in `.aside`."""
+    with contextlib.suppress(FileNotFoundError), told(path):
+        os.replace(path, f"{path}.aside")
 
 
 def remove_file(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
 
 from agent.core.channel import Channel
 from agent.core.errors import GloveboxError, UserError
@@ -173,8 +174,15 @@ class Held:
                     self._mend()
                 await job()
             finally:
+                if self._journal.restore():
+                    self.emit(_restored(self._journal.path))
                 # A disk may take its time, and other sessions share this loop.
                 await asyncio.to_thread(self._journal.flush)
         finally:
             self._events, events = Channel(), self._events
             events.close()
+
+
+def _restored(path: Path) -> Notice:
+    text = f"`{path}` was removed or replaced while the session ran; it was written again"
+    return Notice("warning", text, "the whole conversation is in it; see what removed it")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import msgspec
 
 from agent.core.errors import HostError, JournalError, UserError
 from agent.core.events import RECORD_VERSION, AnyEvent, Record
-from agent.host.files import AppendFile, FileLock, read_bytes, write_whole
+from agent.host.files import AppendFile, FileLock, move_aside, read_bytes, write_whole
 
 JOURNAL_MAX_BYTES = 2_000_000_000
 
@@ -106,6 +106,8 @@ class Journal:
         self.closed = False
         self.problem: JournalError | None = None
         """Why nothing is written any more."""
+        self.restored: Callable[[], None] = lambda: None
+        """Called when it was written again; what leads to it may be gone as well."""
         self._lock = FileLock(path.with_suffix(".lock"))
         if not self._lock.acquire():
             raise JournalError(
@@ -165,6 +167,22 @@ class Journal:
             yield
         finally:
             lock.release()
+
+    def restore(self) -> bool:
+        """Write it again, all of it, if it was removed or replaced; whether it was."""
+        if self._file.there:
+            return False
+        content, old = self._file.content(), self._file
+        move_aside(self.path)
+        write_whole(self.path, content)
+        self._file = AppendFile(self.path)
+        old.close()
+        lock = FileLock(self.path.with_suffix(".lock"))
+        if lock.acquire():  # else it was not removed, and is held by us
+            self._lock.release()
+            self._lock = lock
+        self.restored()
+        return True
 
     def flush(self) -> None:
         self._file.flush()

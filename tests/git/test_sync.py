@@ -509,3 +509,20 @@ async def test_what_is_on_a_branch_needs_no_rescue(
     run.agent.write("made.txt", "2\n")
     assert await run.sync.rescue(run.inside, tmp_path / "some.bundle")
     assert (tmp_path / "some.bundle").read_bytes().startswith(b"# v2 git bundle\n")
+
+
+async def test_a_repository_that_was_moved_is_not_begun_anew_at_its_old_place(
+    user: User, start: Start
+) -> None:
+    run = await start(user)
+    run.agent.write("made.txt")
+    elsewhere = user.root.rename(user.root.with_name("elsewhere"))
+
+    done = await run.go()
+
+    assert done.problem is not None
+    assert f"`{user.root}/.git` any more" in done.problem.message
+    assert "--continue" in done.problem.hint
+    assert not user.root.exists()
+    elsewhere.rename(user.root)
+    await synced(run, user)
