@@ -135,8 +135,8 @@ def test_read_lists_a_directory_and_names_what_is_like_an_absent_path(
     (tmp_path / "src" / "parser.py").touch()
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "parsers.py").touch()
-    folder = use("read", path=".")
-    assert (folder["reason"], folder["entries"]) == ("directory", [".git/", "src/"])
+    (tmp_path / "loop").symlink_to("loop")
+    assert use("read", path=".")["reason"] == "directory"
     for wrong in ("src/parsers.py", "parser.py", "lib/parser.py", str(tmp_path / "src/Parser.py")):
         found = use("read", path=wrong)
         assert (found["reason"], found["nearest"]) == ("absent", [str(tmp_path / "src/parser.py")])
@@ -145,8 +145,8 @@ def test_read_lists_a_directory_and_names_what_is_like_an_absent_path(
     many[0].parent.mkdir()
     for path in many:
         path.touch()
-    beside = use("read", path="src/parsers.py")["nearest"]  # also where a walk does not come
-    assert beside == [str(tmp_path / "src/parser.py")]
+    for wrong in ("src/parsers.py", "src/deep/parsers.py"):  # also where a walk does not come
+        assert use("read", path=wrong)["nearest"] == [str(tmp_path / "src/parser.py")]
 
 
 def test_paths_may_be_relative_dotted_or_of_the_home(use: Use, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_names_that_are_no_text_survive_the_trip(use: Use, tmp_path: Path) -> No
     name = os.fsdecode(b"bad-\xff\n name")
     (tmp_path / name).write_text("x")
     assert use("read", path=name)["path"] == str(tmp_path / name)
-    assert use("read", path=".")["entries"] == [name]
+    assert [entry["name"] for entry in use("ls", path=".")["entries"]] == [name]
 
 
 def test_a_path_that_cannot_be_is_refused(use: Use, tmp_path: Path) -> None:

@@ -3,46 +3,40 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
-from typing import Iterator, List
+from typing import Dict, Iterator, List, Tuple
 
 SIMILAR_MAX = 3
+NAMES_MAX = 10
 WALKED_MAX = 5_000
+RATIO_MIN = 0.5
 SKIPPED = {".git", "node_modules", ".venv", "venv", "__pycache__", "target", "dist", "build"}
 
 
 def similar_paths(path: str, workdir: str) -> List[str]:
-    """Up to three paths that exist and look like `path`."""
-    name = os.path.basename(path)
-    folder: str = os.path.dirname(path)
+    """Up to three paths that exist, have a name like that of `path` and are most like it."""
+    name, folder = os.path.basename(path), path
     while not os.path.isdir(folder) and folder != "/":
-        folder = os.path.dirname(folder)
-    top = workdir if (folder + "/").startswith(workdir + "/") else folder
-    seen = list(_walk(top))
-    same = [found for found in seen if os.path.basename(found) == name]
-    by_name = {beside: os.path.join(os.path.dirname(path), beside) for beside in _beside(path)}
-    close = [by_name[match] for match in difflib.get_close_matches(name, by_name, SIMILAR_MAX)]
-    if not same and not close:
-        relative = {os.path.relpath(found, top): found for found in seen[:500]}
-        matches = difflib.get_close_matches(os.path.relpath(path, top), relative, SIMILAR_MAX, 0.75)
-        close = [relative[match] for match in matches]
-    return list(dict.fromkeys(same + close))[:SIMILAR_MAX]
-
-
-def _beside(path: str) -> List[str]:
-    """The names in the same folder, wherever a walk of the tree would end."""
-    try:
-        return sorted(os.listdir(os.path.dirname(path)))[:WALKED_MAX]
-    except (OSError, ValueError):
-        return []
+        folder = folder.rpartition("/")[0] or "/"
+    # What is near first: in a large tree a walk from its top ends before it comes there.
+    tops = [folder, workdir] if (folder + "/").startswith(workdir + "/") else [folder]
+    by_name: Dict[str, Dict[str, None]] = {}
+    for top in dict.fromkeys(tops):
+        for found in itertools.islice(_walk(top), WALKED_MAX):
+            by_name.setdefault(os.path.basename(found), {})[found] = None
+    matcher = difflib.SequenceMatcher(None, "", os.path.relpath(path, tops[-1]), autojunk=False)
+    alike: List[Tuple[float, str]] = []
+    for known in difflib.get_close_matches(name, by_name, NAMES_MAX):
+        for found in by_name[known]:
+            matcher.set_seq1(os.path.relpath(found, tops[-1]))
+            if known == name or matcher.ratio() >= RATIO_MIN:
+                alike.append((-matcher.ratio(), found))
+    return [found for _, found in sorted(alike)[:SIMILAR_MAX]]
 
 
 def _walk(top: str) -> Iterator[str]:
-    count = 0
     for folder, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
         for name in sorted(names) + folders:
-            count += 1
-            if count > WALKED_MAX:
-                return
             yield os.path.join(folder, name)

@@ -31,7 +31,7 @@ def refused(path: str, error: OSError) -> Answer:
     if error.errno in NO_SPACE:
         return refusal(path, "no_space", why=error.strerror)
     if error.errno == errno.EISDIR:
-        return refusal(path, "directory", entries=[])
+        return refusal(path, "directory")
     return refusal(path, "denied", why=error.strerror)
 
 

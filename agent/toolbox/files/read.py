@@ -16,7 +16,6 @@ from agent.toolbox.files.images import Picture, picture
 from agent.toolbox.files.paths import Answer, refusal, refused
 from agent.toolbox.files.text import Text
 
-ENTRIES_MAX = 200
 PDF_MAX_BYTES = 60_000_000
 IMAGE_MAX_PIXELS = 8_000
 
@@ -36,7 +35,7 @@ def load(path: str, limits: Dict[str, Any]) -> Tuple[Optional[bytes], Answer]:
         if status is None:
             return None, refusal(path, "absent", nearest=similar_paths(path, limits["workdir"]))
         if stat.S_ISDIR(status.st_mode):
-            return None, refusal(path, "directory", entries=_entries(path))
+            return None, refusal(path, "directory")
         if not stat.S_ISREG(status.st_mode):
             return None, refusal(path, "special", kind=paths.kind_of(status.st_mode))
         data = _read(path, limits["file_max"])
@@ -52,12 +51,6 @@ def load(path: str, limits: Dict[str, Any]) -> Tuple[Optional[bytes], Answer]:
 def _read(path: str, limit: int) -> bytes:
     with os.fdopen(transfer.open_regular(path), "rb") as file:
         return file.read(limit + 1)
-
-
-def _entries(path: str) -> List[str]:
-    with os.scandir(path) as entries:
-        names = [entry.name + ("/" if entry.is_dir() else "") for entry in entries]
-    return sorted(names)[:ENTRIES_MAX]
 
 
 def read(arguments: Dict[str, Any], limits: Dict[str, Any]) -> Answer:
