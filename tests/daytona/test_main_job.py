@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -144,6 +145,7 @@ def test_what_a_killed_start_left_is_replaced_by_the_next(
         )
         while service.faults[0].times != 0:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert len(service.living()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -111,6 +112,7 @@ def test_an_interrupt_keeps_what_was_done_and_brings_it_home(user: User):
         work = user.state / "glovebox/sandboxes"
         while not list(work.glob("*/work/started")):
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         lines += process.stdout.readlines()
         process.stdout.close()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
@@ -258,6 +259,7 @@ class TestSignals:
             assert process.stdout is not None
             while waiting_in(process.stdout) < len(long) // 10:
                 assert process.poll() is None
+                time.sleep(0.01)
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGINT)
             ran = ended(process, heard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ async def test_a_launch_that_is_cancelled_leaves_nothing_running() -> None:
     await asyncio.sleep(0)
     # The loop stands still meanwhile, so the launch cannot have returned.
     while len(running(marker)) < 2:
-        pass
+        time.sleep(0.01)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()

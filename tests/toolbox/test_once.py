@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def test_what_is_left_running_outlives_whoever_answered(tmp_path: Path) -> None:
         before = number(tmp_path / "ticks")
         while number(tmp_path / "ticks") < before + 20:
             assert Path(f"/proc/{number(tmp_path / 'pid')}").exists()
+            time.sleep(0.01)
     finally:
         if left := number(tmp_path / "pid"):
             with contextlib.suppress(ProcessLookupError):

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pytest
 
 from agent.sandbox.protocol import ExecResult, OnOutput, SandboxSpec
 from agent.sandbox.toolbox import ToolboxClient, bundle
-from tests.sandbox_fixtures import own_environment
+from tests.sandbox_fixtures import TOOLBOX_PYTHON, own_environment
 
 Inside = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -59,7 +58,7 @@ async def bare(folder: Path) -> AsyncGenerator[Bare]:
     archive.write_bytes(bundle())
     workdir.mkdir()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", str(archive)),
+        *(TOOLBOX_PYTHON, "-I", "-S", str(archive)),
         cwd=workdir,
         env=own_environment(),
         stdin=asyncio.subprocess.PIPE,
