@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from agent.cli.beside import Beside
 from agent.cli.commands.typed import at_once, is_command
 from agent.cli.inbox import Inbox
+from agent.cli.screen import typed
 from agent.cli.shown import Shown
 from agent.core.events import Record, Steered, TurnFinished
 from agent.session.session import Session
@@ -33,11 +34,12 @@ class Hands:
         self._stop: Callable[[], None] | None = None
 
     def submit(self, text: str) -> None:
-        if self.shown.say(text):
-            return
         there = self.there
-        if isinstance(there, Beside) and text.strip() in ("/quit", "/exit"):
+        if there is not None and text.strip().lower() in ("/quit", "/exit"):
+            self.shown.show(typed(text))
             self._leave()
+        elif self.shown.say(text):
+            return
         elif self._steer(text):
             self.tell("the model reads it next")
         elif isinstance(there, Session) and there.busy and at_once(text):

@@ -26,13 +26,15 @@ from agent.cli.exits import Exit
 from agent.cli.hands import Hands
 from agent.cli.inbox import Inbox
 from agent.cli.known import Known, offers
+from agent.cli.replay import SCREENS, recalled
 from agent.cli.screen import Keys, typed
 from agent.cli.shown import Shown
 from agent.cli.styled import Line, marked
 from agent.config import require_model
 from agent.core.errors import GloveboxError, UserError
-from agent.core.events import Record, TurnStarted
+from agent.core.events import Entered, Record, TurnStarted
 from agent.core.text import terminal_safe
+from agent.host import terminal
 from agent.session.session import Session
 
 
@@ -48,9 +50,13 @@ class Repl:
         self._known = Known()
         self._open: Session | None = None
         self._other: Session | Beside | None = None  # where the person goes next
+        self._recalls = not join and (options.resume is not None or options.fork is not None)
         self._leaving = False
         self._worker: asyncio.Task[None] | None = None
         self._asides: list[asyncio.Task[None]] = []  # commands beside a turn
+        # Lines get a reply as the model wrote it.
+        drawn = options.settings.markdown and screens.drawn()
+        self._markdown = screens.markdown if drawn else None
         self._shown: Shown
 
     @property
@@ -118,8 +124,14 @@ class Repl:
 
     def _seen(self, record: Record) -> None:
         self._hands.seen(record)
-        if isinstance(record.event, TurnStarted) and isinstance(self._hands.there, Beside):
-            self.show(typed(record.event.message.text))  # not at this terminal
+        if isinstance(self._hands.there, Beside):
+            match record.event:
+                case TurnStarted(message=message):
+                    self.show(typed(message.text, here=False))
+                case Entered(command=command):
+                    self.show(typed(f"!{command}", here=False))
+                case _:
+                    pass
 
     def leave(self) -> None:
         """End after what is running, which is interrupted."""
@@ -158,6 +170,9 @@ class Repl:
 
     async def _converse(self, session: Session) -> Session | Beside | None:
         """Be in a session until the person leaves it; where they go, None at the end."""
+        if self._recalls:
+            await self.recall()
+        self._recalls = False
         self.show(marked(f"· session {session.number}: work arrives on {session.branch}"))
         ready = asyncio.create_task(self._await_sandbox(session))
         self._known.look(session)
@@ -172,10 +187,21 @@ class Repl:
             await asyncio.wait({ready})
         return self._other
 
-    async def change(self, begin: Callable[[Options], Awaitable[Session]]) -> None:
-        """Go on in the session that `begin` opens; the one here is closed and kept."""
+    async def recall(self, *, whole: bool = False) -> None:
+        """Show what was said in the session before: its end, or the `whole` of it."""
+        rows = None if whole else SCREENS * terminal.size()[0]
+        records, make = self.session.past, self._markdown
+        self.show(await asyncio.to_thread(lambda: recalled(records(), make, rows)))
+
+    async def change(
+        self, begin: Callable[[Options], Awaitable[Session]], *, recalls: bool = False
+    ) -> None:
+        """Go on in the session that `begin` opens; the one here is closed and kept.
+
+        With `recalls` what was said there is shown.
+        """
         other = await begin(self.options)
-        self._other = other
+        self._other, self._recalls = other, recalls
         with contextlib.suppress(GloveboxError):  # whoever needs the sandbox is told
             await other.enter()  # a copy of a sandbox is made while that one is there
 
@@ -262,8 +288,7 @@ class Repl:
         )
         return Shown(
             screens.choose_screen(keys, settings),
-            # Lines get a reply as the model wrote it.
-            screens.markdown if settings.markdown and screens.drawn() else None,
+            self._markdown,
             cross=hands.cross,
             tell=hands.answer,
             decide=lambda take: hands.submit("/take" if take else "/ignore"),

@@ -61,12 +61,16 @@ class Screen(Protocol):
     def stop(self) -> None: ...
 
 
-def typed(text: str) -> list[Line]:
-    """What a person sent, as it stands in the transcript."""
+def typed(text: str, *, here: bool = True) -> list[Line]:
+    """What a person sent, as it stands in the transcript.
+
+    What was typed `here` a terminal without cursor control has shown already.
+    """
+    style = "typed" if here else "bold"
     rows = terminal_safe(text).split("\n")
     more = len(rows) - TYPED_LINES
     shown = rows[:TYPED_LINES] if more > 1 else rows
     lines: list[Line] = [
-        (("typed", (PROMPT if at == 0 else "  ") + row),) for at, row in enumerate(shown)
+        ((style, (PROMPT if at == 0 else "  ") + row),) for at, row in enumerate(shown)
     ]
-    return [*lines, (("typed", "  "), ("dim", f"… {more:,} more lines"))] if more > 1 else lines
+    return [*lines, ((style, "  "), ("dim", f"… {more:,} more lines"))] if more > 1 else lines

@@ -15,7 +15,7 @@ from agent.core.errors import GloveboxError, UserError
 from agent.core.events import PASSING, AnyEvent, HostAllowed, Notice, Record, TurnStarted
 from agent.core.limits import CLOSE_SECONDS
 from agent.session.bounds import bounded
-from agent.session.journal import Journal
+from agent.session.journal import Journal, read
 from agent.session.mend import mending
 from agent.session.parts import Parts
 from agent.session.place import Workplace
@@ -70,6 +70,10 @@ class Held:
             tell(record)
         self.purse.hear(event)
         answered(event, self._questions.on_ask, self.answer_egress, self.interrupt)
+
+    def past(self) -> list[Record]:
+        """All that was recorded of it, from the beginning. Raises `JournalError`."""
+        return read(self._journal.path)[0]
 
     @property
     def branch(self) -> str:

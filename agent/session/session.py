@@ -33,7 +33,7 @@ from agent.session.additions import Additions
 from agent.session.checks import By, Checks
 from agent.session.children import conversations
 from agent.session.fitting import Weight, weight_of
-from agent.session.journal import Journal, read
+from agent.session.journal import Journal
 from agent.session.parts import Parts
 from agent.session.place import Workplace
 from agent.session.purse import Limit
@@ -132,7 +132,7 @@ class Session(Sandboxed):
 
         What is shown of them went through `mask`.
         """
-        records = read(self._journal.path)[0]
+        records = self.past()
         children = conversations(self._journal.path, records)
         return passages(records, words.split(), children, mask)
 

@@ -37,7 +37,8 @@ def say_to(tty: Terminal, text: str) -> None:
 
 
 def quit_(tty: Terminal) -> str:
-    """Leave by command; the transcript with the exit code."""
+    """Leave by command, when no turn is under way; the transcript with the exit code."""
+    tty.wait_for(lambda text: "; Ctrl-C interrupts" not in text)
     say_to(tty, "/quit")
     return tty.wait_for("exit code 0")
 

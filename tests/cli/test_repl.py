@@ -303,6 +303,20 @@ def test_a_polite_end_closes_the_sandbox_and_says_where_the_work_is(
     assert bubblewraps(user) == []
 
 
+def test_to_quit_during_a_turn_ends_it_and_brings_its_work_home(tty: Terminal, user: User) -> None:
+    user.start()
+    work = call("bash", {"command": "echo kept > kept; echo begun; sleep 500"})
+    with OpenAIServer([reply("", work)]) as server:
+        begin(tty, user, server)
+        say_to(tty, "please wait")
+        tty.wait_for("  begun")
+        say_to(tty, "/exit")
+        transcript = tty.wait_for("exit code 0")
+    assert "! interrupted" in transcript and "✓ the work is on glovebox/1" in transcript
+    assert user.git("show", "glovebox/1:kept") == "kept"
+    assert bubblewraps(user) == []
+
+
 def test_what_was_typed_is_remembered_privately(tty: Terminal, user: User) -> None:
     user.start()
 

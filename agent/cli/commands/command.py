@@ -40,8 +40,17 @@ class Talk(Protocol):
         """Show records until they end."""
         ...
 
-    async def change(self, begin: Callable[[Options], Awaitable[Session]]) -> None:
-        """Go on in the session that `begin` opens; the one here is closed and kept."""
+    async def recall(self, *, whole: bool = False) -> None:
+        """Show what was said in the session before: its end, or the `whole` of it."""
+        ...
+
+    async def change(
+        self, begin: Callable[[Options], Awaitable[Session]], *, recalls: bool = False
+    ) -> None:
+        """Go on in the session that `begin` opens; the one here is closed and kept.
+
+        With `recalls` what was said there is shown.
+        """
         ...
 
     async def attach(self, wanted: str) -> None:

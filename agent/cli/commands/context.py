@@ -56,7 +56,17 @@ async def search(words: str, talk: Talk) -> None:
     talk.show([*before, *plain("\n".join(rows))])
 
 
+async def history(talk: Talk) -> None:
+    """As it was shown, without what was undone. Of calls there is how they ended, not all that they
+    printed. `/search WORDS` finds words in it, `/export FILE` writes it.
+    """
+    await talk.recall(whole=True)
+
+
 COMMANDS = (
+    Command(
+        "history", "show this session's conversation from its beginning", history, at_once=True
+    ),
     Command("ask", "a question, in a turn that changes nothing", ask, "QUESTION"),
     Command("context", "what the model is sent, part by part, in tokens", context, at_once=True),
     Command("compact", "put a summary in the place of what was said", compact, "[FOCUS]"),

@@ -58,7 +58,7 @@ async def resume(wanted: str, talk: Talk) -> None:
     entry = (await Outcomes.of(talk.directory)).find(wanted).entry
     if entry.id == talk.session.id:
         raise UserError(f"this is session {entry.number}", "`/sessions` lists the others")
-    await talk.change(lambda options: open_session(replace(options, resume=entry.id)))
+    await talk.change(lambda options: open_session(replace(options, resume=entry.id)), recalls=True)
 
 
 async def sessions(words: str, talk: Talk) -> None:
