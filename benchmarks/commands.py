@@ -216,7 +216,6 @@ async def _validated(
 ) -> list[str]:
     settings, count = config.load(Path(), {}), 0
     place = Place(folder, settings, Turns(options.graders))
-    await build([task for task in tasks if not task.unfit])
     await check_needs(tasks, place)
 
     def tell(task: Task, found: Expectation, verdict: Verdict) -> None:

@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agent.core.errors import GloveboxError
 from agent.host import files
 from benchmarks.agents import reference_of
 from benchmarks.expectations import Expectation, Expectations
 from benchmarks.grading import Place, grade
+from benchmarks.images import build
 from benchmarks.results import Verdict
 from benchmarks.tasks import Task, Work
 
@@ -38,9 +40,10 @@ async def validate(
 
     async def work() -> None:
         for task in waiting:
-            found, verdict = await _examined(task, place, repeat)
-            if verdict.problem is not None:
-                unclear.append(f"{task.id}: {verdict.problem.message}")
+            try:
+                found, verdict = await _examined(task, place, repeat)
+            except GloveboxError as error:
+                unclear.append(f"{task.id}: {error.message}")
                 continue
             known.add(task.id, found)
             tell(task, found, verdict)
@@ -52,32 +55,25 @@ async def validate(
 
 
 async def _examined(task: Task, place: Place, repeat: int) -> tuple[Expectation, Verdict]:
-    """What is expected, and the verdict that says so; its problem when there is none."""
-    blank = Expectation(version=task.version)
+    """What is expected, and the verdict that says so. Raises when there is none."""
     if task.unfit:
         return Expectation(version=task.version, quarantine=task.unfit), Verdict()
-    solved = _folder(task, place) / "solved"
-    reference, wanted = await reference_of(task, place, solved), task.expected or None
-    oracle = await _verdict(task, reference, wanted, place, "oracle")
-    names, reason = oracle.names, ""
+    await build([task])
+    reference = await reference_of(task, place, _folder(task, place) / "solved")
+    oracle = await _verdict(task, reference, task.expected or None, place, "oracle")
+    reason = "" if oracle.passed else f"its reference does not pass: {oracle.reason}"
     for number in range(2, repeat + 1):
-        again = await _verdict(task, reference, wanted, place, f"oracle-{number}")
-        if (again.passed, set(again.names)) != (oracle.passed, set(names)):
+        again = await _verdict(task, reference, task.expected or None, place, f"oracle-{number}")
+        if (again.passed, set(again.names)) != (oracle.passed, set(oracle.names)):
             reason = "its reference passes at times"
-    if oracle.problem is not None:
-        return blank, oracle
-    if not oracle.passed:
-        reason = reason or f"its reference does not pass: {oracle.reason}"
-        return Expectation(version=task.version, quarantine=reason), oracle
-    nothing = await _verdict(task, Work(), names, place, "nothing")
-    if nothing.problem is not None:
-        return blank, nothing
-    if nothing.passed:
-        reason = reason or "it passes untouched"
-    return (
-        Expectation(version=task.version, tests=names, quarantine=reason, seconds=oracle.seconds),
-        oracle,
+    if oracle.passed and not reason:
+        nothing = await _verdict(task, Work(), oracle.names, place, "nothing")
+        reason = "it passes untouched" if nothing.passed else ""
+    tests = oracle.names if oracle.passed else ()
+    found = Expectation(
+        version=task.version, tests=tests, quarantine=reason, seconds=oracle.seconds
     )
+    return found, oracle
 
 
 async def _verdict(
@@ -87,6 +83,8 @@ async def _verdict(
     verdict = await grade(task, work, expected, place, folder / task.id.rpartition("/")[2])
     files.remove_tree(folder)
     files.write_whole(folder.with_suffix(".txt"), verdict.output.encode())
+    if verdict.problem is not None:
+        raise GloveboxError(verdict.problem.message, verdict.problem.hint)
     return verdict
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.expectations import Expectations
 from benchmarks.grading import Turns, grade, judge
 from benchmarks.results import Tests
 from benchmarks.suites.local import load
 from benchmarks.tasks import Content, Work
+from benchmarks.validation import validate
 from tests.benchmarks.exercises import EXERCISES
 from tests.benchmarks.places import a_place, a_task, require, toolchains
 from tests.benchmarks.test_tasks import make
@@ -112,6 +114,36 @@ async def test_tests_that_ran_out_of_time_run_once_more_and_the_verdict_says_so(
 
     assert (passed.passed, passed.reason, passed.again) == (True, "", True), passed
     assert (late.passed, late.reason, late.again) == (False, "test_timeout", True)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+async def test_validation_tells_tasks_that_say_something_from_those_that_say_nothing(
+    tmp_path: Path,
+) -> None:
+    wants = {"check.sh": '[ "$(cat a.txt)" = b ]\n'}
+    for name, more in {
+        "good": {**wants, "solution/a.txt": "b\n"},
+        "wrong": {**wants, "solution/a.txt": "c\n"},
+        "idle": {"solution/a.txt": "b\n"},
+        "none": wants,
+    }.items():
+        make(tmp_path / "tasks" / name, **more)
+    known, told = Expectations(tmp_path / "expected.json"), list[str]()
+    with a_place() as place:
+        unclear = await validate(
+            load(tmp_path / "tasks"), known, place, repeat=1, at_once=2,
+            tell=lambda task, found, verdict: told.append(task.id),
+        )  # fmt: skip
+
+    assert unclear == ["local/none: `local/none` has no reference"]
+    assert sorted(told) == ["local/good", "local/idle", "local/wrong"]
+    read = Expectations(tmp_path / "expected.json").tasks
+    assert {name: (found.tests, found.quarantine) for name, found in read.items()} == {
+        "local/good": (("check",), ""),
+        "local/idle": (("check",), "it passes untouched"),
+        "local/wrong": ((), "its reference does not pass: tests_failed"),
+    }
 
 
 @pytest.mark.slow
