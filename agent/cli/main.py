@@ -108,7 +108,7 @@ def run() -> int:
     except BrokenPipeError:
         # The reader of our output has gone; nobody is left to tell.
         return Exit.OURS
-    except OSError as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         named = trouble.named(error)
         if named is None:
             raise

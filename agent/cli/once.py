@@ -84,7 +84,7 @@ class Once:
             return await self._tell_result(code, problem)
 
     def _unforeseen(self, error: Exception) -> Problem:
-        if isinstance(error, OSError) and (refused := trouble.named(error)) is not None:
+        if (refused := trouble.named(error)) is not None:
             return problem_of(refused)
         self._say(traceback.format_exc().rstrip())
         return Problem(

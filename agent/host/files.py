@@ -14,14 +14,16 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from agent.core.errors import HostError, UserError
 from agent.host.trouble import named, told
 
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
+_PIECE_BYTES = 1_000_000
 _LOCK_TRIES, _LOCK_SECONDS = 5, 0.01
 OURS = 0o1000  # the sticky bit on a temporary directory of ours; nobody else would set it
 
@@ -55,7 +57,7 @@ def read_bytes(path: Path, *, limit: int = 10_000_000) -> bytes:
     """A file of at most `limit` bytes. Raises `UserError` naming the path and the reason."""
     try:
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            data = b"".join(_pieces(file, limit + 1))
     except OSError as error:
         refused = named(error, path)
         hint = refused.hint if refused else ""
@@ -63,6 +65,13 @@ def read_bytes(path: Path, *, limit: int = 10_000_000) -> bytes:
     if len(data) > limit:
         raise UserError(f"`{path}` is larger than {limit} bytes")
     return data
+
+
+def _pieces(file: BinaryIO, most: int) -> Iterator[bytes]:
+    """What is there, up to `most` bytes; memory is asked for what is there and not for all that."""
+    while most and (piece := file.read(min(most, _PIECE_BYTES))):
+        yield piece
+        most -= len(piece)
 
 
 def read_head(path: Path, limit: int) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Generator
 from pathlib import Path
 
 from agent.core.errors import HostError
 
+_NO_THREAD = "can't start new thread"
 _OWNER = "see with `ls -ld` whose it is and who may write there, or name another place"
 _NEXT = {
     errno.ENOSPC: "free some space there, then go on",
@@ -30,11 +32,15 @@ _NEXT = {
 }
 
 
-def named(error: OSError, place: str | Path = "") -> HostError | None:
+def named(error: Exception, place: str | Path = "") -> HostError | None:
     """What is to be said of `error`, about `place`; None when it may be a mistake of ours."""
     if isinstance(error, HostError):
         return error
-    if error.errno not in _NEXT:
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    elif isinstance(error, RuntimeError) and _NO_THREAD in str(error):  # all that Python says
+        error = OSError(errno.EAGAIN, "no other thread can be started")
+    if not isinstance(error, OSError) or error.errno not in _NEXT:
         return None
     place = place or error.filename or ""
     where = f"`{place}`: " if place else ""

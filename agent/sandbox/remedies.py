@@ -48,6 +48,7 @@ _KNOWN = (
     ("Creating new namespace failed", "user namespaces are not allowed here", _NAMESPACES),
     ("Can't mount proc", "a fresh `/proc` cannot be mounted here", _CONTAINER),
     ("Unknown option", "the installed bubblewrap is too old", _OLD),
+    ("start new thread", "the limit of processes of your user is reached", "raise it: `ulimit -u`"),
     ("toolbox: python", "the Python inside the sandbox is too old", "install Python 3.8 or newer"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pwd
@@ -9,12 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from agent.core.errors import GloveboxError, HostError, UserError
-from agent.host import disk, env, files
+from agent.host import disk, env, files, trouble
 from tests.full import room_for
 
 
@@ -111,3 +113,29 @@ def test_a_home_is_never_below_where_glovebox_was_started(monkeypatch: pytest.Mo
     assert "HOME" in raised.value.hint
     monkeypatch.setenv("HOME", "/somewhere")
     assert env.home() == Path("/somewhere")
+
+
+def test_to_read_takes_memory_for_what_is_there_alone(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"x" * 3_000_000)
+    tracemalloc.start()
+    try:
+        assert len(files.read_bytes(tmp_path / "small", limit=500_000_000)) == 3_000_000
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(files.read_bytes(tmp_path / "small", limit=3_000_000)) == 3_000_000
+    with pytest.raises(UserError, match="larger than 2999999 bytes"):
+        files.read_bytes(tmp_path / "small", limit=2_999_999)
+
+
+def test_what_python_says_in_its_own_words_is_named_as_well() -> None:
+    for error, word in (
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "ulimit -u"),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+    ):
+        refused = trouble.named(error)
+        assert refused is not None
+        assert word in refused.hint
+    assert trouble.named(RuntimeError("dictionary changed size during iteration")) is None
+    assert trouble.named(FileNotFoundError(errno.ENOENT, "No such file or directory")) is None
