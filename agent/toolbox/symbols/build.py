@@ -47,6 +47,7 @@ COMMIT_SECONDS = 0.7
 ROUNDS = 5
 DEAD_MIN = 5_000
 RECENT_COMMITS = 300
+LOG_SECONDS = 10.0
 OLD_SECONDS = 30 * 86_400.0
 _HEADER = struct.Struct("!I")
 _SET_PIPE_SIZE = 1031
@@ -177,27 +178,11 @@ def build(
 def _ordered(index: Index) -> List[Missing]:
     """What is asked for most likely first: what was changed lately; what others wrote last."""
     lately: Dict[str, int] = {}
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        said = subprocess.run(
-            [
-                *tree.GIT,
-                "log",
-                "-%d" % RECENT_COMMITS,
-                "-z",
-                "--name-only",
-                "--format=",
-                "--relative",
-            ],
-            cwd=index.root,
-            env=tree.git_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=10.0,
-            check=False,
-        ).stdout
-        for number, path in enumerate(os.fsdecode(said).split("\0")):
-            lately.setdefault(path.strip("\n"), number)
+    newest = ("log", "-%d" % RECENT_COMMITS, "-z", "--name-only", "--format=", "--relative")
+    until = time.monotonic() + LOG_SECONDS
+    said = tree.listing([*tree.GIT, *newest], index.root, tree.git_environment(), until)
+    for number, path in enumerate(os.fsdecode(said.stdout).split("\0") if said else ()):
+        lately.setdefault(path.strip("\n"), number)
     last = len(lately)
     return sorted(
         index.missing(),
@@ -409,9 +394,9 @@ def _tasks(stream: Any) -> Generator[Missing, None, None]:
 def _parsed(index: Index, trees: Trees, task: Missing) -> Tuple[str, Optional[Tuple[Any, ...]]]:
     oid, data = content(index.root, task)
     if data is None:
-        return oid, Parsed(store.BROKEN).packed()
+        return oid, tuple(Parsed(store.BROKEN))
     if rows.only_listed(data):
-        return oid, Parsed(store.LISTED).packed()
+        return oid, tuple(Parsed(store.LISTED))
     if oid != task.oid and index.known(oid, task.language):
         return oid, None
     grammar = trees.grammar(task.language)
@@ -419,7 +404,7 @@ def _parsed(index: Index, trees: Trees, task: Missing) -> Tuple[str, Optional[Tu
         outline = grammar.outline(data)
     else:
         outline = regexes.outline(task.language, data.decode("utf-8", "replace"))
-    return oid, rows.parsed(outline, data).packed()
+    return oid, tuple(rows.parsed(outline, data))
 
 
 def _framed(value: Any) -> bytes:

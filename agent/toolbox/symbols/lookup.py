@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import subprocess
 import time
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from agent.toolbox.code.outline import Definition, around, qualified
 from agent.toolbox.files import text, transfer
@@ -78,15 +77,10 @@ class Lookup:
     def _see(self) -> None:
         self._found: Dict[str, List[Found]] = {}
         self.meant: Dict[Tuple[str, str, int], Optional[Found]] = {}
-        self._live = self.index.live()
-        self._blob_of = {path: blob for blob, paths in self._live.items() for path in paths}
+        self.live = self.index.live()
+        self.blob_of = {path: blob for blob, paths in self.live.items() for path in paths}
         # All files there are: what passes a name on need not have it in its own text.
         self.modules = Modules(self.index.tokens(), self.text)
-
-    @property
-    def paths(self) -> Iterable[str]:
-        """The files that are in the index."""
-        return self._blob_of
 
     # Completing.
 
@@ -148,7 +142,7 @@ class Lookup:
 
     def file(self, path: str) -> Optional[File]:
         """What is known of the file at `path`."""
-        blob = self._blob_of.get(path)
+        blob = self.blob_of.get(path)
         if blob is None:
             return None
         if path not in self._files:
@@ -181,7 +175,7 @@ class Lookup:
 
     def names_on(self, path: str, line: int) -> List[str]:
         """The names that are used in a line, in its order."""
-        blob = self._blob_of.get(path)
+        blob = self.blob_of.get(path)
         found = blob and self._store.one("SELECT outward FROM blob WHERE id=?", blob)
         used = {name for name, _ in store.unpack_outward(found[0] if found else None)}
         words = dict.fromkeys(rows.words(self.line(path, line)))
@@ -199,9 +193,9 @@ class Lookup:
         if name in self._found:
             return list(self._found[name])
         query = "SELECT blob FROM definition WHERE name=?"
-        blobs = [blob for (blob,) in self._store.rows(query, name_id(name)) if blob in self._live]
+        blobs = [blob for (blob,) in self._store.rows(query, name_id(name)) if blob in self.live]
         found: List[Found] = []
-        for path in sorted(p for blob in blobs for p in self._live[blob])[:DEFINING_FILES_MAX]:
+        for path in sorted(p for blob in blobs for p in self.live[blob])[:DEFINING_FILES_MAX]:
             file = self.file(path)
             if file is not None:
                 named = (d for d in file.definitions if d.name == name)
@@ -212,12 +206,12 @@ class Lookup:
     def defined(self, name: str) -> bool:
         """Whether anything in the tree is called so."""
         query = "SELECT blob FROM definition WHERE name=?"
-        return any(blob in self._live for (blob,) in self._store.rows(query, name_id(name)))
+        return any(blob in self.live for (blob,) in self._store.rows(query, name_id(name)))
 
     def defines(self, path: str, name: str) -> bool:
         """Whether a file defines a name that can be taken from it."""
         query = "SELECT 1 FROM definition WHERE name=? AND blob=?"
-        if self._store.one(query, name_id(name), self._blob_of.get(path)) is None:
+        if self._store.one(query, name_id(name), self.blob_of.get(path)) is None:
             return False
         file = self.file(path)
         return file is not None and any(d.name == name and d.parent < 0 for d in file.definitions)
@@ -227,7 +221,7 @@ class Lookup:
         query = "SELECT blob, lines FROM reference WHERE name=?"
         found: Dict[str, List[int]] = {}
         for blob, lines in self._store.rows(query, name_id(name)):
-            for path in self._live.get(blob, ()):
+            for path in self.live.get(blob, ()):
                 found[path] = store.unpack_lines(lines)
         return found
 
@@ -250,17 +244,7 @@ def _grep(root: str, *names: str) -> Optional[Set[str]]:
     sought = [part for name in names for part in ("-e", name)]
     how = ("-l", "-z", "-F", "-w", "--untracked", "-I")
     command = [*tree.GIT, "grep", *how, *sought, "--", "."]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=tree.git_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=SCAN_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+    done = tree.listing(command, root, tree.git_environment(), time.monotonic() + SCAN_SECONDS)
+    if done is None or done.returncode not in (0, 1):
         return None
-    return set(os.fsdecode(done.stdout).split("\0")) if done.returncode in (0, 1) else None
+    return set(os.fsdecode(done.stdout).split("\0"))

@@ -123,7 +123,7 @@ class Chart:
     def __init__(self, lookup: Lookup, asked: Asked) -> None:
         self._lookup = lookup
         self._store = lookup.index.store
-        self._live = lookup.index.live()
+        self._live = lookup.live
         self._asked = asked
         self._names: Dict[int, _Name] = {}
         self._outward: Dict[int, List[Tuple[int, int]]] = {}
@@ -131,7 +131,7 @@ class Chart:
         self.name_mass: Dict[int, float] = {}
         self._idf: Dict[str, float] = {}
         self._direct: Dict[str, float] = {}
-        self._blob_of = {path: blob for blob, paths in self._live.items() for path in paths}
+        self._blob_of = lookup.blob_of
         start = self._start()
         self._mass = self._walk(start) if start else self._generic()
 

@@ -193,7 +193,7 @@ class Question:
         """Where to put a language server's finger: the use, else the definition itself."""
         if target.use is not None:
             text = self.lookup.line(target.use.path, target.use.line)
-            match = re.search(word(target.name), text)
+            match = re.search(rows.whole(target.name), text)
             return Spot(target.use.path, target.use.line, match.start()) if match else None
         if best is None:
             return None
@@ -205,10 +205,6 @@ def spot_of(lookup: Lookup, found: Found) -> Spot:
     head = lookup.line(found.path, found.line).encode("utf-8", "surrogatepass")
     column = len(head[: found.definition.column].decode("utf-8", "replace"))
     return Spot(found.path, found.line, column)
-
-
-def word(name: str) -> str:
-    return r"(?<![\w$])" + re.escape(name) + r"(?![\w$])"
 
 
 def belongs(one: Found, owner: str) -> bool:

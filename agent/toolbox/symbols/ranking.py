@@ -54,7 +54,7 @@ def uses_of(lookup: Lookup, path: str, line: int, name: str) -> List[Use]:
     if _IMPORTS.match(text):
         return [Use(path, line, name, "", False)]
     uses: Dict[Use, None] = {}
-    for match in re.finditer(r"(?<![\w$])" + re.escape(name) + r"(?![\w$])", text):
+    for match in re.finditer(rows.whole(name), text):
         head = text[max(0, match.start() - BEFORE_CHARS) : match.start()]
         before = _BEFORE.search(head)
         member = bool(re.search(r"(?:\.|::|->)\s*$", head))

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from agent.toolbox.changes import swap
 from agent.toolbox.files import text
 from agent.toolbox.files.read import digest, load
+from agent.toolbox.symbols import rows
 from agent.toolbox.symbols.consult import Change
 from agent.toolbox.symbols.lookup import Lookup
 
@@ -24,7 +25,7 @@ def by_name(
     lookup: Lookup, name: str, new: str, uses: Dict[str, List[int]]
 ) -> Dict[str, List[Change]]:
     """The changes that put `new` for every `name` in these lines."""
-    word = re.compile(r"(?<![\w$])" + re.escape(name) + r"(?![\w$])")
+    word = re.compile(rows.whole(name))
     changes: Dict[str, List[Change]] = {}
     for path, lines in sorted(uses.items()):
         made = [
@@ -50,7 +51,7 @@ def made(
         content = text.decode(before) if before is not None else None
         if before is None or content is None:
             raise Unchanged("%s cannot be changed (%s)" % (path, problem.get("reason", "binary")))
-        after, rows = _edited(content.text, edits)
+        after, changed = _edited(content.text, edits)
         try:
             data = content.encode(after)
         except UnicodeEncodeError as error:
@@ -58,9 +59,9 @@ def made(
         swaps.append(swap.Change(where, before, data))
         room = max(0, SHOWN_MAX - shown)
         groups.append(
-            {"path": path, "rows": rows[:room], "count": len(edits), "hash": digest(data)}
+            {"path": path, "rows": changed[:room], "count": len(edits), "hash": digest(data)}
         )
-        shown += len(rows[:room])
+        shown += len(changed[:room])
     if apply:
         try:
             swap.swap(swaps, limits["workdir"])
@@ -91,5 +92,5 @@ def _edited(content: str, edits: Sequence[Change]) -> Tuple[str, List[List[Any]]
         line = lines[first - 1]
         lines[first - 1] = line[:start] + edit.text + line[end:]
         touched[first] = None
-    rows: List[List[Any]] = [[n, lines[n - 1].strip()[:_CHARS]] for n in sorted(touched)]
-    return "\n".join(lines), rows
+    changed: List[List[Any]] = [[n, lines[n - 1].strip()[:_CHARS]] for n in sorted(touched)]
+    return "\n".join(lines), changed

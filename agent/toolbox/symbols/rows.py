@@ -59,6 +59,11 @@ def words(line: str) -> List[str]:
     return _WORD.findall(line)
 
 
+def whole(name: str) -> str:
+    """A pattern for a name that stands alone."""
+    return r"(?<![\w$])" + re.escape(name) + r"(?![\w$])"
+
+
 def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] != "s" else word
 

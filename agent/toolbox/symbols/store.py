@@ -16,7 +16,7 @@ import sys
 import zlib
 from array import array
 from operator import itemgetter
-from typing import Any, Generator, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Generator, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from agent.toolbox.code import parsing
 
@@ -53,28 +53,15 @@ Row = Tuple[Any, ...]
 _FIRST = itemgetter(0)
 
 
-class Parsed:
+class Parsed(NamedTuple):
     """What one blob adds to the database; see `rows.parsed`."""
 
-    def __init__(
-        self,
-        state: int,
-        outline: bytes = b"",
-        outward: bytes = b"",
-        names: Sequence[Tuple[int, str]] = (),
-        references: Sequence[Tuple[int, bytes]] = (),
-        words: Sequence[Tuple[str, int]] = (),
-    ) -> None:
-        self.state = state
-        self.outline = outline
-        self.outward = outward
-        self.names = names
-        self.references = references
-        self.words = words
-
-    def packed(self) -> Row:
-        """As plain data, to send it from a worker."""
-        return (self.state, self.outline, self.outward, self.names, self.references, self.words)
+    state: int
+    outline: bytes = b""
+    outward: bytes = b""
+    names: Sequence[Tuple[int, str]] = ()
+    references: Sequence[Tuple[int, bytes]] = ()
+    words: Sequence[Tuple[str, int]] = ()
 
 
 def cache_folder() -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Tuple
 
+from agent.toolbox.symbols import rows
 from agent.toolbox.symbols.lookup import Found, Lookup
-from agent.toolbox.symbols.question import word
 from agent.toolbox.symbols.ranking import MAYBE, NO, YES, Place, uses_of
 
 OTHERS_MAX = 12
@@ -66,10 +66,10 @@ def both(one: Lines, other: Lines) -> Lines:
 def is_call(lookup: Lookup, path: str, line: int, name: str) -> bool:
     """Whether a line calls a name, as far as its text tells."""
     text = lookup.line(path, line)
-    if re.search(word(name) + r"\s*(?:(?:<[^<>()]*>|::<[^()]*>)\s*)?!?\(", text):
+    if re.search(rows.whole(name) + r"\s*(?:(?:<[^<>()]*>|::<[^()]*>)\s*)?!?\(", text):
         return True
     if re.search(r"@" + r"(?:[\w.]*\.)?" + re.escape(name) + r"(?![\w$])", text):
         return True
     if path.endswith((".rb", ".rake")):  # a name with one colon before it is a symbol
-        return bool(re.search(r"(?<!(?<!:):)" + word(name), text))
-    return path.endswith((".sh", ".bash")) and bool(re.search(word(name), text))
+        return bool(re.search(r"(?<!(?<!:):)" + rows.whole(name), text))
+    return path.endswith((".sh", ".bash")) and bool(re.search(rows.whole(name), text))
