@@ -5,6 +5,7 @@ Named after what is in it, so a second run finds it. `GB_DOCKER_IMAGE` takes the
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -34,6 +35,7 @@ class NoImage(Exception):
     """Why the image of the tests cannot be made here."""
 
 
+@functools.cache  # finding out what belongs in it takes longer than starting a container
 def image(engine: str) -> str:
     """The name of an image with Python, git and a shell that `engine` has; made when absent."""
     if given := os.environ.get("GB_DOCKER_IMAGE"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import shutil
@@ -35,6 +36,7 @@ echo python 3.6
 KINDS = ("debian", "busybox", "old")
 
 
+@functools.cache
 def plain_image(kind: str) -> str:
     """The name of an image of that kind; made when absent."""
     engine, busybox = program(), shutil.which("busybox")
