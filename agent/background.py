@@ -10,8 +10,8 @@ import msgspec
 
 from agent.app import Options, new_sessions, open_session, tree_of
 from agent.config import Settings
-from agent.core.errors import GloveboxError, UserError
-from agent.core.events import Problem, TurnFinished, TurnStarted, problem_of
+from agent.core.errors import BudgetError, GloveboxError, UserError
+from agent.core.events import Notice, Problem, TurnFinished, TurnStarted, problem_of
 from agent.core.messages import Usage, UserMessage
 from agent.git.packing import Packing
 from agent.host import env, process
@@ -93,8 +93,7 @@ class Host:
         self._open.add(session)
         try:
             if not self._stopping:
-                async for _ in session.send(task.text):
-                    pass  # who wants to see it asks its door, or reads its journal
+                await self._said(session, [task.text])
         finally:
             self._open.discard(session)
             try:
@@ -103,6 +102,16 @@ class Host:
                 # Only now: whoever looks meanwhile sees that it is not over yet.
                 if session.state.turn:
                     errand.done(folder)
+
+    async def _said(self, session: Session, texts: list[str]) -> None:
+        """A turn, and others for what came too late to be heard in the one before."""
+        while texts and not self._stopping:
+            try:
+                async for _ in session.send("\n\n".join(texts)):
+                    pass  # who wants to see it asks its door, or reads its journal
+            except BudgetError as error:
+                session.emit(Notice("error", error.message, error.hint))
+            texts = session.unheard()
 
     def _refused(self, identity: str, text: str, problem: Problem) -> None:
         """Put on record why a session could not be opened: nobody else is here to be told."""

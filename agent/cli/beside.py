@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
 from agent.core.errors import GloveboxError, UserError
-from agent.core.events import PASSING, Record, TurnStarted
+from agent.core.events import PASSING, AnyEvent, Record, Steered, TurnFinished, TurnStarted
 from agent.overview import Overview, Sight
 from agent.session.door import NAME, Question, follow, knock
 from agent.session.status import Status, status_of
@@ -22,8 +22,9 @@ _POLL_SECONDS = 0.1
 class Beside:
     """What a conversation has of a session as long as it is not its own.
 
-    Everything that happens is seen as it happens; what is asked can be answered, and the turn be
-    ended. Nothing here ends the session, and nothing of it is lost when we go away.
+    Everything that happens is seen as it happens; what is asked can be answered, the model be told
+    something while it works, and the turn be ended. Nothing here ends the session, and nothing of
+    it is lost when we go away.
     """
 
     def __init__(self, overview: Overview, sight: Sight) -> None:
@@ -32,6 +33,8 @@ class Beside:
         self._folder = overview.folder(sight.entry)
         self._seen = -1
         self._sent: set[asyncio.Task[Any]] = set()
+        self._said: list[str] = []
+        self._working = False
 
     @classmethod
     async def of(cls, directory: Path, wanted: str) -> Beside:
@@ -62,6 +65,7 @@ class Beside:
             self._sight = self._overview.see(self._sight.entry)
             following = await follow(self._folder / NAME) if self._sight.live else None
             for record in self._new(tail.news()):
+                self._hear(record.event)
                 yield record
             if not self._sight.live:
                 return
@@ -71,6 +75,7 @@ class Beside:
             async for record in following:
                 if isinstance(record.event, PASSING) or record.seq > self._seen:
                     self._seen = record.seq
+                    self._hear(record.event)
                     yield record
 
     def _new(self, records: Sequence[Record]) -> list[Record]:
@@ -89,25 +94,59 @@ class Beside:
         """What a badge shows of it."""
         return status_of(self._overview.see(self._sight.entry).glance.state)
 
+    def _hear(self, event: AnyEvent) -> None:
+        match event:
+            case TurnStarted(message=message):
+                self._working = True
+                self._said = [text for text in self._said if text not in message.text]
+            case Steered(message=message) if message.text in self._said:
+                self._said.remove(message.text)
+            case TurnFinished():
+                self._working = False
+            case _:
+                pass
+
+    def steer(self, text: str, told: Callable[[bool], None]) -> bool:
+        """Have the model hear `text` with its next request; False when no turn is under way.
+
+        `told` is called with whether it was taken. Until a record has it, it is ours: `unheard`
+        gives it back, whatever became of the process that took it.
+        """
+        if self._working:
+            self._said.append(text)
+            self._send(Question("steer", text=text), told)
+        return self._working
+
+    def unheard(self) -> list[str]:
+        """What was said here and never heard."""
+        texts, self._said = self._said, []
+        return texts
+
     def interrupt(self) -> None:
         """End the running turn; its work is brought home, and then the session is ours."""
-        self._send(Question("interrupt"))
+        self._send(Question("interrupt"), _nothing)
 
     def answer_user(self, identity: str, *, chosen: Sequence[str] = (), text: str = "") -> None:
         """Answer what the model asks."""
-        self._send(Question("answer", id=identity, chosen=tuple(chosen), text=text))
+        answer = Question("answer", id=identity, chosen=tuple(chosen), text=text)
+        self._send(answer, _nothing)
 
     def answer_egress(self, identity: str, *, allow: bool, remember: bool = False) -> None:
         """Answer what the sandbox asks."""
-        self._send(Question("cross", id=identity, allow=allow, remember=remember))
+        self._send(Question("cross", id=identity, allow=allow, remember=remember), _nothing)
 
-    def _send(self, question: Question) -> None:
-        task = asyncio.create_task(self._knock(question))
+    def _send(self, question: Question, told: Callable[[bool], None]) -> None:
+        task = asyncio.create_task(self._knock(question, told))
         self._sent.add(task)
         task.add_done_callback(self._sent.discard)
 
-    async def _knock(self, question: Question) -> None:
+    async def _knock(self, question: Question, told: Callable[[bool], None]) -> None:
         try:
-            await knock(self._folder / NAME, question)
+            reply = await knock(self._folder / NAME, question)
         except GloveboxError:
             return  # its process ends just now, and the question with it
+        told(reply is not None and reply.done)
+
+
+def _nothing(taken: bool) -> None:
+    """For what shows by itself whether it was taken."""

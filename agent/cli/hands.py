@@ -38,10 +38,8 @@ class Hands:
         if there is not None and text.strip().lower() in ("/quit", "/exit"):
             self.shown.show(typed(text))
             self._leave()
-        elif self.shown.say(text):
+        elif self.shown.say(text) or self._steer(text):
             return
-        elif self._steer(text):
-            self.tell("the model reads it next")
         elif isinstance(there, Session) and there.busy and at_once(text):
             self._aside(text)
         else:
@@ -52,9 +50,16 @@ class Hands:
     def _steer(self, text: str) -> bool:
         """Whether the model gets it while it works: a message with nothing that waits before it."""
         there = self.there
-        if not isinstance(there, Session) or is_command(text) or self._inbox.waiting:
+        if there is None or is_command(text) or self._inbox.waiting:
             return False
-        return there.steer(text)
+        if isinstance(there, Beside):
+            return there.steer(text, self._tell_taken)
+        if taken := there.steer(text):
+            self._tell_taken(taken)
+        return taken
+
+    def _tell_taken(self, taken: bool) -> None:
+        self.tell("the model reads it next" if taken else "it waits")
 
     def interrupt(self, typing: bool) -> bool:
         """Ctrl-C: the turn if there is one, else the line, else the first of two to leave."""

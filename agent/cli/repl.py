@@ -147,6 +147,7 @@ class Repl:
         """Show what another process does with a session until it lets go of it; then it is ours."""
         self._hands.there, self._open = beside, None
         await self.follow(beside.records())
+        self._inbox.put_back(beside.unheard())
         if errand := beside.errand:
             self._inbox.put(errand)
         self._hands.there = None

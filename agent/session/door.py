@@ -35,10 +35,11 @@ _BEHIND_MAX = 20_000  # records; who is that far behind does not read
 class Question(msgspec.Struct, frozen=True):
     """`ports`, or with a number `preview`; `interrupt`; `follow`; `rename`, to `text`.
 
-    `answer` is to the model's question `id`, `cross` to the `EgressAsked` of that `id`.
+    `answer` is to the model's question `id`, `cross` to the `EgressAsked` of that `id`. `steer` has
+    the model hear `text` while it works.
     """
 
-    ask: Literal["ports", "preview", "interrupt", "answer", "cross", "follow", "rename"]
+    ask: Literal["ports", "preview", "interrupt", "answer", "cross", "steer", "follow", "rename"]
     port: int = 0
     seconds: float = ports.WAIT_SECONDS
     id: str = ""
@@ -127,6 +128,8 @@ class Door:
                     allow, remember = question.allow, question.remember
                     done = session.answer_egress(question.id, allow=allow, remember=remember)
                     return Reply(done=done)
+                case "steer":
+                    return Reply(done=session.steer(question.text))
                 case "rename":
                     session.emit(Renamed(checked(question.text)))
                     return Reply(done=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +28,18 @@ def attach(tty: Terminal, user: User, server: OpenAIServer, number: str) -> None
     tty.start(argv, env=user.with_server(server), cwd=user.repo, size=SIZE)
 
 
+def running(user: User, verb: str) -> list[int]:
+    """The processes of this user's glovebox that do `verb`."""
+    found: list[int] = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (place / "cmdline").read_bytes().split(b"\0")
+            ours = f"HOME={user.home}".encode() in (place / "environ").read_bytes().split(b"\0")
+            if ours and b"agent" in words and verb.encode() in words:
+                found.append(int(place.name))
+    return found
+
+
 class Talk(Held):
     """After its task it answers what else is said."""
 
@@ -41,17 +57,79 @@ def test_it_is_followed_and_then_gone_on_with(tty: Terminal, user: User) -> None
         attach(tty, user, server, "1")
         tty.wait_for("→ $ echo one")
         say_to(tty, "thank you")
-        tty.wait_for("1 waiting")
-        talk.go.set()
-        tty.wait_for("you are welcome")
+        tty.wait_for("the model reads it next")
+        talk.go.set()  # there is no next request in this turn any more
+        tty.wait_for("session 1: work")
         assert user_messages(server) == ["write one", "thank you"]
         transcript = quit_(tty)
     assert transcript.count("› write one") == 1
     assert transcript.count("one is written") == 1
-    order = ("› write one", "→ $ echo one", "one is written", "session 1:", "you are welcome")
+    order = (
+        "› write one",
+        "→ $ echo one",
+        "one is written",
+        "› thank you",
+        "you are welcome",
+        "session 1:",
+    )
     assert re.search(".*".join(map(re.escape, order)), transcript, re.DOTALL)
     assert user.git("show", "glovebox/1:one.txt") == "one"
     assert ps(user)[1]["turn"] == 2
+
+
+class Steps(Held):
+    """It is held after its first call, makes a second one, and says what it heard last."""
+
+    def __call__(self, request: dict[str, Any]) -> Answer:
+        results = sum(m["role"] == "tool" for m in request["messages"])
+        if results == 1:
+            self.asked.set()
+            self.go.wait()
+        if results == 2 or request["messages"][-1]["content"] == "and two":
+            return say("done as said")
+        return reply("", call("bash", {"command": f"echo {results}"}))
+
+
+def test_what_is_typed_steers_it(tty: Terminal, user: User) -> None:
+    user.start()
+    steps = Steps()
+    with OpenAIServer(steps) as server, steps:
+        spawn(user, server, "write one")
+        assert steps.asked.wait(60)
+        attach(tty, user, server, "1")
+        tty.wait_for("→ $ echo 0")
+        say_to(tty, "and two")
+        tty.wait_for("the model reads it next")
+        steps.go.set()
+        tty.wait_for("session 1: work")
+        assert user_messages(server) == ["write one", "and two"]
+        assert quit_(tty).count("› and two") == 1
+    assert ps(user)[1]["turn"] == 1
+
+
+@pytest.mark.parametrize("who", ["attached", "owner"])
+def test_what_was_taken_is_not_lost_with_either_side(tty: Terminal, user: User, who: str) -> None:
+    user.start()
+    talk = Talk()
+    with OpenAIServer(talk) as server, talk:
+        spawn(user, server, "write one")
+        assert talk.asked.wait(60)
+        attach(tty, user, server, "1")
+        tty.wait_for("→ $ echo one")
+        say_to(tty, "thank you")
+        tty.wait_for("the model reads it next")
+        for process in running(user, "attach" if who == "attached" else "host"):
+            os.kill(process, signal.SIGKILL)
+        talk.go.set()
+        if who == "attached":
+            tty.wait_for("exit code 137")
+            done = user.glovebox("watch", "1")
+            assert done.code == 0, done.out + done.err
+        else:
+            tty.wait_for("you are welcome")
+            quit_(tty)
+        assert user_messages(server)[-1] == "thank you"
+        assert ps(user)[1]["turn"] == 2
 
 
 def test_it_is_left_running_or_ended_and_taken(tty: Terminal, user: User) -> None:

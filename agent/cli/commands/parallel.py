@@ -44,7 +44,7 @@ async def watch(words: str, talk: Talk) -> None:
 async def attach(wanted: str, talk: Talk) -> None:
     """Its turn is shown as it goes on, Ctrl-C ends it, Ctrl-D leaves it running.
 
-    What you type waits until then; after that the session is yours.
+    What you type reaches the model while it works; after that the session is yours.
     """
     await another(wanted, talk)
     await talk.attach(wanted.strip())

@@ -19,7 +19,8 @@ from agent.cli.running import run_job
 def attach(obj: Any, session: str, at: Path | None, **flags: Any) -> Any:
     """Join session N while it runs, and go on with it when it is done.
 
-    What you type waits until then; Ctrl-C ends what it does now; Ctrl-D leaves it running.
+    What you type reaches the model while it works; Ctrl-C ends what it does now; Ctrl-D leaves it
+    running.
     """
     from agent.cli.repl import Repl
 
