@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -38,7 +39,8 @@ class Watchdog:
         self.call_off()
         self._timer = threading.Timer(seconds, self._bite)
         self._timer.daemon = True
-        self._timer.start()
+        with contextlib.suppress(RuntimeError):  # no thread is to be had: then nobody watches
+            self._timer.start()
 
     def call_off(self) -> None:
         """Do not bite."""

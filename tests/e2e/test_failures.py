@@ -69,8 +69,15 @@ def test_no_room_for_a_session(user: User):
     user.glovebox("sessions")  # what has to be in the repository is there now
     refused(user, *GO, code=2, words=(str(user.state), "File too large", "ulimit -f"), **full)
     examined = user.glovebox("doctor", **full)
-    assert "File too large" in examined.out
+    assert "ulimit -f" in examined.out  # in one piece, where the rest is folded
     assert "Traceback" not in examined.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may have as many processes as it likes")
+def test_no_other_thread(user: User):
+    user.start()
+    lacking = {"within": ("bash", "-c", 'ulimit -u 1; exec "$@"', "bash")}
+    refused(user, *GO, code=2, words=("no other thread", "ulimit -u"), **lacking)
 
 
 @pytest.mark.slow
