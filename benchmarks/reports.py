@@ -104,22 +104,22 @@ def _exit(run: Run) -> Pairs:
 def _reward(run: Run) -> Pairs:
     """Harbor's: one number, or an object of numbers, each of which passes from 1 on.
 
-    What is none, or not finite, is no verdict at all, there as here.
+    What is none, or not finite, is no verdict at all, there as here. Each goes by its file, for
+    what is tested may leave another one than the tests do.
     """
-    if (data := run.files.get("reward.json")) is not None:
-        rewards: dict[str, Any] = _object(data)
-    else:
-        rewards = {"reward": _number(run.files.get("reward.txt", b""))}
-    if all(isinstance(each, int | float) and math.isfinite(each) for each in rewards.values()):
-        for name, value in rewards.items():
-            yield name, "passed" if value >= 1 else "failed"
+    for name in ("reward.txt", "reward.json"):
+        data = run.files.get(name, b"")
+        rewards: dict[str, Any] = _object(data) if name.endswith(".json") else {"": _number(data)}
+        if all(isinstance(each, int | float) and math.isfinite(each) for each in rewards.values()):
+            for key, value in rewards.items():
+                yield f"{name} {key}".rstrip(), "passed" if value >= 1 else "failed"
 
 
-def _number(data: bytes) -> float | None:
+def _number(data: bytes) -> float:
     try:
         return float(data.decode("utf-8", "replace"))
     except ValueError:
-        return None
+        return math.nan
 
 
 READERS: Mapping[str, Callable[[Run], Pairs]] = {

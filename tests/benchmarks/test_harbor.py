@@ -11,6 +11,7 @@ import pytest
 
 from agent.core.errors import UserError
 from agent.host import files
+from benchmarks.grading import judge
 from benchmarks.images import inside
 from benchmarks.reports import Run, read_report
 from benchmarks.suites.harbor import load
@@ -112,11 +113,15 @@ def test_a_task_is_read_as_it_stands_and_what_it_cannot_have_is_said(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "text", "found"),
     [
-        ("reward.txt", " 1\n", {"reward": "passed"}),
-        ("reward.txt", "0.5", {"reward": "failed"}),
+        ("reward.txt", " 1\n", {"reward.txt": "passed"}),
+        ("reward.txt", "0.5", {"reward.txt": "failed"}),
         ("reward.txt", "", {}),
         ("reward.txt", "nan", {}),
-        ("reward.json", '{"a": 1, "b": 0.9}', {"a": "passed", "b": "failed"}),
+        (
+            "reward.json",
+            '{"a": 1, "b": 0.9}',
+            {"reward.json a": "passed", "reward.json b": "failed"},
+        ),
         ("reward.json", '{"a": 1, "b": "yes"}', {}),
         ("reward.json", '{"a": 1e999}', {}),
         ("else", "1", {}),
@@ -124,6 +129,12 @@ def test_a_task_is_read_as_it_stands_and_what_it_cannot_have_is_said(tmp_path: P
 )
 def test_only_finite_numbers_are_rewards(name: str, text: str, found: dict[str, str]) -> None:
     assert read_report("reward", Run({name: text.encode()})) == found
+
+
+def test_what_is_tested_passes_nothing_by_a_reward_of_its_own() -> None:
+    """The tests wrote `reward.txt`, as they did for the reference, and the work another file."""
+    found = read_report("reward", Run({"reward.txt": b"0", "reward.json": b'{"reward": 1}'}))
+    assert judge(found, ("reward.txt",), 0, exact=True).reason == "tests_failed"
 
 
 @pytest.fixture
