@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from agent.cli.commands import COMMANDS
 from agent.cli.commands.command import Talk
 from agent.core.errors import GloveboxError
+from agent.overview import Overview, Sight
 from agent.session.session import Session
 
 
@@ -17,6 +19,8 @@ class Known:
 
     def __init__(self) -> None:
         self._paths: Sequence[str] = ()
+        self._overview: Overview | None = None
+        self._seeing = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
 
     def look(self, session: Session) -> None:
@@ -34,6 +38,12 @@ class Known:
         if self._looking is not None and not self._paths:
             await asyncio.wait({self._looking})
         return self._paths
+
+    async def sights(self, directory: Path) -> Sequence[Sight]:
+        """The sessions of the repository; of journals that were read, what is new is read."""
+        async with self._seeing:
+            self._overview = overview = self._overview or await Overview.of(directory)
+            return (await asyncio.to_thread(lambda: overview.look(every=True)))[0]
 
     def end(self) -> None:
         """Look no more."""

@@ -35,6 +35,7 @@ from agent.core.errors import GloveboxError, UserError
 from agent.core.events import Entered, Record, TurnStarted
 from agent.core.text import terminal_safe
 from agent.host import terminal
+from agent.overview import Sight
 from agent.session.session import Session
 
 
@@ -113,6 +114,10 @@ class Repl:
         for task in tasks:
             if not task.cancelled():
                 task.result()
+
+    async def sights(self) -> Sequence[Sight]:
+        """The sessions of this repository as they are now."""
+        return await self._known.sights(self.directory)
 
     def show(self, lines: Sequence[Line]) -> None:
         """Add to the transcript."""

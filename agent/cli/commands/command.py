@@ -15,6 +15,7 @@ from agent.cli.styled import Line
 from agent.core.errors import UserError
 from agent.core.events import Record
 from agent.core.text import one_line
+from agent.overview import Sight
 from agent.session.session import Session
 
 
@@ -30,6 +31,10 @@ class Talk(Protocol):
     @property
     def options(self) -> Options:
         """What opens a new session for this conversation."""
+        ...
+
+    async def sights(self) -> Sequence[Sight]:
+        """The sessions of this repository as they are now."""
         ...
 
     def show(self, lines: Sequence[Line]) -> None:

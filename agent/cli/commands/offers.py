@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from agent.app import known_models
@@ -32,11 +31,10 @@ def both(*some: Offers) -> Offers:
 
 async def sessions(talk: Talk) -> Sequence[tuple[str, str]]:
     """The other sessions, by number and by name, the one used last first."""
-    outcomes = await Outcomes.of(talk.directory)
-    found, _ = await asyncio.to_thread(outcomes.sessions)
-    others = [one for one in reversed(found) if one.entry.id != talk.session.id]
-    named = [(one.name, one_line(one.title, 40)) for one in others if one.name]
-    return [*((str(one.number), one_line(one.name or one.title, 40)) for one in others), *named]
+    found = sorted(await talk.sights(), key=lambda one: one.entry.used, reverse=True)
+    others = [one for one in found if one.entry.id != talk.session.id]
+    named = [(name, "") for one in others if (name := one.glance.state.name)]
+    return [*((str(one.number), one_line(one.glance.title, 40)) for one in others), *named]
 
 
 async def branches(talk: Talk) -> Sequence[tuple[str, str]]:
