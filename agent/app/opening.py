@@ -14,7 +14,7 @@ from agent.app.options import Options
 from agent.app.seeding import sync_of
 from agent.app.walls import backend_of, limits_of, network_of
 from agent.config import Settings, require_model
-from agent.core.errors import UserError
+from agent.core.errors import SandboxLost, UserError
 from agent.core.events import (
     RECORD_VERSION,
     AnyEvent,
@@ -117,8 +117,9 @@ async def fork_session(
     entry = catalog.find(project, wanted)
     tip = await source.snapshot() if source is not None and turn is None else ""
     place = catalog.journal(entry.id)
+    lost = ""
     if source is None and turn is None:
-        await _bring_home(options, entry, place)
+        lost = await _bring_home(options, entry, place)
     records, _ = read(place)
     origin = folded(records).started
     if origin is None:
@@ -128,7 +129,11 @@ async def fork_session(
     made = forked(records, began, turn=turn, tip=tip, running=in_use(place), fresh=fresh)
     identity = await _write(catalog, repository, made)
     resumed = dataclasses.replace(options, resume=identity, fork=None, turn=None)
-    return await open_session(resumed, llm=llm)
+    session = await open_session(resumed, llm=llm)
+    if lost:
+        text = f"what of session {entry.number} was only in its sandbox is not in here: {lost}"
+        session.emit(Notice("warning", text, "this one begins with what had come home"))
+    return session
 
 
 def _forking(options: Options, llm: Llm | None) -> Fork:
@@ -155,10 +160,13 @@ async def import_session(options: Options, found: Transcript) -> tuple[Session, 
     return await open_session(dataclasses.replace(options, resume=identity)), there
 
 
-async def _bring_home(options: Options, entry: Entry, place: Path) -> None:
-    """Have the branch of a session that is to be forked hold all of its work."""
+async def _bring_home(options: Options, entry: Entry, place: Path) -> str:
+    """Have the branch of a session that is to be forked hold all of its work.
+
+    Why that cannot be any more, where its sandbox is gone for ever.
+    """
     if not folded(read(place)[0]).behind:
-        return
+        return ""
     if in_use(place):
         raise UserError(
             f"session {entry.number} is running, and not all of its work is on its branch",
@@ -167,9 +175,14 @@ async def _bring_home(options: Options, entry: Entry, place: Path) -> None:
     resumed = dataclasses.replace(options, resume=entry.id, needs_model=False)
     source = await open_session(resumed, llm=Absent())
     try:
+        try:
+            await source.enter()
+        except SandboxLost as error:
+            return error.message
         await source.snapshot()
     finally:
         await source.close()
+    return ""
 
 
 async def _write(catalog: Catalog, repository: Repository, records: list[Record]) -> str:

@@ -145,7 +145,10 @@ class LocalBackend:
         starter = _Starter(spec)
         place = self._place(session)
         if not territory.check(place, tuple(bubblewrap.DIRECTORIES), starter.owner):
-            raise SandboxLost(f"the files of `{ref}` are gone", "start a new session")
+            raise SandboxLost(
+                f"the files of `{ref}` are gone",
+                "`--fork` with its number goes on with the conversation and with what came home",
+            )
         return await self._start(starter, place)
 
     async def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:

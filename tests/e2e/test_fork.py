@@ -15,8 +15,8 @@ import pytest
 from agent import upkeep
 from agent.app import Options, fork_session, open_session
 from agent.config import Settings
-from agent.core.errors import UserError
-from agent.core.events import SyncFinished
+from agent.core.errors import SandboxLost, UserError
+from agent.core.events import Notice, SyncFinished
 from agent.core.messages import AssistantMessage, ToolCall, UserMessage
 from agent.llm.protocol import Request
 from agent.outcome import Outcomes
@@ -124,6 +124,25 @@ async def test_what_is_only_inside_comes_home_first(place: Place) -> None:
     async with place.fork("1") as fork:
         assert await inside(fork, "cat a b; git status --porcelain") == "1\nhand\n"
     assert place.user.git("show", "glovebox/1:b") == "hand"
+
+
+async def test_where_the_sandbox_is_gone_for_ever_it_has_what_came_home(place: Place) -> None:
+    async with place.session() as source:
+        await say(source, "echo 1 >a")
+        context = await source.visit("by hand")
+        await context.sandbox.exec(["sh", "-c", "echo hand >b"])
+    shutil.rmtree(place.user.state / "glovebox" / "sandboxes" / source.id)
+    async with place.session("1") as source:
+        with pytest.raises(SandboxLost) as raised:
+            await source.enter()
+        assert "--fork" in raised.value.hint
+    async with place.fork("1") as fork:
+        assert await inside(fork, "cat a; ls b 2>/dev/null; true") == "1\n"
+        assert fork.state.history.messages == source.state.history.messages
+        told = [one.event for one in fork.past() if isinstance(one.event, Notice)]
+        assert ["only in its sandbox" in one.text for one in told] == [True]
+        await say(fork, "echo 2 >>a")
+    assert place.user.git("show", "glovebox/2:a") == "1\n2"
 
 
 async def test_an_earlier_turn_is_where_it_begins_and_undo_reaches_before(place: Place) -> None:
