@@ -158,7 +158,7 @@ async def test_whoever_kills_the_forwarder_gets_another_one() -> None:
     async with server(world, http), sandbox(gate_to(world, HOST)) as box:
         for _ in range(3):
             assert await sh(box, f"curl -sS http://{HOST}/") == "hi"
-            await sh(box, "pkill -9 -f toolbox.network.forward")
+            await sh(box, "pkill -9 -f toolbox.zip.forward")
         assert await sh(box, f"curl -sS http://{HOST}/") == "hi"
 
 
