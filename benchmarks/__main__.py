@@ -11,13 +11,23 @@ import asyncio
 import sys
 from pathlib import Path
 
+import msgspec
+
 from agent.core.errors import GloveboxError
 from agent.core.text import terminal_safe
 from benchmarks import commands as commands_of
 from benchmarks import suites
 from benchmarks.agents import AGENTS
 from benchmarks.commands import DONE, NO_VERDICT, USAGE
+from benchmarks.manifest import Wanted
 from benchmarks.tasks import PROTOCOLS
+
+_UNASKED = {
+    key: value
+    for key, value in msgspec.to_builtins(Wanted(suite="", path="")).items()
+    if key not in ("suite", "path", "expected")  # which it asks as paths
+}
+"""What of a run `validate` does not ask is as it is by itself."""
 
 
 def main() -> int:
@@ -57,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("--repeat", type=_count, default=1, help="test references so often")
     validate.add_argument("--again", action="store_true", help="what is known already, too")
     validate.add_argument("--graders", type=_count, default=2, help="tests at once (default 2)")
-    validate.set_defaults(run=commands_of.check)
+    validate.set_defaults(run=commands_of.check, **_UNASKED)
     report = commands.add_parser("report", help="write the summary of a run again")
     report.add_argument("run_folder", type=Path, metavar="RUN")
     report.add_argument("--junit", type=Path, metavar="FILE", help="also as JUnit's XML, for CI")

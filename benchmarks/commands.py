@@ -78,12 +78,24 @@ async def _commit() -> str:
 
 
 def wanted_of(options: argparse.Namespace) -> Wanted:
-    """What was typed, absolute and whole; what a command does not ask is as it is by itself."""
-    typed = {key: value for key, value in vars(options).items() if key in Wanted.__struct_fields__}
-    for key in ("path", "source", "expected"):
-        typed[key] = str(typed[key].resolve()) if typed.get(key) else ""
-    wanted = Wanted(**typed)
-    return replace(wanted, tries=typed.get("tries") or _TRIES[wanted.protocol])
+    """What was typed, absolute and whole."""
+    return Wanted(
+        suite=options.suite,
+        path=str(options.path.resolve()),
+        only=options.only,
+        limit=options.limit,
+        agent=options.agent,
+        source=str(options.source.resolve()) if options.source else "",
+        model=options.model,
+        protocol=options.protocol,
+        tries=options.tries or _TRIES[options.protocol],
+        trials=options.trials,
+        seed=options.seed,
+        seconds=options.seconds,
+        test_seconds=options.test_seconds,
+        task_cost=options.task_cost,
+        expected=str(options.expected.resolve()) if options.expected else "",
+    )
 
 
 def carry_out(folder: Path, plan: Plan, done: list[Result], options: argparse.Namespace) -> int:
