@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager
 from typing import TextIO
 
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import (
     Condition,
@@ -85,6 +85,14 @@ class Keyboard(Vt100Input):
         finally:
             self.lent = False
 
+    async def suspend(self) -> None:
+        """Give the terminal back to the shell until it says to go on."""
+        self.lent = True
+        try:
+            await run_in_terminal(terminal.suspend)
+        finally:
+            self.lent = False
+
 
 def bindings(keys: Keys, keyboard: Keyboard) -> KeyBindings:
     """What keys do that the library does not know, or knows otherwise."""
@@ -136,6 +144,10 @@ def bindings(keys: Keys, keyboard: Keyboard) -> KeyBindings:
         output.flush()
         renderer.request_absolute_cursor_position()
 
+    @made.add("c-z")
+    def suspend(event: KeyPressEvent) -> None:
+        event.app.create_background_task(keyboard.suspend())
+
     def answer(event: KeyPressEvent) -> None:
         if not keys.answer(event.data):
             event.current_buffer.insert_text(event.data)
@@ -147,5 +159,5 @@ def bindings(keys: Keys, keyboard: Keyboard) -> KeyBindings:
     def leave(event: KeyPressEvent) -> None:
         keys.leave()
 
-    del submit, newline, interrupt, clear, edit, redraw, leave
+    del submit, newline, interrupt, clear, edit, redraw, suspend, leave
     return made

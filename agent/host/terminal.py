@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import sys
 import termios
 import threading
@@ -55,6 +56,11 @@ def tell(sequence: bytes) -> None:
     """Send our terminal something that it does not show."""
     while sequence:
         sequence = sequence[os.write(STDOUT, sequence) :]
+
+
+def suspend() -> None:
+    """Stop all that the shell knows as this program, as Ctrl-Z does, until it is told to go on."""
+    os.kill(0, signal.SIGTSTP)
 
 
 def size(descriptor: int = STDOUT) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.talking import (
+    SIZE,
     begin,
     bubblewraps,
     history,
@@ -315,6 +317,33 @@ def test_to_quit_during_a_turn_ends_it_and_brings_its_work_home(tty: Terminal, u
     assert "! interrupted" in transcript and "✓ the work is on glovebox/1" in transcript
     assert user.git("show", "glovebox/1:kept") == "kept"
     assert bubblewraps(user) == []
+
+
+def test_it_can_be_stopped_and_gone_on_with_also_in_the_middle_of_a_turn(
+    tty: Terminal, user: User
+) -> None:
+    user.start()
+    with OpenAIServer([reply("", SLEEP)]) as server:
+        environment = user.with_server(server) | {"PS1": "shell> "}
+        tty.start(["bash", "--norc", "-i"], env=environment, cwd=user.repo, size=SIZE)
+        say_to(tty, shlex.join(user.argv("--model", MODEL)))
+        tty.wait_for("is ready")
+        say_to(tty, "please wait")
+        tty.wait_for("  begun")
+        tty.type("a draft")
+        tty.key("C-z")
+        tty.wait_for("Stopped")
+        say_to(tty, "echo $((40+2)) of the shell")
+        tty.wait_for("42 of the shell")
+        say_to(tty, "fg")
+        tty.wait_for("› a draft")
+        tty.key("C-u")
+        say_to(tty, "/todo")  # the keys are ours again
+        tty.wait_for("nothing on the list")
+        tty.key("C-c")
+        tty.wait_for("! interrupted")
+        say_to(tty, "/quit")
+        tty.wait_for("goes on with this session")
 
 
 def test_what_was_typed_is_remembered_privately(tty: Terminal, user: User) -> None:

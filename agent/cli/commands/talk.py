@@ -26,6 +26,7 @@ KEYS = (
     ("Up, Down, Ctrl-R", "what was typed before; search it"),
     ("Ctrl-G, Ctrl-X Ctrl-E", "write in your $EDITOR"),
     ("Ctrl-L", "an empty screen; what was there is in the scrollback"),
+    ("Ctrl-Z", "to your shell; `fg` comes back"),
     ("Ctrl-D", "leave"),
 )
 
