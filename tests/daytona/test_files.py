@@ -30,6 +30,18 @@ async def test_an_edit_whose_answer_is_lost_is_made_once(
         assert await sandbox.get("a.txt", limit=100) == b"aa\n"
 
 
+async def test_a_rename_whose_answer_is_lost_is_made_once(
+    server: DaytonaServer, backend: DaytonaBackend
+) -> None:
+    async with daytona_sandbox(backend) as sandbox:
+        await sandbox.put("a.py", b"def old():\n    pass\n\n\nold()\n")
+        wanted = {"target": "old", "new_name": "new", "apply": True, "shown": True}
+        server.fault("POST", RUN, **LOST_ON_THE_WAY["cut after"])
+        answer = await sandbox.toolbox.call("rename", **wanted)
+        assert answer["ok"], answer
+        assert await sandbox.get("a.py", limit=100) == b"def new():\n    pass\n\n\nnew()\n"
+
+
 async def test_two_edits_of_one_file_at_once_are_both_made(backend: DaytonaBackend) -> None:
     async with daytona_sandbox(backend) as sandbox:
         await sandbox.put("a.txt", b"".join(b"<%d>\n" % n for n in range(12)))

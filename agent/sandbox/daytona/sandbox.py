@@ -32,7 +32,11 @@ from agent.sandbox.toolbox import exec_result, refuse_unless_ok
 INLINE_BYTES = 200_000
 WHOLE_BYTES = 64_000_000
 GRAMMARS = f"{PLACE}/grammars"
-_CHANGING = frozenset({"write", "edit", "multiedit", "patch", "job_start", "job_send", "job_kill"})
+# What only reads may be asked twice; anything else, whatever comes to be, may not.
+_READING = frozenset({
+    "read", "glob", "ls", "paths", "notes", "grep", "lsp", "map", "index", "grammars",
+    "job_list", "job_look", "fetch", "port", "ports",
+})  # fmt: skip
 
 
 class DaytonaToolbox:
@@ -44,8 +48,7 @@ class DaytonaToolbox:
     async def call(self, op: str, **arguments: Any) -> dict[str, Any]:
         """Run one operation; see `protocol.Toolbox`."""
         self._machine.still_there()
-        # Unknown ones too: what only reads may be asked twice, anything else may not.
-        answer = await self._machine.call(op, once=op in _CHANGING, **arguments)
+        answer = await self._machine.call(op, once=op not in _READING, **arguments)
         if not isinstance(answer.get("ok"), bool):
             raise ToolboxError(f"the toolbox answered `{op}` without saying whether it worked")
         return answer
