@@ -10,7 +10,7 @@ from typing import Dict, Iterator, List, Tuple
 SIMILAR_MAX = 3
 NAMES_MAX = 10
 WALKED_MAX = 5_000
-RATIO_MIN = 0.5
+RATIO_MIN = 0.6
 SKIPPED = {".git", "node_modules", ".venv", "venv", "__pycache__", "target", "dist", "build"}
 
 
