@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
 from agent.core.errors import BudgetError, GloveboxError, SandboxLost
@@ -19,15 +20,30 @@ class Running:
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
         self._why: GloveboxError | None = None
+        self._goes_on = False
 
     @property
     def active(self) -> bool:
-        """Whether there is something that `interrupt` would end."""
+        """Whether there is something that `interrupt` would end, or keep from beginning."""
+        return self._goes_on or self._runs
+
+    @property
+    def _runs(self) -> bool:
         return self._task is not None and not self._task.done()
+
+    @contextlib.contextmanager
+    def round(self) -> Generator[None]:
+        """What comes one after the other: interrupted between two, it begins no more checks."""
+        self._goes_on = True
+        try:
+            yield
+        finally:
+            self._goes_on = False
 
     def interrupt(self, why: GloveboxError | None = None) -> None:
         """End what runs. With a reason a turn counts as failed by that."""
-        if self._task is not None and not self._task.done():
+        self._goes_on = False
+        if self._task is not None and self._runs:
             self._why = why
             self._task.cancel()
 
@@ -47,7 +63,10 @@ class Running:
                 ready.cancel()
 
     async def check(self, work: Coroutine[Any, Any, str]) -> str:
-        """What `work` says; "" when it was interrupted."""
+        """What `work` says, within a `round`; "" when that was interrupted, before or meanwhile."""
+        if not self._goes_on:
+            work.close()
+            return ""
         task = self._begin(work)
         try:
             return await task

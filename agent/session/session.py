@@ -146,7 +146,7 @@ class Session(Sandboxed):
             return used
 
         turns = self._turns_left
-        with self.purse.opened("run"):
+        with self.purse.opened("run"), self._running.round():
             await self._checks.rounds(text, self._take_turn, sync, turns, lambda: self.state.last)
 
     async def _looked(self, text: str) -> None:

@@ -12,7 +12,14 @@ import pytest
 
 from agent.cli.live import Live
 from agent.core.errors import BudgetError
-from agent.core.events import Checked, Record, TurnFinished, TurnStarted
+from agent.core.events import (
+    Checked,
+    Record,
+    SyncFinished,
+    SyncStarted,
+    TurnFinished,
+    TurnStarted,
+)
 from agent.core.limits import CHECK_HEAD_CHARS, CHECK_TAIL_CHARS, CHECK_TRIES, UNTIL_TRIES
 from agent.core.messages import AssistantMessage
 from agent.loop.brakes import Caps
@@ -183,6 +190,43 @@ async def test_a_check_can_be_interrupted(tmp_path: Path):
     assert not session.busy
     assert now() == ""
     assert doing[-1] == ""
+    await session.close()
+
+
+@pytest.mark.parametrize("check", ["test", "until"])
+async def test_what_is_interrupted_while_work_comes_home_is_not_checked(tmp_path: Path, check: str):
+    box = Box(ExecResult(0, b""))
+    commands: dict[str, Any] = {check: "it"}
+    session, _ = rig(tmp_path, box, worked(1), **commands)
+    could: list[bool] = []
+
+    def hear(record: Record) -> None:
+        if isinstance(record.event, SyncStarted):
+            could.append(session.interruptible)
+            session.interrupt()
+
+    session.listeners.append(hear)
+    records = await send(session, "go")
+    assert could == [True]
+    assert box.ran == []
+    assert [r.event for r in records if isinstance(r.event, SyncFinished)]
+    assert not session.interruptible
+    session.listeners.remove(hear)
+    await session.close()
+
+
+async def test_an_interrupted_check_is_the_last(tmp_path: Path):
+    box = Box()
+    session, _ = rig(tmp_path, box, worked(1), test="hang", until="goal")
+
+    async def interrupt() -> None:
+        await box.hanging.wait()
+        session.interrupt()
+
+    stopping = asyncio.create_task(interrupt())
+    await send(session, "go")
+    await stopping
+    assert [words[0] for words in box.ran] == ["hang"]
     await session.close()
 
 
