@@ -143,6 +143,11 @@ class Live:
             case _:
                 return [*self._flushed(), *self._told(event)]
 
+    def end(self) -> list[Line]:
+        """What is left of what broke off without an event that says so."""
+        self._doing, self._running = "", {}
+        return self._flushed()
+
     def area(self) -> list[Line]:
         """The unfinished line of the reply, the output of what runs, and what is being done."""
         lines = [line for call in self._running.values() for line in call.shown()]

@@ -17,7 +17,7 @@ from agent.cli.live import Live
 from agent.cli.notifying import Notifying
 from agent.cli.screen import Screen, typed
 from agent.cli.styled import Line, marked
-from agent.core.errors import GloveboxError
+from agent.core.errors import GloveboxError, JournalError
 from agent.core.events import Record, Steered, problem_of
 from agent.core.text import terminal_safe
 
@@ -67,16 +67,23 @@ class Shown:
 
     async def follow(self, records: AsyncGenerator[Record]) -> None:
         """Show records as they come."""
-        async for record in records:
-            self._seen(record)
-            self._countdown.apply(record.event)
-            self._crossings.apply(record.event)
-            self._asking.apply(record.event)
-            self._holding.apply(record.event)
-            self._notifying.apply(record.event)
-            self.show(self._live.apply(record.event))
-            if isinstance(record.event, Steered):
-                self.show(typed(record.event.message.text))
+        try:
+            async for record in records:
+                self._show(record)
+        except JournalError:  # a full disk: what was begun has no end that could be recorded
+            self.show(self._live.end())
+            raise
+
+    def _show(self, record: Record) -> None:
+        self._seen(record)
+        self._countdown.apply(record.event)
+        self._crossings.apply(record.event)
+        self._asking.apply(record.event)
+        self._holding.apply(record.event)
+        self._notifying.apply(record.event)
+        self.show(self._live.apply(record.event))
+        if isinstance(record.event, Steered):
+            self.show(typed(record.event.message.text))
 
     async def confirm(self, question: str) -> bool:
         """Whether the person agrees."""
