@@ -30,6 +30,7 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _BUSY = re.compile(r"overloaded|rate[ _-]?limit|too many requests|capacity", re.IGNORECASE)
+_REPEATS = "repeating the same chunk"  # where the provider library breaks a stream off by itself
 _NO_KEY = re.compile(r"missing credentials|missing .*api key|no (?:api )?key", re.IGNORECASE)
 
 
@@ -77,6 +78,8 @@ def failure_of(error: BaseException, asked: Asked, *, now: datetime | None = Non
         return Failure(_no_key(asked))
     if "ContextWindowExceededError" in kinds or _is_context(status, text):
         return Failure(_too_long(asked))
+    if _REPEATS in text:
+        return _repeats(asked.provider)
     if "Timeout" in kinds or "APITimeoutError" in kinds or status == 408:
         return slow(asked.provider, "did not answer in time")
     return _by_status(status, text, headers, asked, now or datetime.now(UTC))
@@ -92,6 +95,11 @@ def endless(provider: str) -> Failure:
     """The reply does not come to an end; another would not either."""
     hint = "choose another model, or say what it is to do in smaller steps"
     return Failure(LlmDownError(f"the reply of `{provider}` does not come to an end", hint))
+
+
+def _repeats(provider: str) -> Failure:
+    hint = "say it in other words, or choose another model"
+    return Failure(LlmDownError(f"the reply of `{provider}` said the same over and over", hint))
 
 
 def _by_status(

@@ -343,3 +343,15 @@ async def test_a_stream_that_goes_on_for_ever_is_ended(provider: Provider) -> No
         assert error.message.endswith("the reply of `openai` does not come to an end")
     assert (long.partial, late.partial) == ("x" * 300, "")  # pyright: ignore[reportAttributeAccessIssue]
     assert len(server.requests) == 2
+
+
+async def test_a_reply_that_goes_round_in_circles_says_so(provider: Provider) -> None:
+    server = provider([Reply("round. " * 150)])
+
+    error = await _failure()
+
+    assert isinstance(error, LlmDownError)
+    assert error.message.endswith("the reply of `openai` said the same over and over")
+    assert "other words" in error.hint
+    assert error.partial.startswith("round. round. ")
+    assert len(server.requests) == 1
