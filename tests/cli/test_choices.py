@@ -70,7 +70,7 @@ def test_models_effort_and_hosts_of_one_session(tty: Terminal, user: User) -> No
         say_to(tty, "/effort default")
         tty.wait_for("· the effort is the default")
         say_to(tty, "two")
-        tty.wait_for("✓ glovebox/1 is at")
+        tty.wait_for(lambda text: text.count("✓ glovebox/1 is at") == 2)  # one was shown again
         assert "reasoning_effort" not in server.requests[-2]
         say_to(tty, "/new")
         tty.wait_for("session 2: work arrives")
