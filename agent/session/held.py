@@ -163,6 +163,7 @@ class Held:
     async def _run(self, job: Callable[[], Awaitable[None]]) -> AsyncGenerator[Record]:
         self._idle()
         events = self._events
+        self._running.renew()
         self._turn = asyncio.create_task(self._work(job))
         try:
             async for record in events:

@@ -20,31 +20,39 @@ class Running:
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
         self._why: GloveboxError | None = None
-        self._goes_on = False
+        self._over = False
+        self._more = False
 
     @property
     def active(self) -> bool:
         """Whether there is something that `interrupt` would end, or keep from beginning."""
-        return self._goes_on or self._runs
+        return self._runs or (self._more and not self._over)
 
     @property
     def _runs(self) -> bool:
         return self._task is not None and not self._task.done()
 
+    def renew(self) -> None:
+        """Another job: what ended the last one is forgotten."""
+        self._over, self._why = False, None
+
     @contextlib.contextmanager
     def round(self) -> Generator[None]:
-        """What comes one after the other: interrupted between two, it begins no more checks."""
-        self._goes_on = True
+        """Things that come one after the other, with what cannot be interrupted between them."""
+        self._more = True
         try:
             yield
         finally:
-            self._goes_on = False
+            self._more = False
 
     def interrupt(self, why: GloveboxError | None = None) -> None:
-        """End what runs. With a reason a turn counts as failed by that."""
-        self._goes_on = False
-        if self._task is not None and self._runs:
-            self._why = why
+        """End what runs, and in this job whatever would still begin.
+
+        With a reason a turn counts as failed by that.
+        """
+        if not self._over:
+            self._over, self._why = True, why
+        if self._task is not None:
             self._task.cancel()
 
     async def answer(
@@ -52,7 +60,7 @@ class Running:
     ) -> tuple[Outcome, Problem | None]:
         """Run the loop of a turn, and end it early when it turns out that there is no sandbox."""
         ready = asyncio.create_task(place.ready())
-        self._why, task = None, self._begin(loop)
+        task = self._begin(loop)
         try:
             await asyncio.wait({ready, task}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done() and ready.exception() is not None:
@@ -63,10 +71,7 @@ class Running:
                 ready.cancel()
 
     async def check(self, work: Coroutine[Any, Any, str]) -> str:
-        """What `work` says, within a `round`; "" when that was interrupted, before or meanwhile."""
-        if not self._goes_on:
-            work.close()
-            return ""
+        """What `work` says; "" when it was interrupted."""
         task = self._begin(work)
         try:
             return await task
@@ -90,6 +95,8 @@ class Running:
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         self._task = task = asyncio.create_task(work)
+        if self._over:
+            task.cancel()
         return task
 
     async def _ended(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,21 @@ async def test_an_interrupt_ends_the_turn_and_the_next_one_works(tmp_path: Path)
         "ToolMessage",
         "UserMessage",
     ]
+    await session.close()
+
+
+async def test_an_interrupt_before_the_turn_has_begun_is_not_lost(tmp_path: Path):
+    llm = Scripted([reply("fine")])
+    session, _ = open_session(tmp_path / "j", llm)
+    records = session.send("go")
+    first = asyncio.create_task(anext(records))
+    await asyncio.sleep(0)  # the job is begun, and nothing of it
+    session.interrupt()
+    events = [(await first).event, *[record.event async for record in records]]
+    assert [e.outcome for e in events if isinstance(e, TurnFinished)] == ["interrupted"]
+    assert llm.requests == []
+    await send(session, "again")
+    assert len(llm.requests) == 1
     await session.close()
 
 
