@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import GloveboxError
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """asyncio warns the user of a program that was over before its transport was closed.
+
+    It reaps it there itself, and its watcher then finds nobody to wait for.
+    """
+    return "exit status already read" not in record.getMessage()
+
+
+logging.getLogger("asyncio").addFilter(_is_news)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -44,3 +45,20 @@ def test_a_loop_that_spares_threads_leaves_other_loops_as_they_were() -> None:
         assert other.run(starts()) == 0
         assert asyncio.run(spares()) == 0
         assert other.run(starts()) == 0
+
+
+def test_a_program_that_is_over_when_its_run_is_cancelled_is_nothing_to_warn_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def cancelled() -> None:
+        with spare_threads():
+            for turns in range(24):
+                task = asyncio.create_task(run(["true"], env=ENV))
+                for _ in range(turns % 12):
+                    await asyncio.sleep(0)
+                time.sleep(0.01)  # it ends while the loop does not look
+                task.cancel()
+                await asyncio.wait({task})
+
+    asyncio.run(cancelled())
+    assert caplog.records == []
