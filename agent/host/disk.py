@@ -6,14 +6,13 @@ import contextlib
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from agent.core.errors import UserError
-from agent.host.files import make_private_dir
+from agent.host.files import written_beside
 from agent.host.trouble import told
 
 Kind = Literal["file", "link", "dir", "other", "absent"]
@@ -123,17 +122,9 @@ def write_once(path: Path, data: bytes) -> bool:
 
     Whoever finds it finds all of it.
     """
-    make_private_dir(path.parent)
-    with told(path):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+    try:
+        with written_beside(path, data) as temporary:
             os.link(temporary, path)
-        except FileExistsError:
-            return False
-        finally:
-            os.unlink(temporary)
+    except FileExistsError:
+        return False
     return True

@@ -102,8 +102,9 @@ def contains(path: Path, wanted: bytes) -> bool:
         return True
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
-    """Replace `path` by `data` so that a crash leaves the old or the new content, never a part."""
+@contextlib.contextmanager
+def written_beside(path: Path, data: bytes) -> Generator[str]:
+    """A new file beside `path` with `data`, all of it on the disk, until it takes a name."""
     make_private_dir(path.parent)
     with told(path):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
@@ -112,12 +113,17 @@ def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, mode)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
+            yield temporary
+        finally:
+            with contextlib.suppress(FileNotFoundError):  # it was renamed
                 os.unlink(temporary)
-            raise
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
+    """Replace `path` by `data` so that a crash leaves the old or the new content, never a part."""
+    with written_beside(path, data) as temporary:
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
 
 
 def jot(path: Path, data: bytes) -> None:
