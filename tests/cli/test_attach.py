@@ -40,6 +40,14 @@ def running(user: User, verb: str) -> list[int]:
     return found
 
 
+def joined(tty: Terminal, user: User, server: OpenAIServer, held: Held, shown: str) -> None:
+    """Session 1 is at work, held by its model, and gone along with from here."""
+    spawn(user, server, "write one")
+    assert held.asked.wait(60)
+    attach(tty, user, server, "1")
+    tty.wait_for(shown)
+
+
 class Talk(Held):
     """After its task it answers what else is said."""
 
@@ -52,10 +60,7 @@ def test_it_is_followed_and_then_gone_on_with(tty: Terminal, user: User) -> None
     user.start()
     talk = Talk()
     with OpenAIServer(talk) as server, talk:
-        spawn(user, server, "write one")
-        assert talk.asked.wait(60)
-        attach(tty, user, server, "1")
-        tty.wait_for("→ $ echo one")
+        joined(tty, user, server, talk, "→ $ echo one")
         say_to(tty, "thank you")
         tty.wait_for("the model reads it next")
         talk.go.set()  # there is no next request in this turn any more
@@ -94,10 +99,7 @@ def test_what_is_typed_steers_it(tty: Terminal, user: User) -> None:
     user.start()
     steps = Steps()
     with OpenAIServer(steps) as server, steps:
-        spawn(user, server, "write one")
-        assert steps.asked.wait(60)
-        attach(tty, user, server, "1")
-        tty.wait_for("→ $ echo 0")
+        joined(tty, user, server, steps, "→ $ echo 0")
         say_to(tty, "and two")
         tty.wait_for("the model reads it next")
         steps.go.set()
@@ -112,10 +114,7 @@ def test_what_was_taken_is_not_lost_with_either_side(tty: Terminal, user: User, 
     user.start()
     talk = Talk()
     with OpenAIServer(talk) as server, talk:
-        spawn(user, server, "write one")
-        assert talk.asked.wait(60)
-        attach(tty, user, server, "1")
-        tty.wait_for("→ $ echo one")
+        joined(tty, user, server, talk, "→ $ echo one")
         say_to(tty, "thank you")
         tty.wait_for("the model reads it next")
         for process in running(user, "attach" if who == "attached" else "host"):
@@ -136,10 +135,7 @@ def test_it_is_left_running_or_ended_and_taken(tty: Terminal, user: User) -> Non
     user.start()
     talk = Talk()
     with OpenAIServer(talk) as server, talk:
-        spawn(user, server, "write one")
-        assert talk.asked.wait(60)
-        attach(tty, user, server, "1")
-        tty.wait_for("→ $ echo one")
+        joined(tty, user, server, talk, "→ $ echo one")
         tty.key("C-d")
         tty.wait_for("session 1 runs on")
         tty.wait_for("exit code 0")
